@@ -1,0 +1,90 @@
+//! Everything that can happen, as the doctor is told it. One closed enum, one inbox.
+
+use std::time::Duration;
+
+use crate::ledger::Ledger;
+use crate::observation::{ContainerNews, Observation};
+use crate::order::{LookId, RecordId, Ticket};
+use crate::remedy::{Outcome, StepId};
+use crate::target::{Spec, TargetId};
+use crate::timings::MeasurePlan;
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// Nothing but time has passed.
+    Tick,
+    /// A look came back.
+    Looked { look: LookId, target: TargetId, observation: Observation },
+    /// The engine's event stream told something about a container.
+    ContainerNews(ContainerNews),
+    /// The engine's event stream began, or ended.
+    DockerStream { connected: bool },
+    /// One step of a remedy ended.
+    Treated { step: StepId, outcome: Outcome },
+    /// A step that takes long tells how far it is.
+    Progressed { step: StepId, progress: Progress },
+    /// A person, an agent or the schedule asks for something.
+    Wished { ticket: Ticket, wish: Wish, by: Asker },
+    /// The machine woke; `slept` as far as it is known.
+    Woke { slept: Duration },
+    /// Another configuration is in force.
+    Reconfigured { roster: Vec<Spec> },
+    /// A record is on disk, or is not.
+    Recorded { record: RecordId },
+    RecordFailed { record: RecordId, reason: String },
+    /// Our own loop was late by this much: doubt ourselves first (R9).
+    Late { by: Duration },
+    /// The ledger that was kept on disk, at start.
+    Restored { ledger: LedgerFound },
+}
+
+/// What was found where the ledger is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LedgerFound {
+    /// The very first run.
+    None,
+    Good(Ledger),
+    /// Both generations are damaged: be careful (fault 54).
+    Damaged,
+}
+
+/// How far a long step is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    pub done: u64,
+    pub of: u64,
+    pub about: String,
+}
+
+/// Who asks. A complaint only raises suspicion (R23); a person commands (R22).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Asker {
+    Person,
+    Agent,
+    /// The doctor itself.
+    Doctor,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// Look at these at once and heal what is sick; none named: everything.
+    Recover { targets: Vec<TargetId> },
+    Restart { target: TargetId },
+    Start { target: TargetId },
+    Stop { target: TargetId },
+    Hold { target: TargetId },
+    Release { target: TargetId },
+    Unload(Unload),
+    Measure(MeasurePlan),
+    CancelMeasure,
+    /// Full look at everything, nothing else.
+    CheckEverything,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unload {
+    Model(String),
+    Idle,
+    All,
+}

@@ -1,0 +1,33 @@
+//! What is told to people unasked, and when (R49 to R57).
+
+use serde::{Deserialize, Serialize};
+
+use crate::cause::CauseId;
+use crate::sentence::Sentence;
+use crate::target::TargetId;
+
+/// One native notification.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    pub kind: NoticeKind,
+    pub target: TargetId,
+    pub cause: Option<CauseId>,
+    pub title: Sentence,
+    /// What happened, what was done, what to do.
+    pub lines: Vec<Sentence>,
+    pub incident: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoticeKind {
+    /// Something is wrong for longer than 30 s.
+    Problem,
+    OutOfMemory,
+    NeedsYou,
+    Recovered,
+    /// More than three restarts in an hour.
+    RestartRate,
+    /// About Homeostat itself: port taken, journal damaged, configuration wrong.
+    Ourselves,
+}

@@ -1,0 +1,312 @@
+//! What a probe saw. Sickness is data: a refused connection is an observation, never an error.
+
+use serde::{Deserialize, Serialize};
+
+use crate::target::Compose;
+
+/// The answer to one [`Look`](crate::Look).
+#[derive(Clone, Debug, PartialEq)]
+pub enum Observation {
+    Host(HostSeen),
+    Docker(DockerSeen),
+    /// None: the engine knows no container of that name.
+    Container(Option<ContainerSeen>),
+    Ollama(OllamaSeen),
+    Mlx(MlxSeen),
+    Service(Answer),
+    /// We could not ask, for a reason of our own (no file descriptors, no memory): says nothing
+    /// about the target.
+    Unasked { reason: String },
+}
+
+/// One question over HTTP and what came of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    pub url: String,
+    pub reply: Reply,
+    pub took_ms: u64,
+}
+
+/// How an HTTP question ended (RECOVERY 1.3, R8).
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// Nothing listens on the port.
+    Refused,
+    /// The name does not resolve, no route, and the like.
+    Unreachable { reason: String },
+    ConnectTimeout,
+    /// Connected, and not one byte of a head before the deadline.
+    Silent,
+    /// A head, but the body stopped before its end.
+    Stalled,
+    Reset,
+    /// Closed without any answer.
+    Empty,
+    /// Not HTTP, or broken chunks.
+    Malformed { reason: String },
+    /// The body passed the size cap and was cut.
+    TooLarge,
+    Status { code: u16, body: Body },
+}
+
+/// What the body of an answer was.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Body {
+    /// The shape that this product answers.
+    Expected,
+    /// Valid, but of another product.
+    Other,
+    /// Was to be JSON and is not.
+    Garbage,
+}
+
+/// Ollama: `/api/version` decides, the rest is detail (R63).
+#[derive(Clone, Debug, PartialEq)]
+pub struct OllamaSeen {
+    pub version: Answer,
+    /// Only when it answered as Ollama does.
+    pub product_version: Option<String>,
+    /// From `/api/tags`; none when not asked or not answered.
+    pub installed: Option<Vec<ModelSeen>>,
+    /// From `/api/ps`; none when not asked or not answered.
+    pub loaded: Option<Vec<LoadedSeen>>,
+    /// The process that listens, when it could be found.
+    pub listener: Listener,
+    /// Looked up only in full looks.
+    pub surroundings: Option<Surroundings>,
+}
+
+/// An MLX server, of whatever kind (FACTS B.2 to B.4).
+#[derive(Clone, Debug, PartialEq)]
+pub struct MlxSeen {
+    /// `/health` first, then `/v1/models`, `/api/tags`, `/`, until one tells.
+    pub asked: Vec<Answer>,
+    pub server: MlxServer,
+    /// Model names from `/v1/models`.
+    pub models: Option<Vec<String>>,
+    pub listener: Listener,
+    pub surroundings: Option<Surroundings>,
+}
+
+/// Which program answers on the MLX port, told by its answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MlxServer {
+    MlxLm,
+    OpenAi,
+    Omni,
+    Omlx,
+    LmStudio,
+    /// The `MLX Model Server` of FACTS B.3.
+    ModelServer,
+    /// Answers like Ollama: somebody else's port.
+    Ollama,
+    Unrecognised,
+}
+
+/// A model on disk.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelSeen {
+    pub name: String,
+    pub size_bytes: u64,
+    pub parameters: String,
+    pub quantisation: String,
+}
+
+/// A model in memory.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LoadedSeen {
+    pub name: String,
+    pub size_bytes: u64,
+    pub vram_bytes: u64,
+    pub context_length: u64,
+    /// Seconds until Ollama unloads it by itself; none: never.
+    pub expires_in_s: Option<u64>,
+}
+
+/// A process as R4 names it; a bare pid is never acted on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ProcessId {
+    pub pid: u32,
+    /// Linux: clock ticks after boot (`/proc/PID/stat` field 22). macOS: microseconds since 1970.
+    pub started: u64,
+    /// Absolute path; empty where the system does not tell.
+    pub executable: String,
+}
+
+impl ProcessId {
+    /// The file name of the executable.
+    pub fn program(&self) -> &str {
+        let name = self.executable.rsplit('/').next().unwrap_or_default();
+        name.strip_suffix(" (deleted)").unwrap_or(name)
+    }
+}
+
+/// A process and what a person wants to know of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessSeen {
+    pub id: ProcessId,
+    pub uid: Option<u32>,
+    pub user: Option<String>,
+    pub parent: Option<u32>,
+    /// Argument list; never shown or stored whole, it may hold secrets.
+    pub command: Vec<String>,
+    /// Seconds since 1970.
+    pub since: Option<i64>,
+}
+
+/// Who listens on a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listener {
+    Nobody,
+    Process(ProcessSeen),
+    /// Somebody does, but the system does not show us who (another user's process).
+    Hidden,
+    /// Not looked up this time.
+    NotAsked,
+}
+
+/// What is around a model server: gathered in full looks only, since it costs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// Processes named like the server or like what it is mistaken for (`ollama-mcp`).
+    pub relatives: Vec<ProcessSeen>,
+    pub installed: Installed,
+}
+
+/// Which ways to start the server exist on this machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Installed {
+    /// The `ollama` command, absolute.
+    pub binary: Option<String>,
+    /// macOS: the `Ollama.app` bundle.
+    pub app: Option<String>,
+    /// macOS: the Homebrew service's property list.
+    pub brew_service: Option<String>,
+    /// Linux: the systemd unit file.
+    pub systemd_unit: Option<String>,
+    /// Set when a configured launch command's program is missing.
+    pub missing_program: Option<String>,
+}
+
+/// The Docker engine: `_ping`, and in a snapshot its containers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DockerSeen {
+    /// `url` is the socket's address.
+    pub ping: Answer,
+    pub engine: Option<EngineSeen>,
+    /// None when only pinged.
+    pub containers: Option<Vec<ContainerSeen>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineSeen {
+    pub version: String,
+    /// Memory of the machine or VM that it runs in, bytes.
+    pub memory_bytes: u64,
+}
+
+/// A container as `inspect` tells it (FACTS C.2).
+#[derive(Clone, Debug, PartialEq)]
+pub struct ContainerSeen {
+    /// 64 hex digits; with `started_ms` the incarnation (R4).
+    pub id: String,
+    pub name: String,
+    pub image: String,
+    pub status: ContainerStatus,
+    pub health: Option<ContainerHealth>,
+    pub exit_code: i64,
+    pub oom_killed: bool,
+    /// Milliseconds since 1970 on the engine's clock; none: never.
+    pub started_ms: Option<i64>,
+    pub finished_ms: Option<i64>,
+    /// Restarts made by the engine's own policy.
+    pub restart_count: u64,
+    pub restart_policy: RestartPolicy,
+    /// Bytes; 0 is no limit.
+    pub memory_limit: u64,
+    pub stop_timeout_s: u64,
+    pub stop_signal: String,
+    pub compose: Option<Compose>,
+    /// Labelled to be left alone.
+    pub skip: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ContainerStatus {
+    Created,
+    Running,
+    Paused,
+    Restarting,
+    Removing,
+    Exited,
+    Dead,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ContainerHealth {
+    Starting,
+    Healthy,
+    Unhealthy,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RestartPolicy {
+    No,
+    Always,
+    UnlessStopped,
+    /// At most so many times; 0 is without end.
+    OnFailure(u64),
+}
+
+/// One event of the engine's stream (FACTS C.1). It raises a look; the decision is taken from a
+/// fresh reading (R2), save what only the stream tells: `oom`, `kill`, `stop`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerNews {
+    pub id: String,
+    pub name: String,
+    /// Milliseconds since 1970 on the engine's clock.
+    pub at_ms: i64,
+    pub what: ContainerEvent,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ContainerEvent {
+    Create,
+    Start,
+    Oom,
+    Die { exit_code: i64 },
+    /// Number or name as the engine gives it, e.g. `15`.
+    Kill { signal: String },
+    Stop,
+    Restart,
+    Pause,
+    Unpause,
+    Destroy,
+    Rename { old: String },
+    Health(ContainerHealth),
+}
+
+/// Memory of the host (RECOVERY 1.3 Memory, R65).
+#[derive(Clone, Debug, PartialEq)]
+pub struct HostSeen {
+    pub memory_bytes: u64,
+    pub available_bytes: u64,
+    /// 1 normal, 2 warning, 4 critical.
+    pub pressure: u8,
+    pub swap_total_bytes: u64,
+    pub swap_used_bytes: u64,
+    /// Only in full looks: reading it costs.
+    pub ledger: Option<Vec<MemoryGroup>>,
+}
+
+/// One row of the memory ledger: an owner and what it really holds (PSS on Linux, footprint on macOS).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryGroup {
+    pub name: String,
+    pub bytes: u64,
+    pub processes: u32,
+}
