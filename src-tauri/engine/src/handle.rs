@@ -1,0 +1,100 @@
+//! The way in for everyone outside the loop: read the snapshot, make a wish, hear notices.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use doctor::{Asker, Response, Sentence, Wish};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+use crate::journal::Journal;
+use crate::view::{NoticeView, Operation, OperationState, Snapshot};
+use crate::words::Words;
+
+/// Cheap to clone; all clones speak to the one loop.
+#[derive(Clone)]
+pub struct Handle {
+    pub(crate) wishes: mpsc::Sender<Asked>,
+    pub(crate) snapshot: watch::Receiver<Arc<Snapshot>>,
+    pub(crate) operations: watch::Receiver<Arc<Vec<Operation>>>,
+    pub(crate) gate: watch::Receiver<Gate>,
+    pub(crate) notices: broadcast::Sender<NoticeView>,
+    pub(crate) heartbeat: Arc<AtomicU64>,
+    pub(crate) began: Instant,
+    pub journal: Journal,
+    pub words: Arc<Words>,
+}
+
+pub(crate) struct Asked {
+    pub(crate) wish: Wish,
+    pub(crate) by: Asker,
+    pub(crate) respond: oneshot::Sender<Response>,
+}
+
+/// Until when each answer of `GET /llm` stays true; kept as instants so that a stopped loop
+/// cannot leave a stale "yes" behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gate {
+    pub ollama_until: Option<Instant>,
+    pub mlx_until: Option<Instant>,
+    pub embeddings_until: Option<Instant>,
+    pub fallback: bool,
+}
+
+impl Handle {
+    /// The newest snapshot.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.borrow().clone()
+    }
+
+    /// Wakes at every new snapshot; the latest wins.
+    pub fn snapshots(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshot.clone()
+    }
+
+    /// Every notice from now on.
+    pub fn notices(&self) -> broadcast::Receiver<NoticeView> {
+        self.notices.subscribe()
+    }
+
+    pub fn gate(&self) -> Gate {
+        *self.gate.borrow()
+    }
+
+    /// Running operations and the last ones that ended, newest last.
+    pub fn operations(&self) -> Arc<Vec<Operation>> {
+        self.operations.borrow().clone()
+    }
+
+    pub fn operation(&self, id: &str) -> Option<Operation> {
+        self.operations().iter().find(|operation| operation.id == id).cloned()
+    }
+
+    /// Waits until the operation is no longer running; what it is then, or when the time is up.
+    pub async fn operation_end(&self, id: &str, within: Duration) -> Option<Operation> {
+        let mut operations = self.operations.clone();
+        let ended = operations.wait_for(|all| {
+            all.iter().any(|operation| {
+                operation.id == id && operation.state != OperationState::Running
+            })
+        });
+        let _ = tokio::time::timeout(within, ended).await;
+        self.operation(id)
+    }
+
+    /// Asks for something; the answer comes at once, what it leads to is an operation.
+    pub async fn wish(&self, wish: Wish, by: Asker) -> Response {
+        let (respond, response) = oneshot::channel();
+        let stopped = || Response::NotNow(Sentence::new("ourselves.stopping"));
+        if self.wishes.send(Asked { wish, by, respond }).await.is_err() {
+            return stopped();
+        }
+        response.await.unwrap_or_else(|_| stopped())
+    }
+
+    /// How long the loop has not come round; it comes round at least every 30 s.
+    pub fn silent_for(&self) -> Duration {
+        let beat = Duration::from_millis(self.heartbeat.load(Ordering::Relaxed));
+        self.began.elapsed().saturating_sub(beat)
+    }
+}
