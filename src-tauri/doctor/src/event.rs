@@ -14,28 +14,57 @@ pub enum Event {
     /// Nothing but time has passed.
     Tick,
     /// A look came back.
-    Looked { look: LookId, target: TargetId, observation: Observation },
+    Looked {
+        look: LookId,
+        target: TargetId,
+        observation: Observation,
+    },
     /// The engine's event stream told something about a container.
     ContainerNews(ContainerNews),
     /// The engine's event stream began, or ended.
-    DockerStream { connected: bool },
+    DockerStream {
+        connected: bool,
+    },
     /// One step of a remedy ended.
-    Treated { step: StepId, outcome: Outcome },
+    Treated {
+        step: StepId,
+        outcome: Outcome,
+    },
     /// A step that takes long tells how far it is.
-    Progressed { step: StepId, progress: Progress },
+    Progressed {
+        step: StepId,
+        progress: Progress,
+    },
     /// A person, an agent or the schedule asks for something.
-    Wished { ticket: Ticket, wish: Wish, by: Asker },
+    Wished {
+        ticket: Ticket,
+        wish: Wish,
+        by: Asker,
+    },
     /// The machine woke; `slept` as far as it is known.
-    Woke { slept: Duration },
+    Woke {
+        slept: Duration,
+    },
     /// Another configuration is in force.
-    Reconfigured { roster: Vec<Spec> },
+    Reconfigured {
+        roster: Vec<Spec>,
+    },
     /// A record is on disk, or is not.
-    Recorded { record: RecordId },
-    RecordFailed { record: RecordId, reason: String },
+    Recorded {
+        record: RecordId,
+    },
+    RecordFailed {
+        record: RecordId,
+        reason: String,
+    },
     /// Our own loop was late by this much: doubt ourselves first (R9).
-    Late { by: Duration },
+    Late {
+        by: Duration,
+    },
     /// The ledger that was kept on disk, at start.
-    Restored { ledger: LedgerFound },
+    Restored {
+        ledger: LedgerFound,
+    },
 }
 
 /// What was found where the ledger is kept.
@@ -69,12 +98,24 @@ pub enum Asker {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wish {
     /// Look at these at once and heal what is sick; none named: everything.
-    Recover { targets: Vec<TargetId> },
-    Restart { target: TargetId },
-    Start { target: TargetId },
-    Stop { target: TargetId },
-    Hold { target: TargetId },
-    Release { target: TargetId },
+    Recover {
+        targets: Vec<TargetId>,
+    },
+    Restart {
+        target: TargetId,
+    },
+    Start {
+        target: TargetId,
+    },
+    Stop {
+        target: TargetId,
+    },
+    Hold {
+        target: TargetId,
+    },
+    Release {
+        target: TargetId,
+    },
     Unload(Unload),
     Measure(MeasurePlan),
     CancelMeasure,

@@ -25,16 +25,28 @@ pub struct Account {
     pub intent: Intent,
     /// Attempts in the running episode (R25).
     pub attempts: u32,
-    /// When the target was last seen to be healthy without a break since, or the last attempt ended;
-    /// an episode closes 10 minutes after.
-    pub episode: Option<String>,
-    pub given_up: bool,
+    /// When the last attempt ended; an episode closes after 10 minutes of health.
+    pub last_attempt: Option<Continuous>,
+    pub given_up: Option<GivenUp>,
     /// Restarts within the last hour (R28).
     pub restarts: Vec<Restart>,
+    /// When the kernel ended it for memory, within the last hour (1.14).
+    pub ooms: Vec<Continuous>,
+    /// More than three restarts in an hour have been told (R57).
+    pub rate_told: bool,
     /// An own act that was written down and not yet seen to end (R33).
     pub act: Option<Act>,
     /// Ever seen alive.
     pub seen_alive: bool,
+}
+
+/// The open breaker (R27).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivenUp {
+    /// Half-open trials made so far.
+    pub trials: u32,
+    /// None: no restart can cure it, so there is no trial.
+    pub trial: Option<Continuous>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -64,4 +76,33 @@ pub enum Intent {
     Held,
     /// It ended in an orderly way and was not meant to go on.
     Completed,
+}
+
+impl Ledger {
+    /// The accounts with their times on the clock of `now`: continuous time starts anew with each
+    /// boot, wall time then tells how long ago something was (R44).
+    pub fn on_this_boot(mut self, now: crate::clock::Now) -> BTreeMap<TargetId, Account> {
+        if self.boot != now.boot {
+            let away = now.wall.since(self.written);
+            let written = self.written_continuous;
+            let moved = |at: Continuous| {
+                let age = written.since(at) + away;
+                Continuous(now.continuous.0.saturating_sub(crate::clock::millis(age)))
+            };
+            for account in self.targets.values_mut() {
+                for restart in &mut account.restarts {
+                    restart.at = moved(restart.at);
+                }
+                for oom in &mut account.ooms {
+                    *oom = moved(*oom);
+                }
+                account.last_attempt = account.last_attempt.map(moved);
+                if let Some(GivenUp { trial: Some(trial), .. }) = &mut account.given_up {
+                    let left = trial.since(written).saturating_sub(away);
+                    *trial = now.continuous + left;
+                }
+            }
+        }
+        self.targets
+    }
 }

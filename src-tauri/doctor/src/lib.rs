@@ -3,27 +3,47 @@
 //!
 //! In reading order: what is watched, what was seen, what can be wrong, what is done about it.
 
-mod cause;
 mod clock;
 mod event;
-mod incident;
-mod ledger;
-mod notice;
 mod observation;
 mod order;
+mod target;
+
+mod cause;
+mod container;
+mod containers;
+mod diagnosis;
+mod doctor;
+mod host;
+mod incident;
+mod ledger;
+mod looking;
+mod notice;
+mod operation;
+mod patient;
+mod phase;
+mod policy;
 mod remedy;
 mod sentence;
-mod target;
+mod telling;
 mod timings;
+mod treating;
+mod verdict;
+mod wishing;
 
 pub use cause::*;
 pub use clock::*;
+pub use doctor::{Doctor, LONGEST_WAIT};
 pub use event::*;
 pub use incident::*;
 pub use ledger::*;
 pub use notice::*;
 pub use observation::*;
+pub use operation::Operation;
 pub use order::*;
+pub use patient::{Facts, LoadedFact, Patient};
+pub use phase::{Phase, Reason};
+pub use policy::Policy;
 pub use remedy::*;
 pub use sentence::*;
 pub use target::*;

@@ -1,8 +1,11 @@
 //! What is told to people unasked, and when (R49 to R57).
 
+use std::collections::{BTreeMap, VecDeque};
+
 use serde::{Deserialize, Serialize};
 
 use crate::cause::CauseId;
+use crate::clock::{Awake, Continuous};
 use crate::sentence::Sentence;
 use crate::target::TargetId;
 
@@ -30,4 +33,17 @@ pub enum NoticeKind {
     RestartRate,
     /// About Homeostat itself: port taken, journal damaged, configuration wrong.
     Ourselves,
+}
+
+/// What was told and when: the memory behind the rates.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Notices {
+    /// Opened incidents that have not been told yet.
+    pub(crate) waiting: BTreeMap<TargetId, Awake>,
+    /// Problems that were told and not yet closed (R52).
+    pub(crate) told: BTreeMap<(TargetId, CauseId), Continuous>,
+    pub(crate) last: BTreeMap<(NoticeKind, TargetId, Option<CauseId>), Continuous>,
+    pub(crate) hour: VecDeque<Continuous>,
+    pub(crate) ooms: BTreeMap<TargetId, Continuous>,
+    pub(crate) own: BTreeMap<&'static str, Continuous>,
 }

@@ -16,7 +16,9 @@ pub enum Observation {
     Service(Answer),
     /// We could not ask, for a reason of our own (no file descriptors, no memory): says nothing
     /// about the target.
-    Unasked { reason: String },
+    Unasked {
+        reason: String,
+    },
 }
 
 /// One question over HTTP and what came of it.
@@ -33,7 +35,9 @@ pub enum Reply {
     /// Nothing listens on the port.
     Refused,
     /// The name does not resolve, no route, and the like.
-    Unreachable { reason: String },
+    Unreachable {
+        reason: String,
+    },
     ConnectTimeout,
     /// Connected, and not one byte of a head before the deadline.
     Silent,
@@ -43,10 +47,15 @@ pub enum Reply {
     /// Closed without any answer.
     Empty,
     /// Not HTTP, or broken chunks.
-    Malformed { reason: String },
+    Malformed {
+        reason: String,
+    },
     /// The body passed the size cap and was cut.
     TooLarge,
-    Status { code: u16, body: Body },
+    Status {
+        code: u16,
+        body: Body,
+    },
 }
 
 /// What the body of an answer was.
@@ -278,15 +287,21 @@ pub enum ContainerEvent {
     Create,
     Start,
     Oom,
-    Die { exit_code: i64 },
+    Die {
+        exit_code: i64,
+    },
     /// Number or name as the engine gives it, e.g. `15`.
-    Kill { signal: String },
+    Kill {
+        signal: String,
+    },
     Stop,
     Restart,
     Pause,
     Unpause,
     Destroy,
-    Rename { old: String },
+    Rename {
+        old: String,
+    },
     Health(ContainerHealth),
 }
 

@@ -63,7 +63,10 @@ pub enum Entry {
 pub enum Tell {
     Notice(Notice),
     /// To whoever made the wish.
-    Answer { ticket: Ticket, response: Response },
+    Answer {
+        ticket: Ticket,
+        response: Response,
+    },
 }
 
 /// What becomes of a wish.

@@ -98,6 +98,8 @@ pub enum Care {
     Docker,
     Ollama {
         launch: Launch,
+        /// Models that are never unloaded unless a person names them.
+        pinned: Vec<String>,
     },
     Mlx {
         launch: Option<Launch>,

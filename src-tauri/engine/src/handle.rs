@@ -74,9 +74,8 @@ impl Handle {
     pub async fn operation_end(&self, id: &str, within: Duration) -> Option<Operation> {
         let mut operations = self.operations.clone();
         let ended = operations.wait_for(|all| {
-            all.iter().any(|operation| {
-                operation.id == id && operation.state != OperationState::Running
-            })
+            all.iter()
+                .any(|operation| operation.id == id && operation.state != OperationState::Running)
         });
         let _ = tokio::time::timeout(within, ended).await;
         self.operation(id)

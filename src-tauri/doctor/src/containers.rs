@@ -1,0 +1,377 @@
+//! Containers: what a reading, a snapshot or a piece of news changes (RECOVERY 1.9, 1.14).
+
+use std::time::Duration;
+
+use crate::cause::CauseId;
+use crate::clock::Awake;
+use crate::container::{self, Died, Heard, Stop};
+use crate::diagnosis;
+use crate::doctor::Doctor;
+use crate::incident::{IncidentState, RestartedBy, StoryKind};
+use crate::ledger::Intent;
+use crate::looking::NEVER;
+use crate::observation::{
+    ContainerHealth, ContainerNews, ContainerSeen, ContainerStatus, RestartPolicy,
+};
+use crate::order::Depth;
+use crate::patient::Patient;
+use crate::phase::{Phase, Reason};
+use crate::sentence::Sentence;
+use crate::target::{Care, Heal, Spec, TargetId};
+use crate::verdict::Verdict;
+
+/// A container that nobody named: watched for OOM and crash loops, never started by us.
+pub(crate) fn uncritical(name: &str) -> Spec {
+    Spec {
+        id: TargetId::Container(name.into()),
+        name: name.into(),
+        configured: false,
+        heal: Heal::Auto,
+        interval: Duration::from_secs(60),
+        grace: Duration::from_secs(50),
+        needs: Vec::new(),
+        care: Care::Container { critical: false, compose: None },
+    }
+}
+
+impl Doctor {
+    /// The whole truth about all containers, every minute (R63).
+    pub(crate) fn saw_snapshot(&mut self, containers: Vec<ContainerSeen>) {
+        let known: Vec<TargetId> = self
+            .patients
+            .keys()
+            .filter(|id| matches!(id, TargetId::Container(_)))
+            .cloned()
+            .collect();
+        for id in known {
+            let TargetId::Container(name) = &id else { continue };
+            if !containers.iter().any(|seen| seen.name == *name) {
+                self.saw_container(&id, None);
+            }
+        }
+        for seen in containers {
+            let id = TargetId::Container(seen.name.clone());
+            if self.patients.contains_key(&id) || container::is_up(seen.status) {
+                self.admit(&seen.name);
+                self.saw_container(&id, Some(seen));
+            }
+        }
+    }
+
+    fn admit(&mut self, name: &str) {
+        let id = TargetId::Container(name.into());
+        if !self.patients.contains_key(&id) {
+            let account = self.absent.remove(&id).unwrap_or_default();
+            let mut patient = Patient::new(uncritical(name), account, self.now);
+            patient.due = NEVER;
+            self.patients.insert(id, patient);
+        }
+    }
+
+    pub(crate) fn saw_container(&mut self, id: &TargetId, seen: Option<ContainerSeen>) {
+        self.inhibit(id);
+        let Some(seen) = seen else {
+            self.container_is_gone(id);
+            return;
+        };
+        if self.patients.get(id).is_none_or(|patient| patient.inhibited_by.is_some()) {
+            return;
+        }
+        self.met_container(id, &seen);
+        self.conclude_end(id);
+        let up = container::is_up(seen.status);
+        let well = up
+            && seen.status == ContainerStatus::Running
+            && !matches!(seen.health, Some(ContainerHealth::Starting | ContainerHealth::Unhealthy));
+        let verdict = if well { Verdict::Good { took_ms: 0 } } else { Verdict::Hard };
+        if self.verify(id, verdict, Depth::Full) || self.running_on(id).is_some() {
+            return;
+        }
+        if self.is_waking() && !well {
+            return;
+        }
+        match seen.status {
+            ContainerStatus::Running if well => self.container_runs(id),
+            ContainerStatus::Running => self.container_is_unwell(id, &seen),
+            ContainerStatus::Restarting => self.container_is_unwell(id, &seen),
+            ContainerStatus::Paused => self.hold(id, "why.paused"),
+            ContainerStatus::Created
+            | ContainerStatus::Removing
+            | ContainerStatus::Exited
+            | ContainerStatus::Dead => self.container_is_stopped(id, &seen),
+        }
+        self.inhibit_children(id);
+    }
+
+    /// A new id or start time is a new incarnation; who started it, and does it end a hold?
+    fn met_container(&mut self, id: &TargetId, seen: &ContainerSeen) {
+        let own = self.is_our_doing(id);
+        let Some(patient) = self.patients.get_mut(id) else { return };
+        let this = container::incarnation(seen);
+        let before = patient.incarnation.replace(this.clone());
+        patient.facts.container = Some(seen.clone());
+        if !container::is_up(seen.status) {
+            return;
+        }
+        patient.account.seen_alive = true;
+        if before.is_some_and(|before| before != this) && !own {
+            if patient.account.intent != Intent::Wanted {
+                patient.account.intent = Intent::Wanted;
+            }
+            self.restarted(id, RestartedBy::Other);
+        }
+    }
+
+    fn container_is_gone(&mut self, id: &TargetId) {
+        let now = self.now;
+        let Some(patient) = self.patients.get_mut(id) else { return };
+        patient.facts.container = None;
+        if self.running_on(id).is_some() {
+            return;
+        }
+        let Some(patient) = self.patients.get_mut(id) else { return };
+        if patient.spec.configured {
+            patient.enter(Phase::Unknown, Reason::new("R35", "why.no_such_container"), now);
+        } else if matches!(patient.spec.care, Care::Container { critical: true, .. }) {
+            // Critical by default "where it exists": it does not.
+            patient.enter(Phase::Unknown, Reason::new("1.2", "why.not_found"), now);
+        } else {
+            self.dismiss(id);
+        }
+    }
+
+    fn container_runs(&mut self, id: &TargetId) {
+        let now = self.now;
+        let Some(patient) = self.patients.get_mut(id) else { return };
+        patient.first_bad = None;
+        patient.last_good = Some(now);
+        patient.due = NEVER;
+        if !matches!(patient.phase, Phase::Healthy) {
+            // Without a health check it is healthy at its first running reading (R63).
+            patient.enter(Phase::Healthy, Reason::new("R63", "why.runs"), now);
+            self.became_healthy(id);
+        }
+    }
+
+    fn container_is_unwell(&mut self, id: &TargetId, seen: &ContainerSeen) {
+        let now = self.now;
+        let Some(patient) = self.patients.get_mut(id) else { return };
+        if seen.health == Some(ContainerHealth::Starting) {
+            if !matches!(patient.phase, Phase::Starting { .. }) {
+                let until = now.awake + patient.spec.grace;
+                let mut reason = Reason::new("R12", "why.in_grace");
+                reason.next = Some(until);
+                patient.enter(Phase::Starting { until }, reason, now);
+            }
+            patient.due = now.awake + self.policy.retry;
+            return;
+        }
+        patient.due = now.awake + self.policy.retry;
+        self.ailing(id);
+    }
+
+    fn container_is_stopped(&mut self, id: &TargetId, seen: &ContainerSeen) {
+        let (now, careful) = (self.now, self.careful);
+        let Some(patient) = self.patients.get_mut(id) else { return };
+        let critical = matches!(patient.spec.care, Care::Container { critical: true, .. });
+        if seen.skip {
+            patient.enter(Phase::Unknown, Reason::new("R38", "why.skip"), now);
+            return;
+        }
+        let first_sight =
+            patient.last_good.is_none() && !matches!(patient.phase, Phase::Down { .. });
+        if first_sight && patient.account.intent == Intent::Wanted && (!critical || careful) {
+            // R35: never start what was never seen to run. Fault 54: holds unknown = held.
+            patient.account.intent = Intent::Held;
+        }
+        if patient.account.intent == Intent::Held {
+            patient.enter(Phase::Unknown, Reason::new("R35", "why.held"), now);
+            self.close_incident(id, IncidentState::Closed, Some("story.held"));
+            return;
+        }
+        if matches!(patient.phase, Phase::Down { .. } | Phase::GivenUp { .. }) {
+            return;
+        }
+        // An end is certain when it is still ended 2 s later; by then a late `oom` has come too.
+        let since = patient.first_bad.get_or_insert(now).awake;
+        let died = patient.facts.container_news.die.map(|die| die.told.at);
+        let verdict_at = died.unwrap_or(since) + self.policy.verdict;
+        if now.awake < verdict_at {
+            patient.due = verdict_at;
+            return;
+        }
+        patient.due = NEVER;
+        let cause = diagnosis::diagnose(patient, now, &self.policy);
+        let of_memory = matches!(cause.id, CauseId::ContainerOomLimit | CauseId::DockerVmOom);
+        let telling = of_memory || cause.id == CauseId::ContainerCrashLoop;
+        if critical || telling {
+            self.down(id);
+        } else {
+            patient.account.intent = Intent::Completed;
+            patient.enter(Phase::Unknown, Reason::new("R35", "why.completed"), now);
+        }
+    }
+
+    /// Tells of an end for memory even when Docker has started the container again meanwhile:
+    /// its flags are reset by then, only the stream knew.
+    fn conclude_end(&mut self, id: &TargetId) {
+        let (now, policy) = (self.now, self.policy.clone());
+        let Some(patient) = self.patients.get_mut(id) else { return };
+        let Some(seen) = patient.facts.container.clone() else { return };
+        let Some(oom) = patient.facts.container_news.oom else { return };
+        if now.awake < oom.at + policy.verdict || patient.facts.container_news.told == Some(oom) {
+            return;
+        }
+        let died = patient
+            .facts
+            .container_news
+            .die
+            .is_some_and(|Died { told, .. }| (told.engine_ms - oom.engine_ms).abs() <= 4000);
+        if died && !container::is_up(seen.status) {
+            // The stopped container itself is judged by `container_is_stopped`.
+            patient.facts.container_news.told = Some(oom);
+            return;
+        }
+        patient.facts.container_news.told = Some(oom);
+        let cause = if died {
+            diagnosis::ended(&patient.facts, &seen, &policy)
+        } else {
+            diagnosis::oom_child(&seen)
+        };
+        let key = if died { "story.restarted_by_docker" } else { "story.lives_on" };
+        self.note_oom(id);
+        self.open_incident(id, cause.clone(), oom.at);
+        self.tell_story(id, StoryKind::Seen, Sentence::new(key));
+        self.tell_oom(id, &cause);
+        self.close_incident(id, IncidentState::HealedItself, None);
+    }
+
+    pub(crate) fn note_oom(&mut self, id: &TargetId) {
+        let now = self.now.continuous;
+        if let Some(patient) = self.patients.get_mut(id) {
+            patient.account.ooms.push(now);
+        }
+    }
+
+    /// News from the stream.
+    pub(crate) fn heard(&mut self, news: &ContainerNews) {
+        let now = self.now;
+        let id = TargetId::Container(news.name.clone());
+        if !self.patients.contains_key(&id) {
+            // Known to nobody yet: a container that just began. Later looks tell more.
+            self.admit(&news.name);
+        }
+        let own = self.is_our_doing(&id);
+        let policy = self.policy.clone();
+        let Some(patient) = self.patients.get_mut(&id) else { return };
+        let container = patient.facts.container.clone();
+        let limits = Stop::of(container.as_ref(), &policy);
+        let heard = patient.facts.container_news.hear(news, limits, now.awake);
+        match heard {
+            Heard::Old => return,
+            Heard::Look => {}
+            Heard::LookLater => {
+                let later = now.awake + policy.verdict;
+                patient.due = if patient.due == NEVER { later } else { patient.due.min(later) };
+                patient.depth = Depth::Full;
+                return;
+            }
+            Heard::Stopped if own => {}
+            Heard::Stopped => self.hold_by_event(&id),
+            Heard::Started => {
+                if patient.account.intent != Intent::Wanted && !own {
+                    patient.account.intent = Intent::Wanted;
+                    self.forgive(&id);
+                }
+            }
+            Heard::Paused => self.hold(&id, "why.paused"),
+            Heard::Destroyed => {}
+        }
+        self.look_soon(&id, Depth::Full);
+    }
+
+    /// A remedy of ours is under way on this container, or on the service inside it (R33).
+    fn is_our_doing(&self, id: &TargetId) -> bool {
+        self.running_on(id).is_some()
+            || self.operations.iter().any(|one| {
+                let inside = self.patients.get(&one.target).is_some_and(|patient| {
+                    matches!(
+                        (&patient.spec.care, id),
+                        (Care::Service { container: Some(name), .. }, TargetId::Container(this))
+                            if name == this
+                    )
+                });
+                one.is_remedy() && one.is_running() && inside
+            })
+    }
+
+    /// R34: a person stopped it, unless the engine itself goes away now.
+    fn hold_by_event(&mut self, id: &TargetId) {
+        let now = self.now.awake;
+        let was_wanted =
+            self.patients.get(id).is_some_and(|patient| patient.account.intent == Intent::Wanted);
+        if was_wanted {
+            self.hold(id, "why.held");
+            self.held_lately.push((id.clone(), now));
+        }
+    }
+
+    pub(crate) fn hold(&mut self, id: &TargetId, why: &'static str) {
+        let now = self.now;
+        self.supersede(id, "step.held");
+        let Some(patient) = self.patients.get_mut(id) else { return };
+        patient.account.intent = Intent::Held;
+        patient.account.given_up = None;
+        patient.forget_counts();
+        if !patient.phase.is_usable() || why == "why.paused" {
+            patient.enter(Phase::Unknown, Reason::new("R34", why), now);
+        }
+        self.close_incident(id, IncidentState::Closed, Some("story.held"));
+    }
+
+    pub(crate) fn stream(&mut self, connected: bool) {
+        self.stream_connected = connected;
+        if connected {
+            self.look_soon(&TargetId::Docker, Depth::Full);
+        } else {
+            self.engine_went_away();
+            self.look_soon(&TargetId::Docker, Depth::Shallow);
+        }
+    }
+
+    /// R34: a daemon that shuts down stops its containers as a person would. What it stopped
+    /// within the last 15 s, two or all of them, stays wanted.
+    pub(crate) fn engine_went_away(&mut self) {
+        let now = self.now.awake;
+        let window = self.policy.daemon_stop;
+        self.held_lately.retain(|(_, at)| now.since(*at) <= window);
+        let running = self
+            .patients
+            .values()
+            .filter(|patient| matches!(patient.spec.care, Care::Container { .. }))
+            .filter(|patient| patient.phase.is_usable())
+            .count();
+        if self.held_lately.len() >= 2 || (running == 0 && !self.held_lately.is_empty()) {
+            for (id, _) in std::mem::take(&mut self.held_lately) {
+                if let Some(patient) = self.patients.get_mut(&id) {
+                    patient.account.intent = Intent::Wanted;
+                }
+            }
+        }
+    }
+
+    /// While Docker's own policy may still bring it back, we leave it to it (R29).
+    pub(crate) fn docker_may_restart(seen: &ContainerSeen) -> bool {
+        match seen.restart_policy {
+            RestartPolicy::No => false,
+            RestartPolicy::Always | RestartPolicy::UnlessStopped => true,
+            RestartPolicy::OnFailure(tries) => {
+                seen.exit_code != 0 && (tries == 0 || seen.restart_count < tries)
+            }
+        }
+    }
+
+    pub(crate) fn snapshot_due(&mut self, at: Awake) {
+        self.next_snapshot = at;
+    }
+}

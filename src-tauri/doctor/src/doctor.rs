@@ -1,0 +1,446 @@
+//! The doctor: told an event and the time, it returns orders. Everything it knows is in here.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use crate::clock::{Awake, Now};
+use crate::event::{Event, LedgerFound};
+use crate::incident::Verb;
+use crate::ledger::{Account, Ledger};
+use crate::notice::Notices;
+use crate::operation::{Operation, Stage};
+use crate::order::{Depth, Entry, OperationId, Order, Record, RecordId};
+use crate::patient::Patient;
+use crate::phase::{Phase, Reason};
+use crate::policy::Policy;
+use crate::target::{Care, Spec, TargetId};
+
+/// No wait is longer than this, so that a clock that jumps is noticed (R44).
+pub const LONGEST_WAIT: Duration = Duration::from_secs(30);
+const ENDED_KEPT: usize = 100;
+
+pub struct Doctor {
+    pub(crate) policy: Policy,
+    pub(crate) patients: BTreeMap<TargetId, Patient>,
+    /// Accounts of targets that are not on the roster now, a container that is gone for one.
+    pub(crate) absent: BTreeMap<TargetId, Account>,
+    pub(crate) operations: Vec<Operation>,
+    ended: VecDeque<Operation>,
+    pub(crate) orders: Vec<Order>,
+    pub(crate) now: Now,
+    /// Nothing is concluded before (R42).
+    pub(crate) hold_until: Option<Awake>,
+    /// Fails count half until then (R9).
+    pub(crate) doubt_until: Option<Awake>,
+    pub(crate) stream_connected: bool,
+    pub(crate) notices: Notices,
+    /// The ledger could not be read: careful (fault 54).
+    pub(crate) careful: bool,
+    /// Disruptive acts since the last record that reached the disk (fault 52).
+    pub(crate) unrecorded_acts: u32,
+    pub(crate) recording_fails: bool,
+    pub(crate) next_snapshot: Awake,
+    /// Holds that came from the stream lately: a daemon's shutdown looks the same (R34).
+    pub(crate) held_lately: Vec<(TargetId, Awake)>,
+    full_check_due: Awake,
+    ledger_saved: Option<Ledger>,
+    dirty_incidents: Vec<TargetId>,
+    session: u64,
+    counter: u64,
+    random: u64,
+}
+
+impl Doctor {
+    /// `seed` makes jitter and ids: the same seed and events give the same orders.
+    pub fn new(policy: Policy, roster: Vec<Spec>, seed: u64, now: Now) -> Self {
+        let mut doctor = Self {
+            policy,
+            patients: BTreeMap::new(),
+            absent: BTreeMap::new(),
+            operations: Vec::new(),
+            ended: VecDeque::new(),
+            orders: Vec::new(),
+            now,
+            hold_until: None,
+            doubt_until: None,
+            stream_connected: false,
+            notices: Notices::default(),
+            careful: false,
+            unrecorded_acts: 0,
+            recording_fails: false,
+            next_snapshot: now.awake,
+            held_lately: Vec::new(),
+            full_check_due: now.awake,
+            ledger_saved: None,
+            dirty_incidents: Vec::new(),
+            session: seed,
+            counter: 0,
+            random: seed | 1,
+        };
+        doctor.full_check_due = now.awake + doctor.policy.full_check;
+        doctor.enrol(roster);
+        doctor
+    }
+
+    /// The one way in.
+    pub fn handle(&mut self, event: Event, now: Now) -> Vec<Order> {
+        self.notice_sleep(now);
+        self.now = now;
+        match event {
+            Event::Tick => {}
+            Event::Looked { look, target, observation } => self.looked(look, &target, observation),
+            Event::ContainerNews(news) => self.heard(&news),
+            Event::DockerStream { connected } => self.stream(connected),
+            Event::Treated { step, outcome } => self.treated(&step, outcome),
+            Event::Progressed { step, progress } => self.progressed(&step, progress),
+            Event::Wished { ticket, wish, by } => self.wished(ticket, wish, by),
+            Event::Woke { slept } => self.woke(slept),
+            Event::Reconfigured { roster } => self.reconfigured(roster),
+            Event::Recorded { record } => self.recorded(record),
+            Event::RecordFailed { record, reason } => self.record_failed(record, &reason),
+            Event::Late { by } => self.late(by),
+            Event::Restored { ledger } => self.restore(ledger),
+        }
+        self.advance();
+        std::mem::take(&mut self.orders)
+    }
+
+    /// When it wants to be woken next, at the latest 30 s from now.
+    pub fn next_wake(&self) -> Awake {
+        let latest = self.now.awake + LONGEST_WAIT;
+        let looks = self.patients.values().filter_map(|patient| match patient.looking {
+            Some(looking) => Some(looking.deadline),
+            None => self.is_asked(patient).then_some(patient.due),
+        });
+        let phases = self.patients.values().filter_map(|patient| match &patient.phase {
+            Phase::Down { not_before, .. } => (*not_before > self.now.awake).then_some(*not_before),
+            Phase::Starting { until } => Some(*until),
+            Phase::Unknown
+            | Phase::Healthy
+            | Phase::Slow
+            | Phase::Degraded { .. }
+            | Phase::Recovering { .. }
+            | Phase::GivenUp { .. } => None,
+        });
+        let stages = self.operations.iter().filter_map(|operation| match &operation.stage {
+            Stage::Acting { deadline, .. } => Some(*deadline),
+            Stage::Verifying(verification) => {
+                Some(verification.soak_until.unwrap_or(verification.deadline))
+            }
+            Stage::Queued | Stage::Writing { .. } | Stage::Ended => None,
+        });
+        let soon = self.now.awake + Duration::from_millis(1);
+        let notice = self.next_notice();
+        looks
+            .chain(phases)
+            .chain(stages)
+            .chain(notice)
+            .chain(self.hold_until)
+            .chain([self.full_check_due])
+            .min()
+            .map_or(latest, |due| due.max(soon).min(latest))
+    }
+
+    pub fn patients(&self) -> impl Iterator<Item = &Patient> {
+        self.patients.values()
+    }
+
+    pub fn patient(&self, id: &TargetId) -> Option<&Patient> {
+        self.patients.get(id)
+    }
+
+    /// Running ones and the last that ended, oldest first.
+    pub fn operations(&self) -> impl Iterator<Item = &Operation> {
+        self.ended.iter().chain(&self.operations)
+    }
+
+    pub fn now(&self) -> Now {
+        self.now
+    }
+
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Since waking nothing is concluded until then.
+    pub fn is_waking(&self) -> bool {
+        self.hold_until.is_some_and(|until| self.now.awake < until)
+    }
+
+    /// The ledger as it is now.
+    pub fn ledger(&self) -> Ledger {
+        let mut targets = self.absent.clone();
+        for (id, patient) in &self.patients {
+            if patient.account != Account::default() {
+                targets.insert(id.clone(), patient.account.clone());
+            }
+        }
+        Ledger {
+            boot: self.now.boot,
+            written: self.now.wall,
+            written_continuous: self.now.continuous,
+            targets,
+        }
+    }
+
+    /// Everything that only time brings about.
+    fn advance(&mut self) {
+        if self.hold_until.is_some_and(|until| self.now.awake >= until) {
+            self.hold_until = None;
+            self.look_at_everything(Depth::Full);
+        }
+        if self.now.awake >= self.full_check_due {
+            self.full_check_due = self.now.awake + self.policy.full_check;
+            self.deepen_all();
+        }
+        self.advance_operations();
+        self.close_episodes();
+        self.consider_all();
+        self.begin_queued();
+        self.finish_checks();
+        self.order_looks();
+        self.tell_due();
+        self.write_down();
+    }
+
+    /// R25: ten minutes of health close an episode. Hourly ledgers forget what is older.
+    fn close_episodes(&mut self) {
+        const HOUR: Duration = Duration::from_secs(3600);
+        let now = self.now;
+        for patient in self.patients.values_mut() {
+            let account = &mut patient.account;
+            account.restarts.retain(|restart| now.continuous.since(restart.at) < HOUR);
+            account.ooms.retain(|oom| now.continuous.since(*oom) < self.policy.oom_repeat);
+            if account.restarts.len() <= self.policy.restarts_rearm {
+                account.rate_told = false;
+            }
+            let healthy = patient
+                .healthy_since
+                .is_some_and(|since| now.awake.since(since) >= self.policy.episode_closes);
+            if healthy && account.attempts > 0 {
+                account.attempts = 0;
+            }
+        }
+    }
+
+    // Waking, clocks, configuration, start.
+
+    /// R41: the continuous clock ran on while the awake clock stood.
+    fn notice_sleep(&mut self, now: Now) {
+        let awake = now.awake.since(self.now.awake);
+        let continuous = now.continuous.since(self.now.continuous);
+        let slept = continuous.saturating_sub(awake);
+        if slept > self.policy.sleep {
+            self.now = now;
+            self.woke(slept);
+        }
+    }
+
+    /// R42: all states unknown, counts zero, no remedy and no notice for a minute. A remedy under
+    /// way goes on: its deadlines count awake time, so the sleep has not used them up.
+    fn woke(&mut self, _slept: Duration) {
+        let until = self.now.awake + self.policy.wake_hold;
+        self.hold_until = Some(until);
+        for patient in self.patients.values_mut() {
+            patient.forget_counts();
+            patient.looking = None;
+            patient.due = self.now.awake;
+            let busy = matches!(patient.phase, Phase::Recovering { .. } | Phase::GivenUp { .. });
+            if !busy && !matches!(patient.spec.care, Care::Host) {
+                let mut reason = Reason::new("R42", "why.waking");
+                reason.next = Some(until);
+                patient.enter(Phase::Unknown, reason, self.now);
+            }
+        }
+    }
+
+    /// R9: when our own loop is late, we are probably the slow one.
+    fn late(&mut self, by: Duration) {
+        if by > Duration::from_secs(1) {
+            self.doubt_until = Some(self.now.awake + self.policy.doubt);
+        }
+    }
+
+    pub(crate) fn doubt(&self) -> u32 {
+        if self.doubt_until.is_some_and(|until| self.now.awake < until) { 2 } else { 1 }
+    }
+
+    fn enrol(&mut self, roster: Vec<Spec>) {
+        for spec in roster {
+            let id = spec.id.clone();
+            if let Some(patient) = self.patients.get_mut(&id) {
+                patient.spec = spec;
+                continue;
+            }
+            let account = self.absent.remove(&id).unwrap_or_default();
+            self.patients.insert(id, Patient::new(spec, account, self.now));
+        }
+    }
+
+    /// R27: an edited configuration is a changed world, so what was given up is tried again.
+    fn reconfigured(&mut self, roster: Vec<Spec>) {
+        let kept: Vec<TargetId> = roster.iter().map(|spec| spec.id.clone()).collect();
+        let gone: Vec<TargetId> = self
+            .patients
+            .keys()
+            .filter(|id| !kept.contains(id) && !matches!(id, TargetId::Container(_)))
+            .cloned()
+            .collect();
+        for id in gone {
+            self.dismiss(&id);
+        }
+        for (id, patient) in &mut self.patients {
+            // A container that is no longer named is still watched, but no longer critical.
+            if !kept.contains(id) {
+                patient.spec = crate::containers::uncritical(&patient.spec.name);
+            }
+        }
+        self.enrol(roster);
+        let ids: Vec<TargetId> = self.patients.keys().cloned().collect();
+        for id in ids {
+            self.forgive(&id);
+        }
+        self.look_at_everything(Depth::Full);
+    }
+
+    /// No longer watched: its account is kept, an open incident is closed.
+    pub(crate) fn dismiss(&mut self, id: &TargetId) {
+        self.close_incident(id, crate::incident::IncidentState::Closed, None);
+        self.write_incidents();
+        if let Some(patient) = self.patients.remove(id) {
+            self.absent.insert(id.clone(), patient.account);
+        }
+    }
+
+    /// The budget is fresh again and the breaker closed.
+    pub(crate) fn forgive(&mut self, id: &TargetId) {
+        let now = self.now;
+        if let Some(patient) = self.patients.get_mut(id) {
+            patient.account.attempts = 0;
+            patient.account.given_up = None;
+            if let Phase::GivenUp { cause, .. } = &patient.phase {
+                let cause = Some(cause.clone());
+                let reason = Reason::new("R27", "why.world_changed");
+                patient.enter(Phase::Degraded { cause }, reason, now);
+                patient.forget_counts();
+            }
+        }
+    }
+
+    fn restore(&mut self, found: LedgerFound) {
+        match found {
+            LedgerFound::None => {}
+            LedgerFound::Good(ledger) => {
+                self.ledger_saved = Some(ledger.clone());
+                for (id, account) in ledger.on_this_boot(self.now) {
+                    match self.patients.get_mut(&id) {
+                        Some(patient) => patient.account = account,
+                        None => {
+                            self.absent.insert(id, account);
+                        }
+                    }
+                }
+            }
+            LedgerFound::Damaged => {
+                self.careful = true;
+                for patient in self.patients.values_mut() {
+                    patient.account.attempts = self.policy.attempts.saturating_sub(1);
+                }
+            }
+        }
+    }
+
+    // Records.
+
+    pub(crate) fn next_id(&mut self) -> u64 {
+        self.counter += 1;
+        self.counter
+    }
+
+    pub(crate) fn operation_id(&mut self) -> OperationId {
+        let number = self.next_id();
+        format!("{:08x}-{number}", self.session & 0xffff_ffff)
+    }
+
+    /// A number that looks random and comes again with the same seed.
+    pub(crate) fn dice(&mut self, sides: u64) -> u64 {
+        // xorshift64 (Marsaglia, 2003).
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random % sides.max(1)
+    }
+
+    pub(crate) fn record(&mut self, entry: Option<Entry>) -> RecordId {
+        let id = self.next_id();
+        let ledger = self.ledger();
+        self.ledger_saved = Some(ledger.clone());
+        self.orders.push(Order::Record(Record { id, ledger: Some(ledger), entry }));
+        id
+    }
+
+    pub(crate) fn touch_incident(&mut self, id: &TargetId) {
+        if !self.dirty_incidents.contains(id) {
+            self.dirty_incidents.push(id.clone());
+        }
+    }
+
+    fn write_incidents(&mut self) {
+        for id in std::mem::take(&mut self.dirty_incidents) {
+            let incident = self.patients.get(&id).and_then(|patient| patient.incident.clone());
+            if let Some(incident) = incident {
+                self.record(Some(Entry::Incident(incident)));
+            }
+        }
+    }
+
+    fn write_down(&mut self) {
+        self.write_incidents();
+        let ledger = self.ledger();
+        let changed =
+            self.ledger_saved.as_ref().map(|saved| &saved.targets) != Some(&ledger.targets);
+        if changed && !(ledger.targets.is_empty() && self.ledger_saved.is_none()) {
+            self.record(None);
+        }
+    }
+
+    fn recorded(&mut self, record: RecordId) {
+        self.recording_fails = false;
+        self.unrecorded_acts = 0;
+        self.written(record);
+    }
+
+    /// Fault 52: at most one disruptive act goes unrecorded; starting what is stopped goes on.
+    fn record_failed(&mut self, record: RecordId, reason: &str) {
+        if !self.recording_fails {
+            self.recording_fails = true;
+            self.tell_about_ourselves("ourselves.record_failed", reason);
+        }
+        self.written(record);
+    }
+
+    pub(crate) fn retire(&mut self) {
+        let (ended, running): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.operations).into_iter().partition(|one| !one.is_running());
+        self.operations = running;
+        for operation in ended {
+            self.ended.push_back(operation);
+            while self.ended.len() > ENDED_KEPT {
+                self.ended.pop_front();
+            }
+        }
+    }
+
+    pub(crate) fn running_remedy(&self) -> Option<&Operation> {
+        self.operations.iter().find(|one| one.is_remedy() && one.is_under_way())
+    }
+
+    pub(crate) fn running_on(&self, target: &TargetId) -> Option<&Operation> {
+        let same = |one: &&Operation| one.is_remedy() && one.is_running() && one.target == *target;
+        self.operations.iter().find(same)
+    }
+
+    pub(crate) fn running_verb(&self, verb: Verb) -> Option<&Operation> {
+        self.operations.iter().find(|one| one.verb == verb && one.is_running())
+    }
+}

@@ -1,0 +1,91 @@
+//! An operation: one wish or one remedy on its way, step by step.
+
+use std::time::Duration;
+
+use crate::clock::{Awake, Now, Wall};
+use crate::event::{Asker, Progress};
+use crate::incident::{RemedyResult, Verb};
+use crate::order::{OperationId, RecordId};
+use crate::remedy::{Plan, Step};
+use crate::sentence::Sentence;
+use crate::target::TargetId;
+
+#[derive(Clone, Debug)]
+pub struct Operation {
+    pub id: OperationId,
+    pub target: TargetId,
+    pub verb: Verb,
+    pub by: Asker,
+    pub incident: Option<String>,
+    pub attempt: u32,
+    /// None: still running.
+    pub result: Option<RemedyResult>,
+    /// What has happened so far.
+    pub log: Vec<(Wall, Sentence)>,
+    pub progress: Option<Progress>,
+    pub began: Now,
+    pub(crate) plan: Plan,
+    pub(crate) stage: Stage,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) number: u32,
+    /// The incarnation that is to be replaced.
+    pub(crate) before: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Stage {
+    /// Waits until nothing else is under way on this host (R20).
+    Queued,
+    /// The next step waits until it is on disk.
+    Writing {
+        record: RecordId,
+        step: Step,
+        within: Duration,
+    },
+    Acting {
+        step: Step,
+        deadline: Awake,
+    },
+    Verifying(Verification),
+    Ended,
+}
+
+/// R46: answering again, then a soak, then the same kind of check once more.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Verification {
+    pub(crate) deadline: Awake,
+    pub(crate) goods: u32,
+    pub(crate) soak_until: Option<Awake>,
+    /// The soak is over; the last, full look is awaited.
+    pub(crate) last_look: bool,
+}
+
+impl Operation {
+    /// Interrupts or starts something: only one such at a time on the whole host.
+    pub(crate) fn is_remedy(&self) -> bool {
+        match self.verb {
+            Verb::Start | Verb::Stop | Verb::Restart => true,
+            Verb::Check | Verb::Unload | Verb::Measure => false,
+        }
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.result.is_none()
+    }
+
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.is_running() && !matches!(self.stage, Stage::Queued)
+    }
+
+    /// It answers again and only has to go on doing so.
+    pub fn is_soaking(&self) -> bool {
+        matches!(&self.stage, Stage::Verifying(verification) if verification.soak_until.is_some())
+    }
+
+    pub(crate) fn say(&mut self, at: Wall, says: Sentence) {
+        self.log.push((at, says));
+        if self.log.len() > 64 {
+            self.log.remove(0);
+        }
+    }
+}

@@ -1,0 +1,374 @@
+//! One target as the doctor knows it: its phase, what was seen of it, and how a look moves it.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::clock::{Awake, Now};
+use crate::incident::Incident;
+use crate::ledger::Account;
+use crate::observation::{
+    ContainerSeen, DockerSeen, HostSeen, Listener, LoadedSeen, MlxSeen, ModelSeen, OllamaSeen,
+    ProcessId, Surroundings,
+};
+use crate::order::{Depth, LookId};
+use crate::phase::{Phase, Reason};
+use crate::policy::Policy;
+use crate::sentence::Sentence;
+use crate::target::{Care, Spec};
+use crate::verdict::Verdict;
+
+#[derive(Clone, Debug)]
+pub struct Patient {
+    pub spec: Spec,
+    pub phase: Phase,
+    /// When it entered its phase.
+    pub since: Now,
+    pub reason: Reason,
+    pub facts: Facts,
+    pub account: Account,
+    /// The parent that is not well; while there is one, nothing is concluded (R15).
+    pub inhibited_by: Option<crate::target::TargetId>,
+    /// The newest incident; open or closed.
+    pub incident: Option<Incident>,
+    pub last_good: Option<Now>,
+    /// First failed look of the current run of fails.
+    pub(crate) first_bad: Option<Now>,
+    pub(crate) tally: Tally,
+    pub(crate) due: Awake,
+    pub(crate) depth: Depth,
+    pub(crate) looking: Option<Looking>,
+    pub(crate) incarnation: Option<String>,
+    pub(crate) healthy_since: Option<Awake>,
+    /// A person asked: skip back-off and giving up once (R22).
+    pub(crate) urged: bool,
+    /// What it was when a heal was only recorded, so that it is recorded once.
+    pub(crate) observed_only: bool,
+}
+
+/// What was last seen, newest reading of each kind.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    pub ollama: Option<OllamaSeen>,
+    pub mlx: Option<MlxSeen>,
+    pub docker: Option<DockerSeen>,
+    pub container: Option<ContainerSeen>,
+    pub service: Option<crate::observation::Answer>,
+    pub host: Option<HostSeen>,
+    /// Kept from the last full look, since shallow ones do not ask.
+    pub models: Vec<ModelSeen>,
+    pub loaded: Vec<LoadedFact>,
+    pub surroundings: Option<Surroundings>,
+    /// Processes that answered as this product does, or that we started.
+    pub trusted: VecDeque<ProcessId>,
+    pub(crate) container_news: crate::container::News,
+    pub(crate) pressure: crate::host::Pressure,
+}
+
+/// A loaded model, and since when no request has moved its end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoadedFact {
+    pub seen: LoadedSeen,
+    /// Wall time at which it will be unloaded by its server, in seconds; none: never.
+    pub ends_s: Option<i64>,
+    pub quiet_since: Awake,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Looking {
+    pub(crate) id: LookId,
+    pub(crate) depth: Depth,
+    pub(crate) confirms: bool,
+    pub(crate) deadline: Awake,
+}
+
+/// Counts of looks in a row.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) good: u32,
+    pub(crate) hard: u32,
+    pub(crate) soft: u32,
+    recent: VecDeque<Sample>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    good: bool,
+    took: Duration,
+}
+
+const WINDOW: usize = 5;
+
+/// What a look led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    Steady,
+    /// Enough fails: look once more, fully, before concluding (R11).
+    Confirm,
+    /// The confirming look failed too.
+    ConfirmedDown,
+    /// Something fails that no restart cures; the cause is to be named.
+    Ailing,
+    BecameHealthy,
+}
+
+impl Patient {
+    pub(crate) fn new(spec: Spec, account: Account, now: Now) -> Self {
+        Self {
+            spec,
+            phase: Phase::Unknown,
+            since: now,
+            reason: Reason::new("1.2", "why.first_look"),
+            facts: Facts::default(),
+            account,
+            inhibited_by: None,
+            incident: None,
+            last_good: None,
+            first_bad: None,
+            tally: Tally::default(),
+            due: now.awake,
+            depth: Depth::Full,
+            looking: None,
+            incarnation: None,
+            healthy_since: None,
+            urged: false,
+            observed_only: false,
+        }
+    }
+
+    /// Neither configured nor ever seen alive: it is not there, and that is no trouble.
+    pub fn is_found(&self) -> bool {
+        self.spec.configured || self.account.seen_alive
+    }
+
+    pub(crate) fn enter(&mut self, phase: Phase, reason: Reason, now: Now) {
+        if std::mem::discriminant(&self.phase) != std::mem::discriminant(&phase) {
+            self.since = now;
+        }
+        self.healthy_since = match phase {
+            Phase::Healthy | Phase::Slow => self.healthy_since.or(Some(now.awake)),
+            Phase::Unknown
+            | Phase::Starting { .. }
+            | Phase::Degraded { .. }
+            | Phase::Down { .. }
+            | Phase::Recovering { .. }
+            | Phase::GivenUp { .. } => None,
+        };
+        self.phase = phase;
+        self.reason = reason;
+    }
+
+    /// Forget all counts: after a wake, a parent's return, a new start (R14, R42).
+    pub(crate) fn forget_counts(&mut self) {
+        self.tally = Tally::default();
+        self.first_bad = None;
+    }
+
+    /// The process that listens, where it is known.
+    pub(crate) fn listener(&self) -> &Listener {
+        let ollama = self.facts.ollama.as_ref().map(|seen| &seen.listener);
+        let mlx = self.facts.mlx.as_ref().map(|seen| &seen.listener);
+        ollama.or(mlx).unwrap_or(&Listener::NotAsked)
+    }
+
+    pub(crate) fn trust(&mut self, process: &ProcessId) {
+        if !self.facts.trusted.contains(process) {
+            self.facts.trusted.push_back(process.clone());
+            while self.facts.trusted.len() > 8 {
+                self.facts.trusted.pop_front();
+            }
+        }
+    }
+
+    /// Moves the phase by one look at a target that is asked over the network.
+    pub(crate) fn weigh(
+        &mut self,
+        verdict: Verdict,
+        confirms: bool,
+        now: Now,
+        policy: &Policy,
+        doubt: u32,
+    ) -> Turn {
+        match verdict {
+            Verdict::Nothing => {
+                let stale = 3 * self.spec.interval;
+                if self.last_good.is_none_or(|good| now.awake.since(good.awake) > stale)
+                    && self.phase.is_usable()
+                {
+                    self.enter(Phase::Unknown, Reason::new("1.2", "why.no_reading"), now);
+                }
+                Turn::Steady
+            }
+            Verdict::Good { took_ms } => self.good(Duration::from_millis(took_ms), now, policy),
+            Verdict::Hard => self.hard(confirms, now, policy, doubt),
+            Verdict::Soft | Verdict::Busy | Verdict::Misplaced | Verdict::WrongOwner => {
+                self.soft(confirms, now, policy)
+            }
+        }
+    }
+
+    fn good(&mut self, took: Duration, now: Now, policy: &Policy) -> Turn {
+        self.tally.push(true, took);
+        self.tally.good += 1;
+        self.tally.hard = 0;
+        self.tally.soft = 0;
+        self.first_bad = None;
+        self.last_good = Some(now);
+        self.account.seen_alive = true;
+        match &self.phase {
+            Phase::Starting { .. } => self.healthy(now),
+            Phase::Unknown
+            | Phase::Degraded { .. }
+            | Phase::Down { .. }
+            | Phase::GivenUp { .. } => {
+                if self.tally.good >= policy.successes {
+                    self.healthy(now)
+                } else {
+                    self.reason = Reason::new("1.2", "why.one_more_success");
+                    Turn::Steady
+                }
+            }
+            Phase::Healthy => {
+                if self.tally.late(policy.slow_after) >= 3 {
+                    self.enter(Phase::Slow, Reason::new("1.2", "why.slow"), now);
+                }
+                Turn::Steady
+            }
+            Phase::Slow => {
+                if self.tally.is_quick(policy.slow_after.mul_f64(0.7)) {
+                    self.enter(Phase::Healthy, Reason::new("1.2", "why.healthy"), now);
+                }
+                Turn::Steady
+            }
+            Phase::Recovering { .. } => Turn::Steady,
+        }
+    }
+
+    fn healthy(&mut self, now: Now) -> Turn {
+        self.enter(Phase::Healthy, Reason::new("1.2", "why.healthy"), now);
+        Turn::BecameHealthy
+    }
+
+    fn hard(&mut self, confirms: bool, now: Now, policy: &Policy, doubt: u32) -> Turn {
+        self.tally.push(false, Duration::ZERO);
+        self.tally.good = 0;
+        if !self.is_found() {
+            self.enter(Phase::Unknown, Reason::new("1.2", "why.not_found"), now);
+            return Turn::Steady;
+        }
+        if let Phase::Starting { until } = self.phase
+            && now.awake < until
+        {
+            self.reason = Reason::new("R12", "why.in_grace");
+            self.reason.next = Some(until);
+            return Turn::Steady;
+        }
+        self.tally.hard += 1;
+        self.first_bad = self.first_bad.or(Some(now));
+        match self.phase {
+            Phase::Unknown | Phase::Starting { .. } | Phase::Healthy | Phase::Slow => {
+                let cause = None;
+                self.enter(Phase::Degraded { cause }, self.failing(policy, doubt), now);
+            }
+            Phase::Degraded { .. } => self.reason = self.failing(policy, doubt),
+            Phase::Down { .. } | Phase::Recovering { .. } | Phase::GivenUp { .. } => {
+                return Turn::Steady;
+            }
+        }
+        if confirms {
+            Turn::ConfirmedDown
+        } else if self.tally.hard >= policy.hard_fails * doubt {
+            Turn::Confirm
+        } else {
+            Turn::Steady
+        }
+    }
+
+    fn failing(&self, policy: &Policy, doubt: u32) -> Reason {
+        Reason::says(
+            "R11",
+            Sentence::new("why.failing")
+                .with("fails", self.tally.hard)
+                .with("of", policy.hard_fails * doubt),
+        )
+    }
+
+    fn soft(&mut self, confirms: bool, now: Now, policy: &Policy) -> Turn {
+        self.tally.push(false, Duration::ZERO);
+        self.tally.good = 0;
+        self.tally.hard = 0;
+        self.tally.soft += 1;
+        self.first_bad = self.first_bad.or(Some(now));
+        if !self.is_found() {
+            self.enter(Phase::Unknown, Reason::new("1.2", "why.not_found"), now);
+            return Turn::Steady;
+        }
+        if confirms {
+            return Turn::Ailing;
+        }
+        if self.tally.soft >= policy.soft_fails || self.tally.fails() >= 3 {
+            // The cause of a soft fail may need a full look: who owns the port, for one.
+            Turn::Confirm
+        } else {
+            Turn::Steady
+        }
+    }
+
+    /// When to look again, before jitter.
+    pub(crate) fn pace(&self, policy: &Policy) -> Duration {
+        let retry = match self.spec.care {
+            Care::Docker => policy.retry_docker,
+            Care::Host | Care::Ollama { .. } | Care::Mlx { .. } => policy.retry,
+            Care::Container { .. } | Care::Service { .. } => policy.retry,
+        };
+        let failing = self.tally.hard > 0 || self.tally.soft > 0;
+        let rising = self.tally.good == 1 && !self.phase.is_usable();
+        match self.phase {
+            Phase::Recovering { .. } => policy.verify_every,
+            Phase::Unknown if !self.is_found() && !rising => self.spec.interval,
+            Phase::Unknown
+            | Phase::Starting { .. }
+            | Phase::Healthy
+            | Phase::Slow
+            | Phase::Degraded { .. } => {
+                if (failing && !self.has_cause()) || rising {
+                    retry.min(self.spec.interval)
+                } else {
+                    self.spec.interval
+                }
+            }
+            Phase::Down { .. } | Phase::GivenUp { .. } => {
+                if rising {
+                    retry.min(self.spec.interval)
+                } else {
+                    self.spec.interval
+                }
+            }
+        }
+    }
+
+    fn has_cause(&self) -> bool {
+        self.phase.cause().is_some()
+    }
+}
+
+impl Tally {
+    fn push(&mut self, good: bool, took: Duration) {
+        self.recent.push_back(Sample { good, took });
+        while self.recent.len() > WINDOW {
+            self.recent.pop_front();
+        }
+    }
+
+    fn fails(&self) -> usize {
+        self.recent.iter().filter(|sample| !sample.good).count()
+    }
+
+    fn late(&self, limit: Duration) -> usize {
+        self.recent.iter().filter(|sample| sample.good && sample.took > limit).count()
+    }
+
+    fn is_quick(&self, limit: Duration) -> bool {
+        self.recent.len() == WINDOW
+            && self.recent.iter().all(|sample| sample.good && sample.took < limit)
+    }
+}

@@ -1,0 +1,142 @@
+//! Every number of the recovery policy in one value. Defaults are those of the rules named.
+
+use std::time::Duration;
+
+/// Thresholds, budgets and delays.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    /// Hard fails in a row before a target may be called down (1.2).
+    pub hard_fails: u32,
+    /// Soft fails in a row before it counts as degraded (1.2).
+    pub soft_fails: u32,
+    /// Good looks in a row before it is healthy again (1.2).
+    pub successes: u32,
+    /// An answer later than this is late (1.2 Slow).
+    pub slow_after: Duration,
+    /// After a fail the next look comes this soon (1.3).
+    pub retry: Duration,
+    pub retry_docker: Duration,
+    /// A look that brings nothing in this time counts as never made.
+    pub look_deadline: Duration,
+    /// Between two snapshots of all containers (R63).
+    pub snapshot: Duration,
+    /// Between two full looks at everything.
+    pub full_check: Duration,
+    /// Between two looks while a remedy is being verified.
+    pub verify_every: Duration,
+    /// A remedy must hold this long before it is verified (R46).
+    pub soak: Duration,
+    /// Grace is never stretched beyond this (R12).
+    pub grace_ceiling: Duration,
+    /// Attempts per episode (R25).
+    pub attempts: u32,
+    /// An episode closes after so long of continuous health (R25).
+    pub episode_closes: Duration,
+    /// Delay before the second attempt; doubles, up to the cap, with equal jitter (R26).
+    pub backoff: Duration,
+    pub backoff_cap: Duration,
+    /// More restarts than this in an hour: one alert; re-arms at `restarts_rearm` (R28, R57).
+    pub restarts_alert: usize,
+    pub restarts_rearm: usize,
+    /// More automatic restarts than this in an hour: given up (R28).
+    pub restarts_limit: usize,
+    /// First half-open trial after giving up; doubles, up to the cap (R27).
+    pub trial: Duration,
+    pub trial_cap: Duration,
+    /// TERM to KILL (C2, 1.8).
+    pub patience_ollama: Duration,
+    pub patience_mlx: Duration,
+    /// KILL to "it cannot be killed".
+    pub patience_kill: Duration,
+    /// After a start, how long another supervisor is given to do its work (R29).
+    pub supervisor: Duration,
+    /// Docker's own restart policy is given this long before we bring a container up (R29).
+    pub docker_policy: Duration,
+    /// After waking nothing is concluded for this long (R42).
+    pub wake_hold: Duration,
+    /// Sleeping longer than this is a sleep (R41).
+    pub sleep: Duration,
+    /// The verdict on a container's end waits for a late `oom` (1.14).
+    pub verdict: Duration,
+    /// Added to a container's stop timeout when its end is matched with a signal (R34).
+    pub kill_to_die: Duration,
+    /// Stops within this time before the engine went away were the engine's own (R34).
+    pub daemon_stop: Duration,
+    /// Five exits within this time are a crash loop (R30).
+    pub crash_loop: Duration,
+    pub crash_loop_exits: usize,
+    /// A container's second OOM within this time is not restarted (1.14).
+    pub oom_repeat: Duration,
+    /// Memory warning, critical, and clear must last so long (1.3 Memory).
+    pub pressure_warn: Duration,
+    pub pressure_critical: Duration,
+    pub pressure_clear: Duration,
+    /// First notice of a problem, and when a remedy is under way (R50, R51).
+    pub notice_after: Duration,
+    pub notice_after_treated: Duration,
+    /// The same key not more often than this (R53).
+    pub notice_every: Duration,
+    /// Notices in an hour before they are summed up (R53).
+    pub notices_per_hour: usize,
+    /// A model without a request for so long is idle (R61).
+    pub idle_model: Duration,
+    /// While we have reason to doubt ourselves, fails count half (R9).
+    pub doubt: Duration,
+    /// Machine booted less than this ago: everything is still coming up (R14).
+    pub boot_grace: Duration,
+}
+
+const fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            hard_fails: 3,
+            soft_fails: 3,
+            successes: 2,
+            slow_after: seconds(1),
+            retry: seconds(3),
+            retry_docker: seconds(5),
+            look_deadline: seconds(45),
+            snapshot: seconds(60),
+            full_check: seconds(300),
+            verify_every: seconds(1),
+            soak: seconds(60),
+            grace_ceiling: seconds(120),
+            attempts: 3,
+            episode_closes: seconds(600),
+            backoff: seconds(20),
+            backoff_cap: seconds(300),
+            restarts_alert: 3,
+            restarts_rearm: 1,
+            restarts_limit: 6,
+            trial: seconds(30 * 60),
+            trial_cap: seconds(240 * 60),
+            patience_ollama: seconds(5),
+            patience_mlx: seconds(30),
+            patience_kill: seconds(5),
+            supervisor: seconds(15),
+            docker_policy: seconds(60),
+            wake_hold: seconds(60),
+            sleep: seconds(5),
+            verdict: seconds(2),
+            kill_to_die: seconds(5),
+            daemon_stop: seconds(15),
+            crash_loop: seconds(300),
+            crash_loop_exits: 5,
+            oom_repeat: seconds(3600),
+            pressure_warn: seconds(60),
+            pressure_critical: seconds(10),
+            pressure_clear: seconds(60),
+            notice_after: seconds(30),
+            notice_after_treated: seconds(60),
+            notice_every: seconds(300),
+            notices_per_hour: 6,
+            idle_model: seconds(600),
+            doubt: seconds(60),
+            boot_grace: seconds(120),
+        }
+    }
+}
