@@ -1,0 +1,5 @@
+//! Hands: each action carries out one step of a remedy and reports what came of it.
+
+pub mod container;
+pub mod models;
+pub mod process;

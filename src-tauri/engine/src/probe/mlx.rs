@@ -1,0 +1,129 @@
+//! An MLX server: asked at the paths that the known kinds answer, and recognised by its answers,
+//! never by its port (FACTS B.1 to B.4).
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use doctor::{
+    Answer, Body, Depth, MlxSeen, MlxServer, Observation, ProcessSeen, Reply, Surroundings,
+};
+use serde_json::Value;
+
+use super::http::{self, Got, LIST_CAP, Outcome, SHALLOW_CAP};
+use super::{is_program, ollama, port_of};
+
+pub struct Mlx {
+    /// Without a slash at the end.
+    pub url: String,
+    pub timeout: Duration,
+    /// The program of a configured launch command.
+    pub program: Option<String>,
+    known: Mutex<Option<ProcessSeen>>,
+}
+
+impl Mlx {
+    pub fn new(url: &str, timeout: Duration, program: Option<String>) -> Self {
+        let url = url.trim_end_matches('/').to_owned();
+        Self { url, timeout, program, known: Mutex::new(None) }
+    }
+
+    pub async fn look(&self, depth: Depth) -> Observation {
+        let mut asked: Vec<Answer> = Vec::new();
+        let mut server = MlxServer::Unrecognised;
+        for path in ["/health", "/v1/models", "/api/tags", "/"] {
+            let got = http::get(&self.at(path), self.timeout, LIST_CAP).await;
+            server = recognise(path, &got).unwrap_or(server);
+            let answer = match got.answer(|body| judge(path, body)) {
+                Ok(answer) => answer,
+                Err(reason) => return Observation::Unasked { reason },
+            };
+            let more = goes_on(path, &answer);
+            asked.push(answer);
+            if !more {
+                break;
+            }
+        }
+        let alive =
+            asked.last().is_some_and(|answer| matches!(answer.reply, Reply::Status { .. }));
+        let models = match depth {
+            Depth::Full if alive => self.models().await,
+            Depth::Full | Depth::Shallow => None,
+        };
+        let listener = ollama::listener(port_of(&self.url), depth, &self.known).await;
+        let surroundings = (depth == Depth::Full).then(|| {
+            let mut surroundings = Surroundings::default();
+            surroundings.installed.missing_program =
+                self.program.clone().filter(|program| !is_program(program));
+            surroundings
+        });
+        Observation::Mlx(MlxSeen { asked, server, models, listener, surroundings })
+    }
+
+    fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
+    }
+
+    /// An empty reply here is no dead server: mlx_lm 0.32 breaks off when the Hugging Face cache
+    /// does not exist (FACTS I.2).
+    async fn models(&self) -> Option<Vec<String>> {
+        let list: Value =
+            http::get(&self.at("/v1/models"), self.timeout, SHALLOW_CAP.max(LIST_CAP)).await.json()?;
+        let names = list["data"].as_array()?.iter();
+        Some(names.filter_map(|model| model["id"].as_str().map(str::to_owned)).collect())
+    }
+}
+
+/// A path that is not there says nothing: the next one may be.
+fn goes_on(path: &str, answer: &Answer) -> bool {
+    match &answer.reply {
+        Reply::Status { code: 404 | 405, .. } => true,
+        // Ollama answers `/v1/models` too; only `/` tells them apart.
+        Reply::Status { code: 200..=299, body: Body::Expected } => {
+            path == "/v1/models" || path == "/api/tags"
+        }
+        // Empty at `/v1/models` is a known fault of a living mlx_lm.
+        Reply::Empty => path != "/health" && path != "/",
+        Reply::Status { .. }
+        | Reply::Refused
+        | Reply::Unreachable { .. }
+        | Reply::ConnectTimeout
+        | Reply::Silent
+        | Reply::Stalled
+        | Reply::Reset
+        | Reply::Malformed { .. }
+        | Reply::TooLarge => false,
+    }
+}
+
+fn judge(path: &str, body: &[u8]) -> Body {
+    http::shape(body, |value| match path {
+        "/health" => value["status"].is_string(),
+        "/v1/models" => value["object"] == "list" || value["data"].is_array(),
+        "/api/tags" => value["models"].is_array(),
+        _ => value["server"] == "MLX Model Server",
+    })
+}
+
+fn recognise(path: &str, got: &Got) -> Option<MlxServer> {
+    let Outcome::Answered { code, body } = &got.outcome else { return None };
+    if path == "/" && body.as_slice() == b"Ollama is running" {
+        return Some(MlxServer::Ollama);
+    }
+    // mlx_lm.server: any unknown path gives 404 with the bare text `Not Found`; since 0.32.2 a
+    // dead generation thread gives 503 `{"status": "unavailable"}`.
+    if *code == 404 && body.as_slice() == b"Not Found" {
+        return Some(MlxServer::MlxLm);
+    }
+    let value: Value = serde_json::from_slice(body).ok()?;
+    match path {
+        "/health" if value["engine_pool"].is_object() => Some(MlxServer::Omlx),
+        "/health" if value["model_status"].is_string() => Some(MlxServer::OpenAi),
+        "/health" if value["service"] == "MLX API Server" => Some(MlxServer::ModelServer),
+        "/health" if value.as_object().is_some_and(|map| map.len() == 1) => {
+            matches!(value["status"].as_str(), Some("ok" | "unavailable"))
+                .then_some(MlxServer::MlxLm)
+        }
+        "/" if value["server"] == "MLX Model Server" => Some(MlxServer::ModelServer),
+        _ => None,
+    }
+}
