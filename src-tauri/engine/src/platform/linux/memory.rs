@@ -1,0 +1,158 @@
+//! Memory of the host and of one process.
+
+use std::fs;
+use std::io;
+
+use doctor::HostSeen;
+
+use super::page_size;
+use super::process::read;
+
+/// Memory and swap of the host, without the ledger. `pressure` is counted from pressure stall
+/// information and available memory, since Linux has no level of its own (R65).
+pub fn memory() -> io::Result<HostSeen> {
+    let text = fs::read_to_string("/proc/meminfo")?;
+    let kilobytes = |name: &str| field(&text, name).unwrap_or(0).saturating_mul(1024);
+    let memory_bytes = kilobytes("MemTotal:");
+    let available_bytes = kilobytes("MemAvailable:");
+    let swap_total_bytes = kilobytes("SwapTotal:");
+    // Absent where the kernel was built or started without it (psi=0).
+    let stalls = fs::read_to_string("/proc/pressure/memory").ok().and_then(|psi| Stalls::parse(&psi));
+    Ok(HostSeen {
+        memory_bytes,
+        available_bytes,
+        pressure: level(stalls, memory_bytes, available_bytes),
+        swap_total_bytes,
+        swap_used_bytes: swap_total_bytes.saturating_sub(kilobytes("SwapFree:")),
+        ledger: None,
+    })
+}
+
+/// Bytes that a process really holds: its proportional set size (PSS, `smaps_rollup`), in which
+/// memory that several share counts once in all. Where `smaps_rollup` is unreadable (another
+/// user's process) it is the resident set size (RSS), which counts shared memory fully. None when
+/// there is no such process; 0 for a kernel thread.
+pub fn footprint(pid: u32) -> Option<u64> {
+    proportional(pid).or_else(|| resident(pid))
+}
+
+fn proportional(pid: u32) -> Option<u64> {
+    let rollup = read(&format!("/proc/{pid}/smaps_rollup"))?;
+    field(&String::from_utf8_lossy(&rollup), "Pss:").map(|kilobytes| kilobytes.saturating_mul(1024))
+}
+
+/// The second number of `/proc/PID/statm`, in pages.
+fn resident(pid: u32) -> Option<u64> {
+    let statm = read(&format!("/proc/{pid}/statm"))?;
+    let pages: u64 = String::from_utf8_lossy(&statm).split_whitespace().nth(1)?.parse().ok()?;
+    Some(pages.saturating_mul(page_size()))
+}
+
+/// The number in the line that begins with `name`.
+fn field(text: &str, name: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
+}
+
+/// Share of the last 10 s, in percent, in which some or all tasks waited for memory
+/// (Linux Documentation/accounting/psi.rst).
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Stalls {
+    some: f64,
+    full: f64,
+}
+
+impl Stalls {
+    fn parse(text: &str) -> Option<Self> {
+        let average = |kind: &str| {
+            text.lines()
+                .find_map(|line| line.strip_prefix(kind))?
+                .split_whitespace()
+                .find_map(|part| part.strip_prefix("avg10="))?
+                .parse::<f64>()
+                .ok()
+        };
+        Some(Self { some: average("some ")?, full: average("full ")? })
+    }
+}
+
+/// R65: the worse of what stalls and what available memory say; 1 normal, 2 warning, 4 critical.
+fn level(stalls: Option<Stalls>, memory_bytes: u64, available_bytes: u64) -> u8 {
+    let by_stalls = match stalls {
+        Some(Stalls { full, .. }) if full >= 10.0 => 4,
+        Some(Stalls { some, .. }) if some >= 10.0 => 2,
+        Some(_) | None => 1,
+    };
+    let is_below = |percent: u128| {
+        u128::from(available_bytes) * 100 < u128::from(memory_bytes) * percent
+    };
+    let by_memory = if is_below(4) {
+        4
+    } else if is_below(10) {
+        2
+    } else {
+        1
+    };
+    by_memory.max(by_stalls)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Stalls, field, footprint, level, memory, proportional, resident};
+
+    #[test]
+    fn pressure_stall_information() {
+        let text = "some avg10=12.50 avg60=1.00 avg300=0.10 total=123\n\
+                    full avg10=3.25 avg60=0.00 avg300=0.00 total=45\n";
+        assert_eq!(Stalls::parse(text), Some(Stalls { some: 12.5, full: 3.25 }));
+        for broken in ["", "some avg10=1.0", "some avg10=x\nfull avg10=1\n", "some\nfull\n"] {
+            assert_eq!(Stalls::parse(broken), None, "{broken}");
+        }
+    }
+
+    #[test]
+    fn the_level_is_the_worse_of_both() {
+        let table = [
+            (0.0, 0.0, 50, 1),
+            (9.99, 9.99, 10, 1),
+            (10.0, 0.0, 50, 2),
+            (10.0, 10.0, 50, 4),
+            (0.0, 0.0, 9, 2),
+            (0.0, 0.0, 4, 2),
+            (0.0, 0.0, 3, 4),
+            (10.0, 0.0, 3, 4),
+            (0.0, 10.0, 9, 4),
+        ];
+        for (some, full, available, expected) in table {
+            let found = level(Some(Stalls { some, full }), 100, available);
+            assert_eq!(found, expected, "some {some} full {full} available {available} %");
+        }
+        assert_eq!(level(None, 100, 50), 1, "a kernel without stall information");
+        assert_eq!(level(None, 100, 3), 4);
+    }
+
+    #[test]
+    fn this_host_has_memory() {
+        let seen = memory().unwrap();
+        assert!(seen.memory_bytes > seen.available_bytes && seen.available_bytes > 0, "{seen:?}");
+        assert!(seen.swap_used_bytes <= seen.swap_total_bytes);
+        assert!([1, 2, 4].contains(&seen.pressure));
+    }
+
+    #[test]
+    fn fields_of_a_table() {
+        assert_eq!(field("MemTotal:  12 kB\nMemFree: 3 kB\n", "MemFree:"), Some(3));
+        assert_eq!(field("MemTotal:  x kB\n", "MemTotal:"), None);
+    }
+
+    #[test]
+    fn what_a_process_takes_shows_in_its_footprint() {
+        let us = std::process::id();
+        let before = footprint(us).unwrap();
+        let block = vec![1_u8; 64 << 20];
+        let grown = footprint(us).unwrap().saturating_sub(before);
+        assert!(grown > 48 << 20, "{grown}");
+        assert!(resident(us).unwrap() >= proportional(us).unwrap() / 2);
+        drop(block);
+        assert_eq!(footprint(u32::MAX), None);
+    }
+}

@@ -1,0 +1,181 @@
+//! Processes as `/proc` tells them (proc(5)).
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use doctor::{ProcessId, ProcessSeen};
+
+use super::super::signal::is_same_identity;
+use super::{continuous, ticks_per_second, user_name};
+
+/// How much of a file of `/proc` is read; an argument list can be megabytes.
+const CAP: u64 = 64 * 1024;
+
+/// The process with this pid; none when there is none, or when it is dead and only waits to be
+/// collected.
+pub fn process(pid: u32) -> Option<ProcessSeen> {
+    let stat = Stat::read(pid)?;
+    let uid = uid(pid);
+    Some(ProcessSeen {
+        id: ProcessId { pid, started: stat.started, executable: executable(pid) },
+        uid,
+        user: uid.and_then(user_name),
+        parent: Some(stat.parent),
+        command: command(pid),
+        since: since(stat.started),
+    })
+}
+
+/// Whether this very process is alive (R4). Cheap: two small reads.
+pub fn is_same(expected: &ProcessId) -> bool {
+    identity(expected.pid).is_some_and(|found| is_same_identity(expected, &found))
+}
+
+pub(in super::super) fn identity(pid: u32) -> Option<ProcessId> {
+    let stat = Stat::read(pid)?;
+    Some(ProcessId { pid, started: stat.started, executable: executable(pid) })
+}
+
+pub(in super::super) fn parent(pid: u32) -> Option<u32> {
+    Stat::read(pid).map(|stat| stat.parent)
+}
+
+/// All living processes that are shown to us.
+pub(in super::super) fn processes() -> Vec<ProcessSeen> {
+    pids().filter_map(process).collect()
+}
+
+/// Whether it runs in a container of Docker's, told by its control group. Where we run in a
+/// container ourselves, its other processes are not "in a container" seen from here.
+pub(in super::super) fn is_in_container(pid: u32) -> bool {
+    let group = |file: String| read(&file).map(|text| String::from_utf8_lossy(&text).into_owned());
+    let Some(theirs) = group(format!("/proc/{pid}/cgroup")) else { return false };
+    names_container(&theirs) && group("/proc/self/cgroup".to_owned()).as_ref() != Some(&theirs)
+}
+
+pub(super) fn pids() -> impl Iterator<Item = u32> {
+    fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+}
+
+/// The beginning of a file.
+pub(super) fn read(path: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path).ok()?.take(CAP).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+/// What of `/proc/PID/stat` is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stat {
+    parent: u32,
+    /// Ticks after boot.
+    started: u64,
+}
+
+impl Stat {
+    fn read(pid: u32) -> Option<Self> {
+        Self::parse(&String::from_utf8_lossy(&read(&format!("/proc/{pid}/stat"))?))
+    }
+
+    /// None for a zombie and for a dead process. The name in parentheses may hold anything, other
+    /// parentheses too, so counting begins after the last one.
+    fn parse(text: &str) -> Option<Self> {
+        let (_, rest) = text.rsplit_once(')')?;
+        let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+        // Fields 3, 4 and 22 of proc_pid_stat(5).
+        let (state, parent, started) = (fields.first()?, fields.get(1)?, fields.get(19)?);
+        if matches!(*state, "Z" | "X" | "x") {
+            return None;
+        }
+        Some(Self { parent: parent.parse().ok()?, started: started.parse().ok()? })
+    }
+}
+
+/// Empty for a kernel thread and for a process of another user.
+fn executable(pid: u32) -> String {
+    fs::read_link(format!("/proc/{pid}/exe"))
+        .map(|path| path.to_string_lossy().into_owned())
+        .unwrap_or_default()
+}
+
+fn command(pid: u32) -> Vec<String> {
+    let bytes = read(&format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let bytes = bytes.strip_suffix(b"\0").unwrap_or(&bytes);
+    if bytes.is_empty() {
+        return Vec::new();
+    }
+    bytes.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect()
+}
+
+/// The effective user.
+fn uid(pid: u32) -> Option<u32> {
+    let text = read(&format!("/proc/{pid}/status"))?;
+    let text = String::from_utf8_lossy(&text);
+    text.lines().find_map(|line| line.strip_prefix("Uid:"))?.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// Seconds since 1970, counted back from now.
+fn since(started: u64) -> Option<i64> {
+    let age = continuous().saturating_sub(Duration::from_secs(started / ticks_per_second()));
+    let born = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.checked_sub(age)?;
+    i64::try_from(born.as_secs()).ok()
+}
+
+/// `…/docker/HEX` with the cgroupfs driver, `…/docker-HEX.scope` with systemd's (moby
+/// daemon/oci_linux.go).
+fn names_container(cgroup: &str) -> bool {
+    let is_id = |text: &str| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    cgroup.lines().any(|line| {
+        let parts: Vec<&str> = line.split('/').collect();
+        parts.iter().zip(parts.iter().skip(1)).any(|(above, id)| *above == "docker" && is_id(id))
+            || parts.iter().any(|part| {
+                part.strip_prefix("docker-")
+                    .and_then(|rest| rest.strip_suffix(".scope"))
+                    .is_some_and(is_id)
+            })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Stat, names_container};
+
+    #[test]
+    fn stat_with_a_name_that_looks_like_fields() {
+        let line = "42 (a) Z 1 (b) S 7 1 1 0 -1 4 1 0 0 0 0 0 0 0 20 0 1 0 9876 1 1 1";
+        assert_eq!(Stat::parse(line), Some(Stat { parent: 7, started: 9876 }));
+    }
+
+    #[test]
+    fn zombies_and_broken_lines_are_nobody() {
+        for line in [
+            "42 (a) Z 7 1 1 0 -1 4 1 0 0 0 0 0 0 0 20 0 1 0 9876 1",
+            "42 (a) X 7 1 1 0 -1 4 1 0 0 0 0 0 0 0 20 0 1 0 9876 1",
+            "42 (a) S 7 1",
+            "42 (a) S x 1 1 0 -1 4 1 0 0 0 0 0 0 0 20 0 1 0 9876 1",
+            "",
+            "garbage",
+        ] {
+            assert_eq!(Stat::parse(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn control_groups() {
+        let id = "0123456789abcdef".repeat(4);
+        for (text, expected) in [
+            (format!("0::/docker/{id}\n"), true),
+            (format!("0::/system.slice/docker-{id}.scope\n"), true),
+            (format!("0::/docker/{id}/init.scope\n"), true),
+            ("0::/system.slice/docker.service\n".to_owned(), false),
+            ("0::/\n".to_owned(), false),
+            (format!("0::/{id}\n"), false),
+        ] {
+            assert_eq!(names_container(&text), expected, "{text}");
+        }
+    }
+}
