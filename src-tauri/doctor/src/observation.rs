@@ -204,8 +204,11 @@ pub struct DockerSeen {
     /// `url` is the socket's address.
     pub ping: Answer,
     pub engine: Option<EngineSeen>,
-    /// None when only pinged.
+    /// None when only pinged, or when they could not be listed.
     pub containers: Option<Vec<ContainerSeen>>,
+    /// Names of containers that are there but could not be read this time: nothing is known of
+    /// them, least of all that they are gone.
+    pub unread: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,0 +1,181 @@
+//! `docker compose up -d SERVICE`: brings a service back as its files describe it now.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use doctor::{Compose, Outcome};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::Command;
+
+use crate::docker_host::Surroundings;
+use crate::probe::docker::Docker;
+
+/// Bytes of output that are kept, from its end.
+const OUTPUT: usize = 16 * 1024;
+
+/// For a command that only says its version.
+const VERSION_WITHIN: Duration = Duration::from_secs(10);
+
+impl Docker {
+    /// Runs Compose against this engine, with the files, the project and the environment that the
+    /// labels name: other ones would recreate more than is meant.
+    pub async fn compose_up(&self, compose: &Compose, within: Duration) -> Outcome {
+        if let Some(reason) = missing(compose) {
+            return Outcome::Failed { reason, permanent: true };
+        }
+        let Some(program) = find(self.surroundings()).await else {
+            let reason = "neither `docker compose` nor `docker-compose` was found; install Docker \
+                          Compose to bring this service back"
+                .into();
+            return Outcome::Failed { reason, permanent: true };
+        };
+        let mut command = command(&program, self.surroundings());
+        command.args(arguments(compose)).env_remove("DOCKER_CONTEXT");
+        command.env("DOCKER_HOST", self.address());
+        if let Some(directory) = &compose.directory {
+            command.current_dir(directory);
+        }
+        match run(command, within).await {
+            Ok(ended) if ended.success => Outcome::Done,
+            Ok(ended) => Outcome::Failed {
+                reason: format!("{} up {} failed: {}", program[0], compose.service, ended.output),
+                permanent: false,
+            },
+            Err(reason) => Outcome::Failed { reason, permanent: false },
+        }
+    }
+}
+
+/// The first file that is needed and not there.
+fn missing(compose: &Compose) -> Option<String> {
+    if compose.files.is_empty() {
+        return Some(format!("no compose file is known for {}", compose.service));
+    }
+    let environment = compose.env_file.iter().flat_map(|files| files.split(','));
+    let files = compose.files.iter().map(String::as_str).chain(environment);
+    let absent = files.map(Path::new).find(|file| !file.is_file())?;
+    Some(format!(
+        "{} is missing: the project was moved or removed; start it once from its new place",
+        absent.display()
+    ))
+}
+
+fn arguments(compose: &Compose) -> Vec<String> {
+    let mut arguments = Vec::new();
+    let mut push = |option: &str, value: &str| arguments.extend([option.into(), value.into()]);
+    if let Some(project) = &compose.project {
+        push("-p", project);
+    }
+    if let Some(directory) = &compose.directory {
+        push("--project-directory", directory);
+    }
+    for file in &compose.files {
+        push("-f", file);
+    }
+    for file in compose.env_file.iter().flat_map(|files| files.split(',')) {
+        push("--env-file", file);
+    }
+    arguments.extend(["up", "-d", "--no-deps"].map(String::from));
+    arguments.push(compose.service.clone());
+    arguments
+}
+
+/// The command as an argument list: the plugin of `docker` (Compose 2 and later), else
+/// `docker-compose`, the first that can say its version.
+async fn find(surroundings: &Surroundings) -> Option<Vec<String>> {
+    for (name, subcommand) in [("docker", Some("compose")), ("docker-compose", None)] {
+        for folder in folders(surroundings) {
+            let file = folder.join(name);
+            if !file.is_file() {
+                continue;
+            }
+            let program: Vec<String> = [file.display().to_string()]
+                .into_iter()
+                .chain(subcommand.map(String::from))
+                .collect();
+            let mut asked = command(&program, surroundings);
+            asked.arg("version");
+            if run(asked, VERSION_WITHIN).await.is_ok_and(|ended| ended.success) {
+                return Some(program);
+            }
+        }
+    }
+    None
+}
+
+/// `PATH`, and where installers put it: an app that was not started from a terminal has a short
+/// `PATH` on macOS.
+fn folders(surroundings: &Surroundings) -> Vec<PathBuf> {
+    let path = surroundings.variable("PATH").unwrap_or_default();
+    let mut folders: Vec<PathBuf> = std::env::split_paths(path).collect();
+    let home = surroundings.home.as_deref();
+    folders
+        .extend(home.into_iter().flat_map(|home| {
+            [".docker/bin", ".orbstack/bin", ".rd/bin"].map(|bin| home.join(bin))
+        }));
+    folders.extend(
+        [
+            "/usr/local/bin",
+            "/opt/homebrew/bin",
+            "/usr/bin",
+            "/Applications/Docker.app/Contents/Resources/bin",
+        ]
+        .map(PathBuf::from),
+    );
+    // An empty or relative entry would depend on where we were started.
+    folders.retain(|folder| folder.is_absolute());
+    let mut kept: Vec<PathBuf> = Vec::new();
+    for folder in folders {
+        if !kept.contains(&folder) {
+            kept.push(folder);
+        }
+    }
+    kept
+}
+
+/// With the surroundings as its whole environment; `PATH` also finds credential helpers.
+fn command(program: &[String], surroundings: &Surroundings) -> Command {
+    let mut command = Command::new(&program[0]);
+    command.args(&program[1..]).env_clear().envs(&surroundings.variables);
+    if let Ok(path) = std::env::join_paths(folders(surroundings)) {
+        command.env("PATH", path);
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+}
+
+struct Ended {
+    success: bool,
+    /// The end of what it wrote, errors last.
+    output: String,
+}
+
+async fn run(mut command: Command, within: Duration) -> Result<Ended, String> {
+    let program = command.as_std().get_program().to_string_lossy().into_owned();
+    let mut child =
+        command.spawn().map_err(|error| format!("{program} could not be started: {error}"))?;
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let ended = async { tokio::join!(tail(stdout), tail(stderr), child.wait()) };
+    let (stdout, stderr, status) = tokio::time::timeout(within, ended).await.map_err(|_| {
+        // The child is killed as it is dropped; the engine may still carry out what it was told.
+        format!("{program} did not end within {} s and was stopped", within.as_secs())
+    })?;
+    let status = status.map_err(|error| format!("{program} was lost: {error}"))?;
+    let written = [stdout, stderr].map(|part| String::from_utf8_lossy(&part).trim().to_owned());
+    let output = written.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>();
+    Ok(Ended { success: status.success(), output: output.join("\n") })
+}
+
+/// The last [`OUTPUT`] bytes; all is read, so that the child never waits for us.
+async fn tail(pipe: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
+    let mut kept = Vec::new();
+    let Some(mut pipe) = pipe else { return kept };
+    let mut part = [0; 4096];
+    while let Ok(count @ 1..) = pipe.read(&mut part).await {
+        kept.extend_from_slice(&part[..count]);
+        let surplus = kept.len().saturating_sub(OUTPUT);
+        kept.drain(..surplus);
+    }
+    kept
+}

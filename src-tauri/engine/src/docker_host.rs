@@ -1,0 +1,172 @@
+//! Where the Docker engine listens: as configured, or found the way the `docker` command finds it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+/// What is around this process. An argument, so that a test can give another.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    pub home: Option<PathBuf>,
+    pub variables: BTreeMap<String, String>,
+}
+
+/// An address on which an engine may listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    Unix(PathBuf),
+    /// `HOST:PORT`, without encryption.
+    Tcp(String),
+}
+
+/// Why no address could be found.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HostError {
+    #[error(
+        "the Docker host `{host}` (from {source_name}) is not supported; expected unix:///PATH or tcp://HOST:PORT"
+    )]
+    Unsupported { host: String, source_name: &'static str },
+    #[error(
+        "the Docker context `{name}` (from DOCKER_CONTEXT) is not in {place}; see `docker context ls`"
+    )]
+    NoContext { name: String, place: String },
+}
+
+impl Surroundings {
+    pub fn of_this_process() -> Self {
+        let text = |value: std::ffi::OsString| value.into_string().ok();
+        Self {
+            home: std::env::home_dir(),
+            variables: std::env::vars_os()
+                .filter_map(|(name, value)| Some((text(name)?, text(value)?)))
+                .collect(),
+        }
+    }
+
+    /// A variable that is set and not empty.
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "unix://{}", path.display()),
+            Self::Tcp(address) => write!(f, "tcp://{address}"),
+        }
+    }
+}
+
+/// The addresses to try, in order; never empty. `host` is `auto`, `unix://…` or `tcp://…`. Where
+/// one address is named (configured, `DOCKER_HOST`, a context) it is the only one: another engine
+/// would show other containers as if ours were gone.
+pub fn endpoints(host: &str, surroundings: &Surroundings) -> Result<Vec<Endpoint>, HostError> {
+    if host != "auto" {
+        return Ok(vec![endpoint(host, "the configuration")?]);
+    }
+    if let Some(host) = surroundings.variable("DOCKER_HOST") {
+        return Ok(vec![endpoint(host, "DOCKER_HOST")?]);
+    }
+    if let Some(host) = context_host(surroundings)? {
+        return Ok(vec![endpoint(&host, "the Docker context")?]);
+    }
+    Ok(known_sockets(surroundings.home.as_deref()))
+}
+
+fn endpoint(host: &str, source_name: &'static str) -> Result<Endpoint, HostError> {
+    let unsupported = || HostError::Unsupported { host: host.to_owned(), source_name };
+    if let Some(path) = host.strip_prefix("unix://") {
+        return match path.starts_with('/') {
+            true => Ok(Endpoint::Unix(path.into())),
+            false => Err(unsupported()),
+        };
+    }
+    let address = host
+        .strip_prefix("tcp://")
+        .or_else(|| host.strip_prefix("http://"))
+        .map(|address| address.trim_end_matches('/'))
+        .filter(|address| !address.is_empty() && !address.contains(['/', '?', '#', '@']))
+        .ok_or_else(unsupported)?;
+    // The port that the `docker` command assumes (docker/cli opts/hosts.go).
+    let ported = address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    Ok(Endpoint::Tcp(if ported { address.to_owned() } else { format!("{address}:2375") }))
+}
+
+/// The host of the current context; none where that is the default one. A context that only
+/// `config.json` names and that is gone is a leftover of an engine that was removed.
+fn context_host(surroundings: &Surroundings) -> Result<Option<String>, HostError> {
+    let configured = surroundings.variable("DOCKER_CONFIG").map(PathBuf::from);
+    let Some(folder) =
+        configured.or_else(|| surroundings.home.as_ref().map(|home| home.join(".docker")))
+    else {
+        return Ok(None);
+    };
+    let asked = surroundings.variable("DOCKER_CONTEXT");
+    let current = || read_json::<CommandConfig>(&folder.join("config.json"))?.current_context;
+    let Some(name) = asked.map(str::to_owned).or_else(current) else { return Ok(None) };
+    if name.is_empty() || name == "default" {
+        return Ok(None);
+    }
+    let place = folder.join("contexts/meta").join(hexadecimal(&name)).join("meta.json");
+    let host = read_json::<Context>(&place).and_then(|context| context.endpoints.docker?.host);
+    match (host, asked) {
+        (None, Some(_)) => Err(HostError::NoContext { name, place: place.display().to_string() }),
+        (host, _) => Ok(host),
+    }
+}
+
+/// Docker Desktop, OrbStack, Colima (now and older), Rancher Desktop, and the place on Linux.
+fn known_sockets(home: Option<&Path>) -> Vec<Endpoint> {
+    const IN_HOME: [&str; 5] = [
+        ".docker/run/docker.sock",
+        ".orbstack/run/docker.sock",
+        ".colima/default/docker.sock",
+        ".colima/docker.sock",
+        ".rd/docker.sock",
+    ];
+    let of_person = home.into_iter().flat_map(|home| IN_HOME.map(|socket| home.join(socket)));
+    of_person.chain([PathBuf::from("/var/run/docker.sock")]).map(Endpoint::Unix).collect()
+}
+
+#[derive(Deserialize)]
+struct CommandConfig {
+    #[serde(rename = "currentContext")]
+    current_context: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Context {
+    #[serde(rename = "Endpoints")]
+    endpoints: ContextEndpoints,
+}
+
+#[derive(Deserialize)]
+struct ContextEndpoints {
+    docker: Option<ContextEndpoint>,
+}
+
+#[derive(Deserialize)]
+struct ContextEndpoint {
+    #[serde(rename = "Host")]
+    host: Option<String>,
+}
+
+/// None where the file is missing, unreadable, or not what it should be: then the next way counts.
+fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Option<T> {
+    const AT_MOST: u64 = 1 << 20;
+    let mut text = Vec::new();
+    File::open(path).ok()?.take(AT_MOST).read_to_end(&mut text).ok()?;
+    serde_json::from_slice(&text)
+        .inspect_err(|error| tracing::debug!(path = %path.display(), %error, "not understood"))
+        .ok()
+}
+
+fn hexadecimal(name: &str) -> String {
+    Sha256::digest(name.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,116 @@
+//! What `inspect` says, in the doctor's words.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use bollard::models::{
+    ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, Health, HealthStatusEnum,
+    RestartPolicyNameEnum,
+};
+use doctor::{Compose, ContainerHealth, ContainerSeen, ContainerStatus, RestartPolicy};
+
+/// None where the answer lacks what makes it a container.
+pub(super) fn seen(found: ContainerInspectResponse) -> Option<ContainerSeen> {
+    let state = found.state?;
+    let config = found.config.unwrap_or_default();
+    let host = found.host_config.unwrap_or_default();
+    let labels = config.labels.unwrap_or_default();
+    Some(ContainerSeen {
+        id: found.id.filter(|id| !id.is_empty())?,
+        name: found.name?.trim_start_matches('/').to_owned(),
+        image: config.image.or(found.image).unwrap_or_default(),
+        status: status(&state)?,
+        health: state.health.as_ref().and_then(health),
+        exit_code: state.exit_code.unwrap_or_default(),
+        oom_killed: state.oom_killed.unwrap_or_default(),
+        started_ms: state.started_at.as_deref().and_then(milliseconds),
+        finished_ms: state.finished_at.as_deref().and_then(milliseconds),
+        restart_count: at_least_zero(found.restart_count),
+        restart_policy: host.restart_policy.map_or(RestartPolicy::No, |policy| {
+            restart_policy(policy.name, at_least_zero(policy.maximum_retry_count))
+        }),
+        memory_limit: at_least_zero(host.memory),
+        stop_timeout_s: stop_timeout(config.stop_timeout),
+        stop_signal: config.stop_signal.filter(|s| !s.is_empty()).unwrap_or("SIGTERM".into()),
+        skip: labels.get("homeostat.skip").is_some_and(|value| value == "true"),
+        compose: compose(&labels),
+    })
+}
+
+/// `StopTimeout` of the container, else the engine's 10 s; -1 is "wait for ever" and becomes a day.
+fn stop_timeout(seconds: Option<i64>) -> u64 {
+    const DAY: u64 = 86_400;
+    match seconds {
+        None => 10,
+        Some(seconds) => u64::try_from(seconds).map_or(DAY, |seconds| seconds.min(DAY)),
+    }
+}
+
+fn status(state: &ContainerState) -> Option<ContainerStatus> {
+    Some(match state.status? {
+        ContainerStateStatusEnum::CREATED => ContainerStatus::Created,
+        // It runs until it has stopped.
+        ContainerStateStatusEnum::RUNNING | ContainerStateStatusEnum::STOPPING => {
+            ContainerStatus::Running
+        }
+        ContainerStateStatusEnum::PAUSED => ContainerStatus::Paused,
+        ContainerStateStatusEnum::RESTARTING => ContainerStatus::Restarting,
+        ContainerStateStatusEnum::REMOVING => ContainerStatus::Removing,
+        ContainerStateStatusEnum::EXITED => ContainerStatus::Exited,
+        ContainerStateStatusEnum::DEAD => ContainerStatus::Dead,
+        ContainerStateStatusEnum::EMPTY => return None,
+    })
+}
+
+fn health(health: &Health) -> Option<ContainerHealth> {
+    match health.status? {
+        HealthStatusEnum::STARTING => Some(ContainerHealth::Starting),
+        HealthStatusEnum::HEALTHY => Some(ContainerHealth::Healthy),
+        HealthStatusEnum::UNHEALTHY => Some(ContainerHealth::Unhealthy),
+        HealthStatusEnum::NONE | HealthStatusEnum::EMPTY => None,
+    }
+}
+
+fn restart_policy(name: Option<RestartPolicyNameEnum>, at_most: u64) -> RestartPolicy {
+    match name {
+        Some(RestartPolicyNameEnum::ALWAYS) => RestartPolicy::Always,
+        Some(RestartPolicyNameEnum::UNLESS_STOPPED) => RestartPolicy::UnlessStopped,
+        Some(RestartPolicyNameEnum::ON_FAILURE) => RestartPolicy::OnFailure(at_most),
+        Some(RestartPolicyNameEnum::NO | RestartPolicyNameEnum::EMPTY) | None => RestartPolicy::No,
+    }
+}
+
+/// From the labels that Compose writes (compose-go `labels.go`); none for a one-off run, or where
+/// a label that is needed to find it again is missing.
+fn compose(labels: &HashMap<String, String>) -> Option<Compose> {
+    let label = |name: &str| {
+        labels.get(&format!("com.docker.compose.{name}")).filter(|value| !value.is_empty()).cloned()
+    };
+    if label("oneoff").is_some_and(|oneoff| oneoff.eq_ignore_ascii_case("true")) {
+        return None;
+    }
+    let directory = label("project.working_dir");
+    // Compose 1 writes the files as they were given, which may be relative.
+    let absolute = |file: &str| match &directory {
+        Some(directory) => Path::new(directory).join(file).display().to_string(),
+        None => file.to_owned(),
+    };
+    let files = label("project.config_files")?;
+    Some(Compose {
+        files: files.split(',').map(str::trim).filter(|f| !f.is_empty()).map(absolute).collect(),
+        service: label("service")?,
+        project: label("project"),
+        env_file: label("project.environment_file"),
+        directory,
+    })
+}
+
+/// RFC 3339 to milliseconds since 1970; the engine writes `0001-01-01T00:00:00Z` for "never".
+fn milliseconds(time: &str) -> Option<i64> {
+    let time: jiff::Timestamp = time.parse().ok()?;
+    Some(time.as_millisecond()).filter(|milliseconds| *milliseconds > 0)
+}
+
+fn at_least_zero(number: Option<i64>) -> u64 {
+    number.and_then(|number| u64::try_from(number).ok()).unwrap_or_default()
+}
