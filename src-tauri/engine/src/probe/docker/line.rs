@@ -201,6 +201,10 @@ impl Line {
         let _ = phase.wait_for(|phase| *phase == Phase::Answered).await;
     }
 
+    pub(super) fn is_answered(&self) -> bool {
+        *self.wire.phase.borrow() == Phase::Answered
+    }
+
     /// Whole items were read: the cap counts from here again.
     pub(super) fn forgive(&self) {
         self.wire.read.store(0, Ordering::Relaxed);
@@ -242,7 +246,7 @@ impl Line {
         let Some(hyper) = cause::<hyper::Error>(error) else {
             return Reply::Unreachable { reason: error.to_string() };
         };
-        if *self.wire.phase.borrow() == Phase::Answered {
+        if self.is_answered() {
             return Reply::Stalled;
         }
         if hyper.is_incomplete_message() && self.wire.read.load(Ordering::Relaxed) == 0 {

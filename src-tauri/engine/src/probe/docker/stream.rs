@@ -48,6 +48,14 @@ struct Course {
     connected: Option<bool>,
 }
 
+impl Course {
+    fn begin(&mut self, place: String, post: &mut Post) {
+        self.place = Some(place);
+        self.connected = Some(true);
+        post.put(Event::DockerStream { connected: true });
+    }
+}
+
 impl Docker {
     /// Tells the inbox of every event, for ever; ends when the inbox is closed.
     ///
@@ -108,12 +116,15 @@ impl Docker {
                 () = inbox.closed() => return End::Unheard,
                 () = &mut answered, if !begun => {
                     begun = true;
-                    course.place = Some(line.place(self));
-                    course.connected = Some(true);
-                    post.put(Event::DockerStream { connected: true });
+                    course.begin(line.place(self), post);
                     alarm = Instant::now() + pace.idle;
                 }
                 event = events.next() => {
+                    // The head may come in one piece with the first event, or with the end.
+                    if !begun && line.is_answered() {
+                        begun = true;
+                        course.begin(line.place(self), post);
+                    }
                     let event = match event {
                         Some(Ok(event)) => event,
                         Some(Err(error)) => return End::Lost(format!("{:?}", line.reply(&error))),
