@@ -35,8 +35,8 @@ pub(crate) fn uncritical(name: &str) -> Spec {
 }
 
 impl Doctor {
-    /// The whole truth about all containers, every minute (R63).
-    pub(crate) fn saw_snapshot(&mut self, containers: Vec<ContainerSeen>) {
+    /// The whole truth about all containers, every minute (R63), save those that could not be read.
+    pub(crate) fn saw_snapshot(&mut self, containers: Vec<ContainerSeen>, unread: &[String]) {
         let known: Vec<TargetId> = self
             .patients
             .keys()
@@ -45,7 +45,7 @@ impl Doctor {
             .collect();
         for id in known {
             let TargetId::Container(name) = &id else { continue };
-            if !containers.iter().any(|seen| seen.name == *name) {
+            if !containers.iter().any(|seen| seen.name == *name) && !unread.contains(name) {
                 self.saw_container(&id, None);
             }
         }

@@ -355,7 +355,7 @@ impl Doctor {
 
     fn saw_docker(&mut self, target: &TargetId, seen: DockerSeen, looking: Looking) {
         let verdict = verdict::docker(&seen.ping);
-        let containers = seen.containers.clone();
+        let (containers, unread) = (seen.containers.clone(), seen.unread.clone());
         if let Some(patient) = self.patients.get_mut(target) {
             let engine = seen.engine.clone();
             let before = patient.facts.docker.replace(DockerSeen { containers: None, ..seen });
@@ -372,7 +372,7 @@ impl Doctor {
             self.engine_went_away();
         }
         if let (true, Some(containers)) = (usable, containers) {
-            self.saw_snapshot(containers);
+            self.saw_snapshot(containers, &unread);
             let next = self.now.awake + self.policy.snapshot;
             self.snapshot_due(next);
         }

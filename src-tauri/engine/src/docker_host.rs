@@ -1,7 +1,7 @@
 //! Where the Docker engine listens: as configured, or found the way the `docker` command finds it.
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Write};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -82,10 +82,8 @@ pub fn endpoints(host: &str, surroundings: &Surroundings) -> Result<Vec<Endpoint
 fn endpoint(host: &str, source_name: &'static str) -> Result<Endpoint, HostError> {
     let unsupported = || HostError::Unsupported { host: host.to_owned(), source_name };
     if let Some(path) = host.strip_prefix("unix://") {
-        return match path.starts_with('/') {
-            true => Ok(Endpoint::Unix(path.into())),
-            false => Err(unsupported()),
-        };
+        let absolute = path.starts_with('/').then(|| Endpoint::Unix(path.into()));
+        return absolute.ok_or_else(unsupported);
     }
     let address = host
         .strip_prefix("tcp://")
@@ -121,7 +119,7 @@ fn context_host(surroundings: &Surroundings) -> Result<Option<String>, HostError
     }
 }
 
-/// Docker Desktop, OrbStack, Colima (now and older), Rancher Desktop, and the place on Linux.
+/// Docker Desktop, `OrbStack`, Colima (now and older), Rancher Desktop, and the place on Linux.
 fn known_sockets(home: Option<&Path>) -> Vec<Endpoint> {
     const IN_HOME: [&str; 5] = [
         ".docker/run/docker.sock",
@@ -168,5 +166,10 @@ fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Option<T> {
 }
 
 fn hexadecimal(name: &str) -> String {
-    Sha256::digest(name.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut text = String::new();
+    for byte in Sha256::digest(name.as_bytes()) {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }

@@ -146,10 +146,9 @@ async fn every_kind_of_news_and_nothing_else() {
     next(&mut inbox).await;
     let mut heard = Vec::new();
     while heard.last() != Some(&ContainerEvent::Destroy) {
-        match next(&mut inbox).await {
-            Event::ContainerNews(news) => heard.push(news.what),
-            other => panic!("{other:?}"),
-        }
+        let event = next(&mut inbox).await;
+        let Event::ContainerNews(news) = event else { panic!("{event:?}") };
+        heard.push(news.what);
     }
     assert_eq!(
         heard,
@@ -283,15 +282,14 @@ async fn a_burst_that_nobody_takes_costs_no_memory_and_ends_in_a_snapshot() {
 
     assert_eq!(next(&mut inbox).await, Event::DockerStream { connected: true });
     let mut told = Vec::new();
-    loop {
+    let after = loop {
         match next(&mut inbox).await {
             Event::ContainerNews(news) => told.push(news.what),
-            other => {
-                assert_eq!(other, Event::DockerStream { connected: true });
-                break;
-            }
+            #[allow(clippy::wildcard_enum_match_arm, reason = "what it is, the assertion tells")]
+            other => break other,
         }
-    }
+    };
+    assert_eq!(after, Event::DockerStream { connected: true });
     assert!(told.len() < 1100, "{} were kept", told.len());
     assert!(told.contains(&ContainerEvent::Oom), "what only the stream tells was dropped");
     watching.abort();

@@ -86,10 +86,10 @@ impl Docker {
     ) -> Option<Outcome> {
         loop {
             let looked = tokio::time::timeout_at(deadline, self.inspect(id)).await.ok()?;
-            if let Ok(seen) = looked {
-                if let Some(outcome) = verdict(seen.as_ref()) {
-                    return Some(outcome);
-                }
+            if let Ok(seen) = looked
+                && let Some(outcome) = verdict(seen.as_ref())
+            {
+                return Some(outcome);
             }
             if left(deadline) < self.pace().poll {
                 return None;

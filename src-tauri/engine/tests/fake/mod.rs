@@ -11,7 +11,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 
 /// Short, so that a deadline passes within a test.
-pub const PACE: Pace = Pace {
+pub(crate) const PACE: Pace = Pace {
     connect: Duration::from_secs(1),
     answer: Duration::from_millis(400),
     idle: Duration::from_millis(200),
@@ -20,9 +20,9 @@ pub const PACE: Pace = Pace {
     poll: Duration::from_millis(20),
 };
 
-pub const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
-pub struct Fake {
+pub(crate) struct Fake {
     folder: tempfile::TempDir,
     /// Every request line since the start, such as `GET /_ping`.
     calls: Arc<Mutex<Vec<String>>>,
@@ -32,7 +32,9 @@ pub struct Fake {
 impl Fake {
     /// `answer` gets the request's method and path with query, how many of just these came before,
     /// and the connection.
-    pub fn start<F>(answer: impl Fn(String, usize, UnixStream) -> F + Send + Sync + 'static) -> Self
+    pub(crate) fn start<F>(
+        answer: impl Fn(String, usize, UnixStream) -> F + Send + Sync + 'static,
+    ) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -58,19 +60,19 @@ impl Fake {
         Self { folder, calls, _served: served }
     }
 
-    pub fn host(&self) -> String {
+    pub(crate) fn host(&self) -> String {
         format!("unix://{}", self.socket().display())
     }
 
-    pub fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.folder.path().join("docker.sock")
     }
 
-    pub fn docker(&self) -> Docker {
+    pub(crate) fn docker(&self) -> Docker {
         Docker::with_pace(self.host(), Surroundings::default(), PACE)
     }
 
-    pub fn calls(&self, start: &str) -> Vec<String> {
+    pub(crate) fn calls(&self, start: &str) -> Vec<String> {
         self.calls.lock().unwrap().iter().filter(|call| call.starts_with(start)).cloned().collect()
     }
 }
@@ -85,7 +87,7 @@ async fn head_of(stream: &mut UnixStream) -> Option<String> {
     Some(format!("{} {}", words.next()?, words.next()?))
 }
 
-pub async fn json(mut stream: UnixStream, status: u16, body: &str) {
+pub(crate) async fn json(mut stream: UnixStream, status: u16, body: &str) {
     let length = body.len();
     let text = format!(
         "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
@@ -94,25 +96,25 @@ pub async fn json(mut stream: UnixStream, status: u16, body: &str) {
 }
 
 /// The head of an endless answer; what follows goes through [`chunk`].
-pub async fn begin(stream: &mut UnixStream) {
+pub(crate) async fn begin(stream: &mut UnixStream) {
     let head =
         "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
     let _ = stream.write_all(head.as_bytes()).await;
 }
 
 /// False when nobody reads any more.
-pub async fn chunk(stream: &mut UnixStream, text: &str) -> bool {
+pub(crate) async fn chunk(stream: &mut UnixStream, text: &str) -> bool {
     let chunk = format!("{:x}\r\n{text}\r\n", text.len());
     stream.write_all(chunk.as_bytes()).await.is_ok()
 }
 
-pub async fn for_ever(stream: UnixStream) {
+pub(crate) async fn for_ever(stream: UnixStream) {
     std::future::pending::<()>().await;
     drop(stream);
 }
 
 /// An event as the engine writes it, ending with a new line.
-pub fn event(action: &str, name: &str, nanoseconds: i64) -> String {
+pub(crate) fn event(action: &str, name: &str, nanoseconds: i64) -> String {
     let event = serde_json::json!({
         "Type": "container",
         "Action": action,
@@ -131,7 +133,7 @@ pub fn event(action: &str, name: &str, nanoseconds: i64) -> String {
 }
 
 /// What `inspect` answers, as far as we read it.
-pub fn container(name: &str, status: &str, started: &str) -> serde_json::Value {
+pub(crate) fn container(name: &str, status: &str, started: &str) -> serde_json::Value {
     serde_json::json!({
         "Id": id(name),
         "Name": format!("/{name}"),
@@ -146,7 +148,7 @@ pub fn container(name: &str, status: &str, started: &str) -> serde_json::Value {
     })
 }
 
-pub fn id(name: &str) -> String {
+pub(crate) fn id(name: &str) -> String {
     let number = name.bytes().fold(7_u64, |sum, byte| sum.wrapping_mul(31) + u64::from(byte));
     format!("{number:064x}")
 }

@@ -163,10 +163,10 @@ impl Docker {
     /// The engine that answered last; where it no longer does, those that may be there by now.
     async fn connect(&self) -> Result<(Box<dyn Io>, Endpoint), (String, Reply)> {
         let current = self.current();
-        if let Some(endpoint) = current.clone() {
-            if let Ok(stream) = dial(&endpoint, self.pace().connect).await {
-                return Ok((stream, endpoint));
-            }
+        if let Some(endpoint) = current.clone()
+            && let Ok(stream) = dial(&endpoint, self.pace().connect).await
+        {
+            return Ok((stream, endpoint));
         }
         let candidates = endpoints(self.host(), self.surroundings()).map_err(|error| {
             (self.host().to_owned(), Reply::Unreachable { reason: error.to_string() })
@@ -238,10 +238,9 @@ impl Line {
         if matches!(error, Error::RequestTimeoutError) {
             return self.overdue();
         }
-        if let Some(kind) = cause::<io::Error>(error).map(io::Error::kind) {
-            if matches!(kind, io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) {
-                return Reply::Reset;
-            }
+        let kind = cause::<io::Error>(error).map(io::Error::kind);
+        if matches!(kind, Some(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)) {
+            return Reply::Reset;
         }
         let Some(hyper) = cause::<hyper::Error>(error) else {
             return Reply::Unreachable { reason: error.to_string() };
