@@ -74,6 +74,7 @@ impl Journal {
 
     /// Incidents opened at or after `since` and before the cursor `before` (the `opened` and `id`
     /// of the last one of the page before), newest first, at most `limit`.
+    #[expect(clippy::needless_pass_by_value, reason = "a cursor is made for one call")]
     pub fn incidents(
         &self,
         since: Option<Wall>,

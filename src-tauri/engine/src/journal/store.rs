@@ -183,12 +183,12 @@ pub(super) fn put(connection: &Connection, entry: &Entry) -> rusqlite::Result<()
 fn connect(path: &Path) -> Result<Connection, Fault> {
     file::prepare(path).map_err(|error| Fault::Access(error.to_string()))?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(path, flags).map_err(fault)?;
-    tune(&connection).map_err(fault)?;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(|error| fault(&error))?;
+    tune(&connection).map_err(|error| fault(&error))?;
     MIGRATIONS.to_latest(&mut connection).map_err(migration_fault)?;
-    has_our_tables(&connection).map_err(fault)?;
+    has_our_tables(&connection).map_err(|error| fault(&error))?;
     if fs::metadata(path).is_ok_and(|metadata| metadata.len() <= CHECKED_AT_START) {
-        check(&connection).map_err(fault)?;
+        check(&connection).map_err(|error| fault(&error))?;
     }
     Ok(connection)
 }
@@ -202,7 +202,7 @@ fn in_memory() -> rusqlite::Result<Connection> {
 }
 
 /// `synchronous=FULL` for everything, since a remedy may begin once its entry is written: with
-/// NORMAL a power failure can lose the last commits of a WAL (sqlite.org/pragma.html). Entries are
+/// NORMAL a power failure can lose the last commits of a WAL (<https://sqlite.org/pragma.html#pragma_synchronous>). Entries are
 /// few, so their speed does not matter. `fullfsync`: on macOS fsync alone leaves data in the drive's
 /// cache (fcntl(2), `F_FULLFSYNC`).
 fn tune(connection: &Connection) -> rusqlite::Result<()> {
@@ -243,8 +243,8 @@ fn copy(from: &Connection, to: &Connection) -> rusqlite::Result<()> {
     transaction.commit()
 }
 
-fn fault(error: rusqlite::Error) -> Fault {
-    if file::is_damage(&error) || !file::may_pass(&error) {
+fn fault(error: &rusqlite::Error) -> Fault {
+    if file::is_damage(error) || !file::may_pass(error) {
         Fault::Content(error.to_string())
     } else {
         Fault::Access(error.to_string())
@@ -254,7 +254,7 @@ fn fault(error: rusqlite::Error) -> Fault {
 fn migration_fault(error: rusqlite_migration::Error) -> Fault {
     use rusqlite_migration::{Error, MigrationDefinitionError};
     if let Error::RusqliteError { err, .. } = error {
-        return fault(err);
+        return fault(&err);
     }
     if error == Error::MigrationDefinition(MigrationDefinitionError::DatabaseTooFarAhead) {
         return Fault::Content("it was written by a newer version of Homeostat".into());

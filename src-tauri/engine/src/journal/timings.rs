@@ -32,22 +32,18 @@ pub(super) fn page(
     model: Option<&str>,
     limit: usize,
 ) -> rusqlite::Result<Vec<Timing>> {
-    match model {
-        Some(model) => {
-            let mut statement = connection
-                .prepare_cached("SELECT value FROM timings WHERE model = ?1 ORDER BY at DESC")?;
-            values(&mut statement, [model], limit)
-        }
-        None => {
-            let mut statement =
-                connection.prepare_cached("SELECT value FROM timings ORDER BY at DESC")?;
-            values(&mut statement, [], limit)
-        }
-    }
+    let Some(model) = model else {
+        let mut statement =
+            connection.prepare_cached("SELECT value FROM timings ORDER BY at DESC")?;
+        return values(&mut statement, [], limit);
+    };
+    let mut statement =
+        connection.prepare_cached("SELECT value FROM timings WHERE model = ?1 ORDER BY at DESC")?;
+    values(&mut statement, [model], limit)
 }
 
 /// With one `max()`, SQLite takes the bare column from the row that has it
-/// (sqlite.org/lang_select.html#bareagg).
+/// (<https://sqlite.org/lang_select.html#bareagg>).
 pub(super) fn latest(connection: &Connection) -> rusqlite::Result<Vec<Timing>> {
     let mut statement =
         connection.prepare_cached("SELECT value, max(at) FROM timings GROUP BY server, model")?;
