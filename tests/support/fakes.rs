@@ -1,5 +1,7 @@
 //! The fakes themselves: what other tests build on must be as the true programs are.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;

@@ -202,7 +202,7 @@ fn misbehave(mut stream: &TcpStream, fault: &Fault, shared: &Shared) -> std::io:
         Fault::Reset => return reset(stream),
         Fault::EmptyReply => {}
         Fault::Garbage => {
-            stream.write_all(b"\x16\x03\x01\x00\xff no HTTP \xf0\x9f\x92\xa5\r\n\r\n")?
+            stream.write_all(b"\x16\x03\x01\x00\xff no HTTP \xf0\x9f\x92\xa5\r\n\r\n")?;
         }
         Fault::RedirectLoop => {
             let own = stream.local_addr()?;
@@ -226,7 +226,7 @@ fn misbehave(mut stream: &TcpStream, fault: &Fault, shared: &Shared) -> std::io:
         Fault::HugeBody => {
             let length: u64 = 2 << 30;
             write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n")?;
-            let block = [b'x'; 65536];
+            let block = vec![b'x'; 65536];
             for _ in 0..length / 65536 {
                 stream.write_all(&block)?;
             }

@@ -57,7 +57,7 @@ impl Mlx {
     pub fn await_answer(&self) {
         let url = format!("{}/health", self.url());
         let client = http::client(Duration::from_secs(2));
-        eventually(&format!("an answer of {url}"), Duration::from_secs(60), || {
+        eventually(&format!("an answer of {url}"), Duration::from_mins(1), || {
             client.get(&url).send().ok()?.status().is_success().then_some(())
         });
     }

@@ -12,16 +12,18 @@ use tokio::sync::mpsc;
 
 use super::catalogue::Model;
 use super::control::Mode;
-use super::requests::{ChatRequest, GenerateRequest, Options, error, parse, wants_thinking};
+use super::requests::{
+    ChatRequest, GenerateRequest, Options, Refusal, error, parse, wants_thinking,
+};
 use super::routes::{Server, created_at, load_error, model};
 use super::runners::Lease;
 
 pub(crate) async fn generate(State(server): State<Server>, body: Bytes) -> Response {
-    answer_generate(&server, &body).await.unwrap_or_else(|refusal| refusal)
+    answer_generate(&server, &body).await.unwrap_or_else(IntoResponse::into_response)
 }
 
 pub(crate) async fn chat(State(server): State<Server>, body: Bytes) -> Response {
-    answer_chat(&server, &body).await.unwrap_or_else(|refusal| refusal)
+    answer_chat(&server, &body).await.unwrap_or_else(IntoResponse::into_response)
 }
 
 /// Go writes durations as whole nanoseconds.
@@ -29,7 +31,7 @@ pub(crate) fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-async fn answer_generate(server: &Server, body: &Bytes) -> Result<Response, Response> {
+async fn answer_generate(server: &Server, body: &Bytes) -> Result<Response, Refusal> {
     let request: GenerateRequest = parse(body)?;
     let model = model(server, &request.model)?;
     let talk = Talk {
@@ -45,7 +47,7 @@ async fn answer_generate(server: &Server, body: &Bytes) -> Result<Response, Resp
     answer(server, &model, talk).await
 }
 
-async fn answer_chat(server: &Server, body: &Bytes) -> Result<Response, Response> {
+async fn answer_chat(server: &Server, body: &Bytes) -> Result<Response, Refusal> {
     let request: ChatRequest = parse(body)?;
     if request.model.is_empty() {
         return Err(error(StatusCode::BAD_REQUEST, "model is required"));
@@ -145,7 +147,7 @@ struct Spent {
     reason: &'static str,
 }
 
-async fn answer(server: &Server, model: &Model, talk: Talk) -> Result<Response, Response> {
+async fn answer(server: &Server, model: &Model, talk: Talk) -> Result<Response, Refusal> {
     let began = Instant::now();
     let empty = talk.prompt.is_empty();
     if empty && talk.keep_alive == Some(Duration::ZERO) {
@@ -192,8 +194,9 @@ async fn speak(
     // A runner does one request at a time; others wait behind it.
     let Ok(_slot) = runner.slots.acquire().await else { return };
     let rate = runner.model.tokens_per_s.max(0.001);
-    let prompt_tokens = talk.prompt.split_whitespace().count().max(1) as u64;
-    let prompt = Duration::from_secs_f64(prompt_tokens as f64 / (rate * 10.0));
+    let prompt_tokens =
+        u32::try_from(talk.prompt.split_whitespace().count()).unwrap_or(u32::MAX).max(1);
+    let prompt = Duration::from_secs_f64(f64::from(prompt_tokens) / (rate * 10.0));
     tokio::time::sleep(prompt).await;
 
     let thinks = runner.model.can("thinking") && talk.think != Some(false);
@@ -228,7 +231,7 @@ async fn speak(
         load: lease.loaded_in,
         prompt,
         answering: if tokens > 0 { answering.elapsed() } else { Duration::ZERO },
-        prompt_tokens,
+        prompt_tokens: prompt_tokens.into(),
         tokens,
         reason,
     };
@@ -251,11 +254,11 @@ const WORDS: [&str; 12] = [
 ];
 const THOUGHTS: [&str; 6] = ["The", " user", " greets", " me", " politely", "."];
 
-/// llm/llama_server.go: the runner died while answering.
+/// `llm/llama_server.go`: the runner died while answering.
 const STOPPED: &str = "model runner has unexpectedly stopped, this may be due to resource limitations or an internal error, check ollama server logs for details";
 
 /// NDJSON; a failure before the first line is a status, later a line (`streamResponse`).
-async fn streamed(mut pieces: mpsc::Receiver<Result<Value, String>>) -> Result<Response, Response> {
+async fn streamed(mut pieces: mpsc::Receiver<Result<Value, String>>) -> Result<Response, Refusal> {
     let first = match pieces.recv().await {
         Some(Ok(piece)) => piece,
         Some(Err(text)) => return Err(error(StatusCode::INTERNAL_SERVER_ERROR, &text)),
@@ -277,7 +280,7 @@ async fn streamed(mut pieces: mpsc::Receiver<Result<Value, String>>) -> Result<R
 }
 
 /// One object with the whole text.
-async fn at_once(mut pieces: mpsc::Receiver<Result<Value, String>>) -> Result<Response, Response> {
+async fn at_once(mut pieces: mpsc::Receiver<Result<Value, String>>) -> Result<Response, Refusal> {
     let (mut text, mut thinking, mut whole) = (String::new(), String::new(), Value::Null);
     while let Some(piece) = pieces.recv().await {
         let piece = piece.map_err(|text| error(StatusCode::INTERNAL_SERVER_ERROR, &text))?;

@@ -8,8 +8,9 @@ use jiff::Zoned;
 
 /// `time=… level=INFO source=routes.go:1995 msg="…"` (logutil/logutil.go).
 pub(crate) fn info(source: &str, message: &str, attributes: &[(&str, &str)]) {
-    let attributes: String =
+    let attributes: Vec<String> =
         attributes.iter().map(|(name, value)| format!(" {name}={value:?}")).collect();
+    let attributes = attributes.concat();
     let time = Zoned::now().strftime("%Y-%m-%dT%H:%M:%S.%3f%:z");
     // A closed log must not stop the server.
     let _ = writeln!(

@@ -68,16 +68,27 @@ pub(crate) struct Options {
 }
 
 /// 400 `missing request body`, or what is wrong with it.
-pub(crate) fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, Response> {
+pub(crate) fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refusal> {
     if body.is_empty() {
         return Err(error(StatusCode::BAD_REQUEST, "missing request body"));
     }
     serde_json::from_slice(body).map_err(|wrong| error(StatusCode::BAD_REQUEST, &wrong.to_string()))
 }
 
-/// `{"error":"…"}`, as everywhere in the native API.
-pub(crate) fn error(status: StatusCode, text: &str) -> Response {
-    (status, Json(json!({"error": text}))).into_response()
+/// `{"error":"…"}` under that status, as everywhere in the native API.
+pub(crate) struct Refusal {
+    status: StatusCode,
+    text: String,
+}
+
+pub(crate) fn error(status: StatusCode, text: &str) -> Refusal {
+    Refusal { status, text: text.to_owned() }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        (self.status, Json(json!({"error": self.text}))).into_response()
+    }
 }
 
 /// `think` may be a truth or a level such as `"high"` (api/types.go `ThinkValue.Bool`).

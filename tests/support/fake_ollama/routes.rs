@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::catalogue::{Model, find};
 use super::control::Mode;
 use super::environment::Environment;
-use super::requests::{EmbedRequest, ShowRequest, error, parse};
+use super::requests::{EmbedRequest, Refusal, ShowRequest, error, parse};
 use super::runners::{LoadError, Runners};
 use super::server::Client;
 use super::{VERSION, generate, log};
@@ -49,13 +49,13 @@ pub(crate) fn router(environment: Arc<Environment>, runners: Arc<Runners>) -> Ro
 }
 
 /// 404 `model '…' not found` with single quotes.
-pub(crate) fn model(server: &Server, asked: &str) -> Result<Model, Response> {
+pub(crate) fn model(server: &Server, asked: &str) -> Result<Model, Refusal> {
     let found = find(&server.environment.models(), asked).cloned();
     found.ok_or_else(|| error(StatusCode::NOT_FOUND, &format!("model '{asked}' not found")))
 }
 
 /// `handleScheduleError`.
-pub(crate) fn load_error(failure: &LoadError) -> Response {
+pub(crate) fn load_error(failure: &LoadError) -> Refusal {
     match failure {
         LoadError::QueueFull => error(StatusCode::SERVICE_UNAVAILABLE, QUEUE_FULL),
         LoadError::Failed(text) => error(StatusCode::INTERNAL_SERVER_ERROR, text),
@@ -99,7 +99,7 @@ async fn ps(State(server): State<Server>) -> Json<Value> {
     Json(json!({"models": models}))
 }
 
-async fn show(State(server): State<Server>, body: Bytes) -> Result<Json<Value>, Response> {
+async fn show(State(server): State<Server>, body: Bytes) -> Result<Json<Value>, Refusal> {
     let request: ShowRequest = parse(&body)?;
     let asked = if request.model.is_empty() { request.name } else { request.model };
     if asked.is_empty() {
@@ -119,7 +119,7 @@ async fn show(State(server): State<Server>, body: Bytes) -> Result<Json<Value>, 
     })))
 }
 
-async fn embed(State(server): State<Server>, body: Bytes) -> Result<Json<Value>, Response> {
+async fn embed(State(server): State<Server>, body: Bytes) -> Result<Json<Value>, Refusal> {
     let began = Instant::now();
     let request: EmbedRequest = parse(&body)?;
     let inputs = match &request.input {
@@ -166,7 +166,7 @@ async fn fault(State(server): State<Server>, request: Request, next: Next) -> Re
     match server.environment.control.mode_for(request.uri().path()) {
         Mode::Hang => std::future::pending().await,
         Mode::EmptyBody => (StatusCode::OK, "").into_response(),
-        Mode::Busy => error(StatusCode::SERVICE_UNAVAILABLE, QUEUE_FULL),
+        Mode::Busy => error(StatusCode::SERVICE_UNAVAILABLE, QUEUE_FULL).into_response(),
         Mode::Slow => {
             tokio::time::sleep(Duration::from_secs(3)).await;
             next.run(request).await

@@ -172,7 +172,7 @@ impl Runners {
         }
     }
 
-    /// Starts the child and waits until it is ready (llm/llama_server.go `startLlamaServer`,
+    /// Starts the child and waits until it is ready (`llm/llama_server.go` `startLlamaServer`,
     /// `WaitUntilRunning`).
     async fn start(&self, model: &Model, context: u64) -> Result<Child, String> {
         let began = Instant::now();
@@ -230,15 +230,13 @@ impl Runners {
     async fn retire(self: Arc<Self>, runner: Arc<Runner>) {
         loop {
             let due = lock(&runner.life).due;
-            match due {
-                Some(due) => tokio::select! {
-                    () = tokio::time::sleep_until(due) => {}
-                    () = runner.changed.notified() => continue,
-                },
-                None => {
-                    runner.changed.notified().await;
-                    continue;
-                }
+            let Some(due) = due else {
+                runner.changed.notified().await;
+                continue;
+            };
+            tokio::select! {
+                () = tokio::time::sleep_until(due) => {}
+                () = runner.changed.notified() => continue,
             }
             if lock(&runner.life).requests == 0 {
                 break;
@@ -303,7 +301,7 @@ impl Drop for Pending<'_> {
     }
 }
 
-/// A port that was free a moment ago (llm/llama_server.go asks the system in the same way).
+/// A port that was free a moment ago (`llm/llama_server.go` asks the system in the same way).
 pub(crate) fn free_port() -> std::io::Result<u16> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }

@@ -121,11 +121,10 @@ async fn listen(environment: &Environment) -> Result<TcpListener, String> {
     let address = environment.address();
     let bound = TcpListener::bind((environment.host.as_str(), environment.port)).await;
     bound.map_err(|error| {
-        let reason = match error.kind() {
-            std::io::ErrorKind::AddrInUse => "address already in use".to_owned(),
-            std::io::ErrorKind::AddrNotAvailable => "can't assign requested address".to_owned(),
-            std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-            _ => error.to_string(),
+        let reason = if error.kind() == std::io::ErrorKind::AddrInUse {
+            "address already in use".to_owned()
+        } else {
+            error.to_string()
         };
         format!("listen tcp {address}: bind: {reason}")
     })
