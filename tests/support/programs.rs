@@ -43,8 +43,11 @@ fn build_homeostat() -> Result<PathBuf> {
         return Ok(given.into());
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no workspace")?;
+    // A benchmark is built for release, and so is what it measures.
+    let release = build_directory()?.ends_with("release");
     let output = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--bin", "homeostat"])
+        .args(release.then_some("--release"))
         .arg("--target-dir")
         .arg(target_directory()?)
         .current_dir(root)
