@@ -1,0 +1,74 @@
+// Who holds the memory: one bar and one row per owner.
+
+import { size } from '../format.js';
+import { html, nothing, svg } from '../vendor/lit-html/lit-html.js';
+
+/** @typedef {import('../app.js').Scene} Scene @typedef {import('../../types').Memory} Memory */
+
+/** @param {Scene} scene */
+export const memory = ({ snapshot, words }) => {
+  const { total_bytes: total, available_bytes: available } = snapshot.memory;
+  const content =
+    total === 0
+      ? html`<p class="empty">${words.memory_unknown}</p>`
+      : html`${bar(snapshot.memory, words)} ${owners(snapshot.memory, words)}
+          <p class="why tabular">
+            ${words.used_of(size(total - available, words), size(total, words))}<br />
+            <span class="pressure p${snapshot.memory.pressure}">${pressure(snapshot.memory, words)}</span>,
+            ${swap(snapshot.memory, words)}
+          </p>`;
+  return html`<div class="card" data-part="memory"><h3>${words.memory}</h3>${content}</div>`;
+};
+
+/** @param {Memory} memory @param {Scene['words']} words */
+const bar = (memory, words) => {
+  let x = 0;
+  const pieces = parts(memory, words).map(({ bytes, tone }) => {
+    const width = (Math.max(0, bytes) / memory.total_bytes) * BAR;
+    const piece = svg`<rect class=${tone} x=${x.toFixed(1)} y="0" width=${width.toFixed(1)} height="10"/>`;
+    x += width;
+    return piece;
+  });
+  return html`<svg class="memory" viewBox="0 0 ${BAR} 10" preserveAspectRatio="none" aria-hidden="true">${pieces}</svg>`;
+};
+
+const BAR = 1000;
+
+/** @param {Memory} memory @param {Scene['words']} words */
+const owners = (memory, words) => html`<table>
+  <tbody>
+    ${parts(memory, words).map(
+      ({ name, bytes, processes, tone }) => html`<tr>
+        <th scope="row">
+          <svg class="swatch" viewBox="0 0 8 8" aria-hidden="true"><rect class=${tone} width="8" height="8" rx="2"/></svg>
+          <span class="cut" title=${name}>${name}</span>
+        </th>
+        <td class="dim">${processes === null ? nothing : words.processes(processes)}</td>
+        <td>${size(bytes, words)}</td>
+      </tr>`,
+    )}
+  </tbody>
+</table>`;
+
+/** @param {Memory} memory @param {Scene['words']} words */
+const parts = ({ total_bytes, available_bytes, groups }, words) => {
+  const named = groups.map(({ name, bytes, processes }, index) => ({
+    name,
+    bytes,
+    /** @type {number | null} */ processes,
+    tone: `owner${index % TONES}`,
+  }));
+  const held = groups.reduce((sum, { bytes }) => sum + bytes, 0);
+  const other = Math.max(0, total_bytes - available_bytes - held);
+  return [...named, { name: words.memory_other, bytes: other, processes: null, tone: 'other' }];
+};
+
+const TONES = 6;
+
+/** @param {Memory} memory @param {Scene['words']} words */
+const pressure = (memory, words) =>
+  /** @type {Record<number, string>} */ (words.pressure)[memory.pressure] ?? words.pressure[0];
+
+/** @param {Memory} memory @param {Scene['words']} words */
+const swap = ({ swap_used_bytes: used }, words) =>
+  used === 0 ? words.no_swap : words.swap(size(used, words));

@@ -1,0 +1,133 @@
+// One target: how it is, why, what is done about it, and what a person can do.
+
+import { measured, since, size, span } from '../format.js';
+import { mark, nameOf } from '../roster.js';
+import { html, nothing } from '../vendor/lit-html/lit-html.js';
+import { targetIncidents } from './incidents.js';
+import { targetOperation } from './operations.js';
+import { shape } from './shapes.js';
+import { wishButton } from './wish.js';
+
+/**
+ * @typedef {import('../app.js').Scene} Scene
+ * @typedef {import('../../types').Target} Target
+ * @typedef {import('../../types').JsonValue} JsonValue
+ */
+
+/** @param {Scene} scene @param {Target} target */
+export const targetPage = (scene, target) => {
+  const { act, words } = scene;
+  return html`<article class="target" aria-labelledby="target-name">
+    <button type="button" class="back quiet" @click=${() => act({ turn: 'back' })}>‹ ${words.back}</button>
+    ${title(scene, target)}
+    <p class="lead">${lead(target, words)}</p>
+    ${actions(scene, target)} ${advice(target, words)} ${targetOperation(scene, target)}
+    ${targetIncidents(scene, target)} ${evidence(target, words)} ${details(target, words)}
+  </article>`;
+};
+
+/** @param {Scene} scene @param {Target} target */
+const title = ({ snapshot, view, words }, target) => {
+  const drawn = mark(target);
+  const lasts = words.lasting(span(since(target.since, view.now), words));
+  return html`<h2 id="target-name" title=${target.name}>${target.name}</h2>
+    <p class="state ${drawn}">
+      ${shape(drawn)} <b>${words.mark[drawn]}</b>
+      ${target.found ? html`<span class="tabular">${lasts}</span>` : nothing}
+      ${
+        target.inhibited_by === null
+          ? nothing
+          : html`<span class="chip">${words.waits_for(nameOf(snapshot, target.inhibited_by))}</span>`
+      }
+      ${
+        target.restarts_last_hour === 0
+          ? nothing
+          : html`<span class="chip">${words.restarts(target.restarts_last_hour)}</span>`
+      }
+    </p>`;
+};
+
+/** @param {Target} target @param {Scene['words']} words */
+const lead = (target, words) =>
+  target.cause?.text || target.why.text || (target.found ? target.line : words.missing);
+
+/** @param {Scene} scene @param {Target} target */
+const actions = (scene, target) => {
+  const { view, words } = scene;
+  const next = target.why.next === null ? null : -since(target.why.next, view.now);
+  return html`<div class="bar actions">
+    ${wishButton(scene, { wish: { verb: 'recover', target: target.id }, label: words.action.check })}
+    ${ACTIONS.filter((verb) => target.actions.includes(verb)).map((verb) =>
+      wishButton(scene, {
+        wish: { verb, target: target.id },
+        label: words.action[verb],
+        name: `${words.action[verb]}: ${target.name}`,
+        hint: verb === 'hold' || verb === 'release' ? words.action_hint[verb] : undefined,
+        really: verb === 'restart' || verb === 'stop' ? words.really[verb] : undefined,
+      }),
+    )}
+    ${
+      next === null
+        ? nothing
+        : html`<span class="next tabular">
+            ${next < 1000 ? words.next_now : words.next_in(span(next, words))}
+          </span>`
+    }
+  </div>`;
+};
+
+/** @type {('restart' | 'start' | 'stop' | 'hold' | 'release')[]} */
+const ACTIONS = ['start', 'restart', 'stop', 'hold', 'release'];
+
+/** @param {Target} target @param {Scene['words']} words */
+const advice = ({ cause }, words) =>
+  cause === null || cause.advice === ''
+    ? nothing
+    : html`<div class="card advice"><h3>${words.advice}</h3><p>${cause.advice}</p></div>`;
+
+/** @param {Target} target @param {Scene['words']} words */
+const evidence = ({ cause, why }, words) => {
+  if (cause === null && why.rule === '') return nothing;
+  const concluded =
+    cause === null
+      ? nothing
+      : html`<ul class="evidence">
+            ${cause.evidence.map((line) => html`<li>${line}</li>`)}
+          </ul>
+          <p class="mono">${known(words.confidence, cause.confidence)} · ${cause.id}</p>`;
+  return html`<div class="card">
+    <h3>${cause === null ? words.why : words.evidence}</h3>
+    ${concluded}
+    <p class="why">${why.text} <span class="mono">${why.rule}</span></p>
+  </div>`;
+};
+
+/** @param {Target} target @param {Scene['words']} words */
+const details = ({ detail }, words) => {
+  const rows = Object.entries(detail).filter(([, value]) => value !== null && value !== '');
+  if (rows.length === 0) return nothing;
+  return html`<div class="card">
+    <h3>${words.details}</h3>
+    <dl>
+      ${rows.map(([key, value]) => {
+        const text = written(key, value, words);
+        return html`<div><dt>${known(words.detail, key)}</dt><dd title=${text}>${text}</dd></div>`;
+      })}
+    </dl>
+  </div>`;
+};
+
+/**
+ * A word that the engine may know before the window does is shown as it is.
+ * @param {Record<string, string>} table @param {string} key
+ */
+const known = (table, key) => (Object.hasOwn(table, key) ? table[key] : key.replaceAll('_', ' '));
+
+/** @param {string} key @param {JsonValue} value @param {Scene['words']} words @returns {string} */
+const written = (key, value, words) => {
+  if (typeof value === 'number' && key.endsWith('_bytes')) return size(value, words);
+  if (typeof value === 'number' && key.endsWith('_ms')) return measured(value, words);
+  if (typeof value === 'boolean') return value ? words.yes : words.no;
+  if (Array.isArray(value)) return value.map((item) => written(key, item, words)).join(', ');
+  return value !== null && typeof value === 'object' ? JSON.stringify(value) : String(value);
+};

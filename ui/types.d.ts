@@ -1,0 +1,154 @@
+// Generated from src-tauri/engine/src/view.rs by ts-rs; do not edit by hand.
+
+/**
+ * Everything there is to see at one moment.
+ */
+export type Snapshot = { version: string, 
+/**
+ * RFC 3339, UTC.
+ */
+at: string, summary: Summary, 
+/**
+ * The whole machine in one sentence, and what else there is to say.
+ */
+headline: string, subline: string, targets: Array<Target>, models: Array<Model>, memory: Memory, 
+/**
+ * Open incidents only; the others are asked for page by page.
+ */
+incidents: Array<Incident>, operations: Array<Operation>, fallback: boolean, 
+/**
+ * Newest measurement of each model.
+ */
+timings: Array<ModelTiming>, 
+/**
+ * About Homeostat itself: a port taken, a bad configuration, a damaged journal.
+ */
+messages: Array<string>, 
+/**
+ * `en` or `ru`.
+ */
+language: string, };
+
+export type Summary = "well" | "healing" | "attention" | "unknown";
+
+export type Target = { 
+/**
+ * `host`, `docker`, `ollama`, `mlx`, `container:NAME`, `service:NAME`.
+ */
+id: string, kind: string, name: string, state: State, 
+/**
+ * RFC 3339, UTC: since when it is in this state.
+ */
+since: string, intent: Intent, inhibited_by: string | null, cause: Cause | null, restarts_last_hour: number, 
+/**
+ * What a click may ask for now: `restart`, `start`, `stop`, `hold`, `release`.
+ */
+actions: Array<string>, 
+/**
+ * One short line under the name: a version, an address, how long it is up.
+ */
+line: string, why: Why, 
+/**
+ * False: neither configured nor ever seen alive, shown as "not found".
+ */
+found: boolean, 
+/**
+ * What only this kind has, as text by name.
+ */
+detail: { [key in string]: JsonValue }, };
+
+export type State = "unknown" | "starting" | "healthy" | "slow" | "degraded" | "down" | "recovering" | "given_up";
+
+export type Intent = "wanted" | "held" | "completed";
+
+export type Cause = { 
+/**
+ * Stable, such as `ollama.not_running`.
+ */
+id: string, text: string, 
+/**
+ * `certain`, `likely`, `possible`.
+ */
+confidence: string, evidence: Array<string>, advice: string, };
+
+/**
+ * Why it is in this state, and what happens next.
+ */
+export type Why = { 
+/**
+ * The rule that holds it here, such as `R11`.
+ */
+rule: string, text: string, 
+/**
+ * RFC 3339, UTC: when the next look or attempt is due.
+ */
+next: string | null, };
+
+/**
+ * A model that is in memory.
+ */
+export type Model = { 
+/**
+ * `ollama` or `mlx`.
+ */
+server: string, name: string, size_bytes: number, vram_bytes: number, context_length: number, 
+/**
+ * Seconds until its server unloads it; none: never.
+ */
+expires_in_s: number | null, pinned: boolean, tokens_per_s: number | null, };
+
+export type Memory = { total_bytes: number, available_bytes: number, 
+/**
+ * 1 normal, 2 warning, 4 critical; 0 not known yet.
+ */
+pressure: number, swap_total_bytes: number, swap_used_bytes: number, groups: Array<MemoryGroup>, };
+
+export type MemoryGroup = { name: string, bytes: number, processes: number, };
+
+export type Incident = { id: string, target: string, cause: Cause, 
+/**
+ * `open`, `healing`, `given_up`, `verified`, `healed_itself`, `closed`.
+ */
+state: string, 
+/**
+ * RFC 3339, UTC.
+ */
+opened: string, closed: string | null, detected_after_ms: number, answering_after_ms: number | null, recovered_after_ms: number | null, attempts: number, story: Array<StoryLine>, };
+
+export type StoryLine = { 
+/**
+ * RFC 3339, UTC.
+ */
+at: string, 
+/**
+ * `seen`, `concluded`, `done`, `proven`, `failed`.
+ */
+kind: string, text: string, };
+
+export type Operation = { id: string, target: string, 
+/**
+ * `check`, `start`, `stop`, `restart`, `unload`, `measure`.
+ */
+verb: string, state: OperationState, steps: Array<OperationStep>, 
+/**
+ * How it went, or is going, in one sentence.
+ */
+text: string, done: number | null, of: number | null, };
+
+export type OperationState = "running" | "verified" | "failed" | "superseded";
+
+export type OperationStep = { at: string, text: string, };
+
+export type ModelTiming = { server: string, model: string, at: string, load_ms: number | null, first_token_ms: number | null, prompt_tokens_per_s: number | null, tokens_per_s: number | null, memory_bytes: number | null, error: string | null, };
+
+/**
+ * A native notification, with its words.
+ */
+export type NoticeView = { 
+/**
+ * `problem`, `out_of_memory`, `needs_you`, `recovered`, `restart_rate`, `ourselves`.
+ */
+kind: string, target: string, cause: string | null, title: string, body: string, incident: string | null, at: string, };
+
+export type JsonValue = number | string | boolean | Array<JsonValue> | { [key in string]: JsonValue } | null;
+
