@@ -25,10 +25,23 @@ pub struct Handle {
     pub words: Arc<Words>,
 }
 
-pub(crate) struct Asked {
-    pub(crate) wish: Wish,
-    pub(crate) by: Asker,
-    pub(crate) respond: oneshot::Sender<Response>,
+/// A wish on its way to the loop, with the way back for its answer.
+pub struct Asked {
+    pub wish: Wish,
+    pub by: Asker,
+    pub respond: oneshot::Sender<Response>,
+}
+
+/// The other ends of a handle's channels: what the loop hears and where it publishes.
+pub struct Ends {
+    pub wishes: mpsc::Receiver<Asked>,
+    pub snapshot: watch::Sender<Arc<Snapshot>>,
+    pub operations: watch::Sender<Arc<Vec<Operation>>>,
+    pub gate: watch::Sender<Gate>,
+    pub notices: broadcast::Sender<NoticeView>,
+    /// Milliseconds since `began` at the loop's last turn.
+    pub heartbeat: Arc<AtomicU64>,
+    pub began: Instant,
 }
 
 /// Until when each answer of `GET /llm` stays true; kept as instants so that a stopped loop
@@ -42,6 +55,30 @@ pub struct Gate {
 }
 
 impl Handle {
+    /// A handle and the ends that its loop holds; `first` is seen until the loop publishes.
+    pub fn new(first: Snapshot, journal: Journal, words: Arc<Words>) -> (Self, Ends) {
+        let (wishes, wished) = mpsc::channel(64);
+        let (snapshot_sender, snapshot) = watch::channel(Arc::new(first));
+        let (operations_sender, operations) = watch::channel(Arc::default());
+        let (gate_sender, gate) = watch::channel(Gate::default());
+        let (notices, _) = broadcast::channel(64);
+        let heartbeat = Arc::new(AtomicU64::new(0));
+        let began = Instant::now();
+        let ends = Ends {
+            wishes: wished,
+            snapshot: snapshot_sender,
+            operations: operations_sender,
+            gate: gate_sender,
+            notices: notices.clone(),
+            heartbeat: heartbeat.clone(),
+            began,
+        };
+        (
+            Self { wishes, snapshot, operations, gate, notices, heartbeat, began, journal, words },
+            ends,
+        )
+    }
+
     /// The newest snapshot.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.snapshot.borrow().clone()

@@ -1,0 +1,112 @@
+//! The API over HTTP: what agents, containers, the command line and the page in a browser speak to.
+//!
+//! In reading order: the doors, who may pass, what they may ask, and how it is described.
+
+mod listen;
+mod stream;
+
+mod guard;
+mod problem;
+mod token;
+
+mod act;
+mod events;
+mod history;
+mod llm;
+mod look;
+mod page;
+mod recover;
+mod timings;
+
+mod description;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use doctor::{Asker, Wish};
+use serde::Serialize;
+use tokio::sync::{Semaphore, watch};
+
+use crate::handle::Handle;
+
+pub use description::description;
+pub use listen::{Listening, Serving, serve};
+pub use problem::Problem;
+pub use token::{Token, TokenError};
+
+/// The port that the seeds' agents post to.
+pub const PORT: u16 = 9099;
+
+/// How the API is to be reached, as configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiSettings {
+    pub listen: Listen,
+    /// Names beside the loopback ones that the `Host` header may carry.
+    pub hosts: Vec<String>,
+    /// True: `POST /recover` without a token is refused.
+    pub recover_needs_token: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// `127.0.0.1:9099`, and the Docker bridge's address where this machine has one.
+    Auto,
+    Addresses(Vec<SocketAddr>),
+}
+
+/// What every answer is made from.
+struct Api {
+    handle: Handle,
+    token: Token,
+    hosts: Vec<String>,
+    recover_needs_token: bool,
+    gate: guard::Gate,
+    streams: Arc<Semaphore>,
+    /// Becomes true when the API stops: endless streams end then.
+    stopping: watch::Receiver<bool>,
+}
+
+type Shared = axum::extract::State<Arc<Api>>;
+
+/// The loop answers a wish at once; longer than this it is not well itself.
+const ANSWER_WITHIN: Duration = Duration::from_millis(1500);
+
+impl Api {
+    /// Asks the loop, within a deadline.
+    async fn wish(&self, wish: Wish, by: Asker) -> Result<doctor::Response, Problem> {
+        tokio::time::timeout(ANSWER_WITHIN, self.handle.wish(wish, by)).await.map_err(|_| {
+            Problem::unavailable(
+                "Homeostat's own loop did not answer within 1.5 s; GET /health tells how late it is",
+                Duration::from_secs(5),
+            )
+        })
+    }
+}
+
+/// Waits until the API stops.
+async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    // That nobody holds the other end any more is the end of the API as well.
+    let _ = stopping.wait_for(|stopping| *stopping).await;
+}
+
+/// An answer in JSON that no cache keeps.
+fn json(status: u16, value: &impl Serialize) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(text) => {
+            let mut response = Body::from(text).into_response();
+            *response.status_mut() =
+                axum::http::StatusCode::from_u16(status).unwrap_or(axum::http::StatusCode::OK);
+            let headers = response.headers_mut();
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            response
+        }
+        Err(error) => {
+            Problem::internal(&format!("the answer could not be written: {error}")).into_response()
+        }
+    }
+}

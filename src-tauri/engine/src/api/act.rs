@@ -1,0 +1,188 @@
+//! What a person asks for: `POST /targets/{id}/{verb}`, `/models/unload`, `/models/measure`.
+
+use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
+use axum::http::StatusCode;
+use axum::response::Response;
+use bytes::Bytes;
+use doctor::{Asker, MeasurePlan, TargetId, Unload, Wish};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{Api, Problem, Shared, json};
+
+/// Models that one measurement may name.
+const MODELS: usize = 500;
+
+/// What was asked for is under way.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Accepted {
+    /// To follow with `GET /operations/{id}`; null when it was done at once, as a hold is.
+    operation: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum TargetVerb {
+    Restart,
+    Start,
+    Stop,
+    Hold,
+    Release,
+}
+
+/// Exactly one of the three.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(default)]
+pub(super) struct UnloadBody {
+    model: Option<String>,
+    /// True: every model that is not busy and not pinned.
+    idle: bool,
+    /// True: every model.
+    all: bool,
+}
+
+/// Which models; none named: all of them.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(default)]
+pub(super) struct MeasureBody {
+    models: Vec<String>,
+}
+
+/// Restarts, starts, stops, holds or releases one target.
+#[utoipa::path(post, path = "/targets/{id}/{verb}", tag = "act", security(("token" = [])),
+    params(
+        ("id" = String, Path, description = "`host`, `docker`, `ollama`, `mlx`, `container:NAME`, `service:NAME`"),
+        ("verb" = TargetVerb, Path),
+    ),
+    responses(
+        (status = 202, body = Accepted),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such target, or no such verb", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "A person holds it", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "It cannot be done", body = Problem, content_type = "application/problem+json"),
+        (status = 423, description = "Waking, or its parent is not well", body = Problem, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn target(
+    api: Shared,
+    path: Result<Path<(String, String)>, PathRejection>,
+) -> Result<Response, Problem> {
+    let Path((id, verb)) = path?;
+    let target: TargetId = id.parse().map_err(Problem::not_found)?;
+    let verb = serde_json::from_value(verb.as_str().into()).map_err(|_| {
+        Problem::not_found(format!(
+            "{verb:?} is not known; expected restart, start, stop, hold or release"
+        ))
+    })?;
+    let wish = match verb {
+        TargetVerb::Restart => Wish::Restart { target: target.clone() },
+        TargetVerb::Start => Wish::Start { target: target.clone() },
+        TargetVerb::Stop => Wish::Stop { target: target.clone() },
+        TargetVerb::Hold => Wish::Hold { target: target.clone() },
+        TargetVerb::Release => Wish::Release { target: target.clone() },
+    };
+    act(&api, wish, Some(&target)).await
+}
+
+/// Takes models out of memory.
+#[utoipa::path(post, path = "/models/unload", tag = "act", security(("token" = [])),
+    request_body = UnloadBody,
+    responses(
+        (status = 202, body = Accepted),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "Not exactly one of `model`, `idle`, `all`, or it cannot be done", body = Problem, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn unload(api: Shared, body: Bytes) -> Result<Response, Problem> {
+    let asked: UnloadBody = read(&body)?;
+    let unload = match (asked.model, asked.idle, asked.all) {
+        (Some(model), false, false) if !model.is_empty() => Unload::Model(model),
+        (None, true, false) => Unload::Idle,
+        (None, false, true) => Unload::All,
+        (Some(_) | None, _, _) => {
+            return Err(Problem::unprocessable(
+                r#"expected exactly one of {"model":"NAME"}, {"idle":true} and {"all":true}"#,
+            ));
+        }
+    };
+    act(&api, Wish::Unload(unload), None).await
+}
+
+/// Measures how fast models are, one after the other.
+#[utoipa::path(post, path = "/models/measure", tag = "act", security(("token" = [])),
+    request_body = Option<MeasureBody>,
+    responses(
+        (status = 202, body = Accepted),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 422, body = Problem, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn measure(api: Shared, body: Bytes) -> Result<Response, Problem> {
+    let asked: MeasureBody = read(&body)?;
+    if asked.models.len() > MODELS {
+        return Err(Problem::unprocessable(format!("at most {MODELS} models can be named")));
+    }
+    act(&api, Wish::Measure(MeasurePlan { models: asked.models }), None).await
+}
+
+/// Ends the measurement that runs.
+#[utoipa::path(delete, path = "/models/measure", tag = "act", security(("token" = [])),
+    responses(
+        (status = 202, body = Accepted),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "None runs", body = Problem, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn cancel_measure(api: Shared) -> Result<Response, Problem> {
+    act(&api, Wish::CancelMeasure, None).await
+}
+
+/// A body in JSON; an empty one is `{}`.
+pub(super) fn read<T: for<'a> Deserialize<'a> + Default>(body: &[u8]) -> Result<T, Problem> {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Ok(T::default());
+    }
+    serde_json::from_slice(body).map_err(|error| match error.classify() {
+        serde_json::error::Category::Data => {
+            Problem::unprocessable(format!("the body is not what is expected here: {error}"))
+        }
+        serde_json::error::Category::Io
+        | serde_json::error::Category::Syntax
+        | serde_json::error::Category::Eof => {
+            Problem::bad_request(format!("the body is not JSON: {error}"))
+        }
+    })
+}
+
+/// What an unwilling answer is as a problem; the others are given back.
+pub(super) fn willing(
+    api: &Api,
+    response: doctor::Response,
+    target: Option<&TargetId>,
+) -> Result<doctor::Response, Problem> {
+    let says = |sentence| api.handle.words.sentence(sentence);
+    match &response {
+        doctor::Response::Accepted { .. } | doctor::Response::Done => Ok(response),
+        doctor::Response::Held(sentence) => Err(Problem::new(StatusCode::CONFLICT, says(sentence))),
+        doctor::Response::NotNow(sentence) => Err(Problem::new(StatusCode::LOCKED, says(sentence))),
+        doctor::Response::Impossible(sentence) => {
+            let snapshot = api.handle.snapshot();
+            let watched = |target: &TargetId| {
+                let id = target.to_string();
+                snapshot.targets.iter().any(|seen| seen.id == id)
+            };
+            Err(match target {
+                Some(target) if !watched(target) => Problem::not_found(says(sentence)),
+                Some(_) | None => Problem::unprocessable(says(sentence)),
+            })
+        }
+    }
+}
+
+async fn act(api: &Api, wish: Wish, target: Option<&TargetId>) -> Result<Response, Problem> {
+    let operation = match willing(api, api.wish(wish, Asker::Person).await?, target)? {
+        doctor::Response::Accepted { operation, .. } => Some(operation),
+        doctor::Response::Done
+        | doctor::Response::Held(_)
+        | doctor::Response::NotNow(_)
+        | doctor::Response::Impossible(_) => None,
+    };
+    Ok(json(202, &Accepted { operation }))
+}
