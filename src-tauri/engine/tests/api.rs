@@ -1,0 +1,11 @@
+//! The API over real sockets, with a small scripted loop behind the handle.
+
+#[path = "api/world.rs"]
+mod world;
+
+#[path = "api/answers.rs"]
+mod answers;
+#[path = "api/doors.rs"]
+mod doors;
+#[path = "api/limits.rs"]
+mod limits;
