@@ -21,5 +21,5 @@ pub(crate) fn is_program(program: &str) -> bool {
     if program.contains('/') {
         return Path::new(program).is_file();
     }
-    crate::platform::Places::of_this_process().find(program).is_some()
+    crate::platform::Places::here().program(program).is_some()
 }

@@ -236,3 +236,11 @@ pub struct NoticeView {
     pub incident: Option<String>,
     pub at: String,
 }
+
+/// The word that stands for a value of an enum in JSON.
+pub(crate) fn word(value: &impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        Ok(_) | Err(_) => String::new(),
+    }
+}

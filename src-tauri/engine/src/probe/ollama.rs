@@ -93,7 +93,7 @@ impl Ollama {
     async fn surroundings(&self) -> Surroundings {
         let program = self.program.clone();
         let gathered = tokio::task::spawn_blocking(move || {
-            let mut installed = platform::installed_ollama(&platform::Places::of_this_process());
+            let mut installed = platform::installed_ollama(&platform::Places::here());
             installed.missing_program = program.filter(|program| !super::is_program(program));
             Surroundings { relatives: platform::processes_named(&RELATIVES), installed }
         });

@@ -1,0 +1,149 @@
+//! Carries out one step of a remedy on the right system.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use doctor::{Lever, Listener, Outcome, ProcessId, Step, TargetId, Treatment};
+
+use crate::action::{models, process};
+use crate::platform;
+use crate::probe::port_of;
+use crate::senses::Senses;
+
+pub struct Hands {
+    pub senses: Arc<Senses>,
+    /// Where the output of servers that we start goes.
+    pub logs: PathBuf,
+}
+
+impl Hands {
+    /// Always reports, and within the treatment's time.
+    pub async fn carry_out(&self, treatment: &Treatment) -> Outcome {
+        let within = treatment.within;
+        let doing = self.act(treatment);
+        tokio::time::timeout(within + Duration::from_secs(2), doing).await.unwrap_or_else(|_| {
+            failed(format!("it took longer than {} s", within.as_secs()))
+        })
+    }
+
+    async fn act(&self, treatment: &Treatment) -> Outcome {
+        let target = &treatment.target;
+        let within = treatment.within;
+        match &treatment.what {
+            Step::FindListener => self.find_listener(target).await,
+            Step::Terminate(process) => sent(process::terminate(process)),
+            Step::Kill(process) => kill_with_runners(process).await,
+            Step::AwaitGone(process) => {
+                process::await_gone(process, Some(self.port(target)), within).await
+            }
+            Step::Start(lever) => self.start(target, lever).await,
+            Step::StartContainer { id } => self.senses.docker.start(id, within).await,
+            Step::ComposeUp(compose) => self.senses.docker.compose_up(compose).await,
+            Step::StopContainer { id, started_ms } => {
+                self.senses.docker.stop(id, *started_ms, within).await
+            }
+            Step::Unload { models } => self.unload(models, within).await,
+            Step::Measure { model } => {
+                let ollama = &self.senses.ollama;
+                let timing = models::measure(ollama, &self.senses.mlx.url, model, within).await;
+                Outcome::Measured(Box::new(timing))
+            }
+        }
+    }
+
+    fn port(&self, target: &TargetId) -> u16 {
+        let url = match target {
+            TargetId::Mlx => &self.senses.mlx.url,
+            TargetId::Host
+            | TargetId::Docker
+            | TargetId::Ollama
+            | TargetId::Container(_)
+            | TargetId::Service(_) => &self.senses.ollama.url,
+        };
+        port_of(url)
+    }
+
+    async fn find_listener(&self, target: &TargetId) -> Outcome {
+        let port = self.port(target);
+        match tokio::task::spawn_blocking(move || platform::listener(port)).await {
+            Ok(listener) => Outcome::Listening(listener),
+            Err(_) => Outcome::Listening(Listener::NotAsked),
+        }
+    }
+
+    async fn start(&self, target: &TargetId, lever: &Lever) -> Outcome {
+        match lever {
+            Lever::Command(command) => {
+                let log = self.logs.join(format!("{}.log", target.kind()));
+                match process::start(command, &self.environment(target), &log).await {
+                    Ok(process) => Outcome::Started { process: Some(process) },
+                    Err(error) => failed(error.to_string()),
+                }
+            }
+            Lever::Launchd(label) => lever_pulled(platform::kickstart(label).await),
+            Lever::App(app) => lever_pulled(platform::open_app(app).await),
+        }
+    }
+
+    /// `ollama serve` listens where we look for it (FACTS A.6).
+    fn environment(&self, target: &TargetId) -> Vec<(String, String)> {
+        let Ok(url) = reqwest::Url::parse(&self.senses.ollama.url) else { return Vec::new() };
+        match (target, url.host_str()) {
+            (TargetId::Ollama, Some(host)) => {
+                let address = format!("{host}:{}", self.port(target));
+                vec![("OLLAMA_HOST".into(), address)]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    async fn unload(&self, models: &[String], within: Duration) -> Outcome {
+        // An MLX model is measured without being loaded by us: there is no unload (FACTS B.1).
+        let (mlx, ollama): (Vec<_>, Vec<_>) =
+            models.iter().cloned().partition(|name| name.starts_with("mlx:"));
+        if !mlx.is_empty() && ollama.is_empty() {
+            return Outcome::Done;
+        }
+        models::unload(&self.senses.ollama, &ollama, within).await
+    }
+}
+
+/// A killed `ollama serve` leaves its runners behind, and they keep the GPU's memory (FACTS A.1):
+/// they are killed after it, each by its own identity.
+async fn kill_with_runners(process: &ProcessId) -> Outcome {
+    let process = process.clone();
+    let killing = tokio::task::spawn_blocking(move || {
+        let runners = platform::descendants(process.pid);
+        let outcome = sent(process::kill(&process));
+        if outcome == Outcome::Done {
+            for runner in runners {
+                if let Err(error) = process::kill(&runner) {
+                    tracing::debug!(pid = runner.pid, %error, "a runner was gone already");
+                }
+            }
+        }
+        outcome
+    });
+    killing.await.unwrap_or_else(|error| failed(error.to_string()))
+}
+
+fn sent(result: Result<(), platform::SignalError>) -> Outcome {
+    match result {
+        Ok(()) => Outcome::Done,
+        Err(platform::SignalError::Gone { .. }) => Outcome::Done,
+        Err(platform::SignalError::Changed { .. }) => Outcome::IdentityChanged,
+        Err(error) => Outcome::Failed { reason: error.to_string(), permanent: true },
+    }
+}
+
+fn lever_pulled(result: Result<(), platform::LeverError>) -> Outcome {
+    match result {
+        Ok(()) => Outcome::Started { process: None },
+        Err(error) => failed(error.to_string()),
+    }
+}
+
+fn failed(reason: String) -> Outcome {
+    Outcome::Failed { reason, permanent: false }
+}

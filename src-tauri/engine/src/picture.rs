@@ -1,0 +1,415 @@
+//! Draws the snapshot: what the doctor knows, as plain values with words.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use doctor::{
+    Care, Doctor, Listener, Now, Operation, Patient, Phase, RemedyResult, Sentence, Timing, Value,
+    Verb,
+};
+use serde_json::json;
+
+use crate::view::{
+    Memory, MemoryGroup, Model, ModelTiming, OperationState, OperationStep, Snapshot, State,
+    Summary, Target, Why,
+};
+use crate::words::{Words, rfc3339};
+use crate::{config::Config, view};
+
+/// What is drawn beside the doctor's own knowledge.
+pub struct Frame<'a> {
+    pub words: &'a Words,
+    pub config: &'a Config,
+    pub timings: &'a [Timing],
+    pub messages: Vec<String>,
+}
+
+pub fn snapshot(doctor: &Doctor, frame: &Frame<'_>) -> Snapshot {
+    let now = doctor.now();
+    let targets: Vec<Target> = doctor
+        .patients()
+        .filter(|patient| is_shown(patient))
+        .map(|patient| target(doctor, patient, frame))
+        .collect();
+    let summary = summary(&targets);
+    let (headline, subline) = headline(summary, &targets, frame.words);
+    let incidents = doctor.patients().filter_map(|patient| patient.incident.as_ref());
+    let open = incidents.filter(|incident| incident.closed.is_none());
+    let mut incidents: Vec<view::Incident> =
+        open.map(|incident| frame.words.incident(incident)).collect();
+    incidents.sort_by(|a, b| b.opened.cmp(&a.opened));
+    Snapshot {
+        version: env!("CARGO_PKG_VERSION").into(),
+        at: rfc3339(now.wall),
+        summary,
+        headline,
+        subline,
+        targets,
+        models: models(doctor, frame),
+        memory: memory(doctor),
+        incidents,
+        operations: operations(doctor, frame.words)
+            .into_iter()
+            .filter(|operation| operation.state == OperationState::Running)
+            .collect(),
+        fallback: false,
+        timings: frame.timings.iter().map(timing).collect(),
+        messages: frame.messages.clone(),
+        language: frame.words.language().into(),
+    }
+}
+
+/// A stopped container that nobody cares about is not a line in anybody's menu.
+fn is_shown(patient: &Patient) -> bool {
+    match patient.spec.care {
+        Care::Container { critical, .. } => {
+            let idle = matches!(patient.phase, Phase::Unknown)
+                && patient.account.intent != doctor::Intent::Wanted;
+            patient.spec.configured
+                || (patient.facts.container.is_some() && (critical || !idle))
+        }
+        Care::Host
+        | Care::Docker
+        | Care::Ollama { .. }
+        | Care::Mlx { .. }
+        | Care::Service { .. } => true,
+    }
+}
+
+fn target(doctor: &Doctor, patient: &Patient, frame: &Frame<'_>) -> Target {
+    let words = frame.words;
+    let now = doctor.now();
+    let mut actions: Vec<String> =
+        doctor.actions(&patient.spec.id).iter().map(view::word).collect();
+    let held = patient.account.intent == doctor::Intent::Held;
+    if !matches!(patient.spec.care, Care::Host) {
+        actions.push(if held { "release" } else { "hold" }.into());
+    }
+    Target {
+        id: patient.spec.id.to_string(),
+        kind: patient.spec.id.kind().into(),
+        name: patient.spec.name.clone(),
+        state: state(&patient.phase),
+        since: rfc3339(patient.since.wall),
+        intent: match patient.account.intent {
+            doctor::Intent::Wanted => view::Intent::Wanted,
+            doctor::Intent::Held => view::Intent::Held,
+            doctor::Intent::Completed => view::Intent::Completed,
+        },
+        inhibited_by: patient.inhibited_by.as_ref().map(ToString::to_string),
+        cause: patient.phase.cause().map(|cause| words.cause(cause)),
+        restarts_last_hour: u32::try_from(patient.account.restarts.len()).unwrap_or(u32::MAX),
+        actions,
+        line: line(patient, words),
+        why: Why {
+            rule: patient.reason.rule.into(),
+            text: words.sentence(&patient.reason.says),
+            next: patient.reason.next.map(|next| at(next, now)),
+        },
+        found: patient.is_found(),
+        detail: detail(patient, frame),
+    }
+}
+
+fn state(phase: &Phase) -> State {
+    match phase {
+        Phase::Unknown => State::Unknown,
+        Phase::Starting { .. } => State::Starting,
+        Phase::Healthy => State::Healthy,
+        Phase::Slow => State::Slow,
+        Phase::Degraded { .. } => State::Degraded,
+        Phase::Down { .. } => State::Down,
+        Phase::Recovering { .. } => State::Recovering,
+        Phase::GivenUp { .. } => State::GivenUp,
+    }
+}
+
+/// An instant of the awake clock as wall time, as far ahead as it is now.
+fn at(instant: doctor::Awake, now: Now) -> String {
+    let ahead = i64::try_from(instant.since(now.awake).as_millis()).unwrap_or(0);
+    rfc3339(doctor::Wall(now.wall.0.saturating_add(ahead)))
+}
+
+/// The one short line under a name.
+fn line(patient: &Patient, words: &Words) -> String {
+    let facts = &patient.facts;
+    let say = |sentence: Sentence| words.sentence(&sentence);
+    if !matches!(patient.phase, Phase::Healthy | Phase::Slow) || !patient.is_found() {
+        return match patient.phase.cause() {
+            Some(cause) => words.cause(cause).text,
+            None => words.sentence(&patient.reason.says),
+        };
+    }
+    match &patient.spec.care {
+        Care::Ollama { .. } => {
+            let version = facts.ollama.as_ref().and_then(|seen| seen.product_version.clone());
+            let models = if facts.loaded.is_empty() {
+                words.say("line.no_models")
+            } else {
+                let count = i64::try_from(facts.loaded.len()).unwrap_or(0);
+                say(Sentence::new("line.models").with("count", count))
+            };
+            let version = Sentence::new("line.version").with("version", version.unwrap_or_default());
+            format!("{} · {models}", say(version))
+        }
+        Care::Mlx { .. } => facts
+            .mlx
+            .as_ref()
+            .and_then(|seen| seen.models.as_ref()?.first().cloned())
+            .unwrap_or_else(|| took(patient, words)),
+        Care::Docker => match facts.docker.as_ref().and_then(|seen| seen.engine.as_ref()) {
+            Some(engine) => say(Sentence::new("line.engine")
+                .with("version", engine.version.as_str())
+                .with("memory", Value::Bytes(engine.memory_bytes))),
+            None => took(patient, words),
+        },
+        Care::Container { .. } => {
+            facts.container.as_ref().map(|seen| seen.image.clone()).unwrap_or_default()
+        }
+        Care::Service { .. } => took(patient, words),
+        Care::Host => match &facts.host {
+            Some(seen) => say(Sentence::new("line.memory")
+                .with("used", Value::Bytes(seen.memory_bytes.saturating_sub(seen.available_bytes)))
+                .with("total", Value::Bytes(seen.memory_bytes))),
+            None => String::new(),
+        },
+    }
+}
+
+fn answer(patient: &Patient) -> Option<&doctor::Answer> {
+    let facts = &patient.facts;
+    facts
+        .ollama
+        .as_ref()
+        .map(|seen| &seen.version)
+        .or_else(|| facts.mlx.as_ref().and_then(|seen| seen.asked.last()))
+        .or_else(|| facts.docker.as_ref().map(|seen| &seen.ping))
+        .or(facts.service.as_ref())
+}
+
+fn took(patient: &Patient, words: &Words) -> String {
+    answer(patient).map_or_else(String::new, |answer| words.duration(answer.took_ms))
+}
+
+fn detail(patient: &Patient, frame: &Frame<'_>) -> BTreeMap<String, serde_json::Value> {
+    let mut detail = BTreeMap::new();
+    let mut put = |name: &str, value: serde_json::Value| {
+        detail.insert(name.to_owned(), value);
+    };
+    if let Some(answer) = answer(patient) {
+        put("url", json!(answer.url));
+        put("latency_ms", json!(answer.took_ms));
+    }
+    put("heal", json!(patient.spec.heal));
+    let facts = &patient.facts;
+    let listener = facts
+        .ollama
+        .as_ref()
+        .map(|seen| &seen.listener)
+        .or_else(|| facts.mlx.as_ref().map(|seen| &seen.listener));
+    if let Some(Listener::Process(process)) = listener {
+        put("pid", json!(process.id.pid));
+        put("executable", json!(process.id.executable));
+        put("user", json!(process.user));
+        put("started", json!(process.since.map(|since| rfc3339(doctor::Wall(since * 1000)))));
+    }
+    if let Some(seen) = &facts.ollama {
+        put("version", json!(seen.product_version));
+        put("models", json!(facts.models));
+        put("pinned", json!(frame.config.ollama.pinned));
+    }
+    if let Some(seen) = &facts.mlx {
+        put("server", json!(seen.server));
+        put("models", json!(seen.models));
+    }
+    if let Some(seen) = &facts.container {
+        put("id", json!(seen.id));
+        put("image", json!(seen.image));
+        put("status", json!(seen.status));
+        put("exit_code", json!(seen.exit_code));
+        put("memory_limit_bytes", json!(seen.memory_limit));
+        put("restart_count", json!(seen.restart_count));
+        put("started", json!(seen.started_ms.map(|at| rfc3339(doctor::Wall(at)))));
+    }
+    if let Some(engine) = facts.docker.as_ref().and_then(|seen| seen.engine.as_ref()) {
+        put("version", json!(engine.version));
+        put("memory_bytes", json!(engine.memory_bytes));
+    }
+    if let Care::Container { critical, .. } = &patient.spec.care {
+        put("critical", json!(critical));
+    }
+    detail
+}
+
+fn summary(targets: &[Target]) -> Summary {
+    let found: Vec<&Target> = targets.iter().filter(|target| target.found).collect();
+    let any = |states: &[State]| found.iter().any(|target| states.contains(&target.state));
+    let with_cause =
+        found.iter().any(|target| target.state == State::Degraded && target.cause.is_some());
+    if any(&[State::GivenUp, State::Down]) || with_cause {
+        Summary::Attention
+    } else if any(&[State::Recovering]) {
+        Summary::Healing
+    } else if any(&[State::Healthy, State::Slow]) {
+        Summary::Well
+    } else {
+        Summary::Unknown
+    }
+}
+
+fn headline(summary: Summary, targets: &[Target], words: &Words) -> (String, String) {
+    let found: Vec<&Target> = targets.iter().filter(|target| target.found).collect();
+    let sick: Vec<&&Target> = found
+        .iter()
+        .filter(|target| {
+            matches!(target.state, State::GivenUp | State::Down)
+                || (target.state == State::Degraded && target.cause.is_some())
+        })
+        .collect();
+    let named = |key: &str, target: &Target| {
+        words.sentence(&Sentence::new(key).with("target", target.name.as_str()))
+    };
+    let headline = match summary {
+        Summary::Well => words.say("headline.well"),
+        Summary::Unknown => words.say("headline.unknown"),
+        Summary::Healing => found
+            .iter()
+            .find(|target| target.state == State::Recovering)
+            .map(|target| named("headline.healing", target))
+            .unwrap_or_default(),
+        Summary::Attention => match sick.as_slice() {
+            [one] => named("headline.attention", one),
+            many => {
+                let count = i64::try_from(many.len()).unwrap_or(0);
+                words.sentence(&Sentence::new("headline.attention_many").with("count", count))
+            }
+        },
+    };
+    let well = found.iter().filter(|target| matches!(target.state, State::Healthy | State::Slow));
+    let count = |number: usize| i64::try_from(number).unwrap_or(0);
+    let subline = match sick.as_slice() {
+        [one] => one.cause.as_ref().map(|cause| cause.text.clone()).unwrap_or_default(),
+        _ => words.sentence(
+            &Sentence::new("subline.others")
+                .with("well", count(well.count()))
+                .with("all", count(found.len())),
+        ),
+    };
+    (headline, subline)
+}
+
+fn models(doctor: &Doctor, frame: &Frame<'_>) -> Vec<Model> {
+    let Some(ollama) = doctor.patient(&doctor::TargetId::Ollama) else { return Vec::new() };
+    let rate = |name: &str| {
+        let timing = frame.timings.iter().find(|timing| timing.model == name)?;
+        timing.tokens_per_s
+    };
+    let loaded = ollama.facts.loaded.iter().map(|fact| Model {
+        server: "ollama".into(),
+        name: fact.seen.name.clone(),
+        size_bytes: fact.seen.size_bytes,
+        vram_bytes: fact.seen.vram_bytes,
+        context_length: fact.seen.context_length,
+        expires_in_s: fact.seen.expires_in_s,
+        pinned: fact.ends_s.is_none() || frame.config.ollama.pinned.contains(&fact.seen.name),
+        tokens_per_s: rate(&fact.seen.name),
+    });
+    loaded.collect()
+}
+
+fn memory(doctor: &Doctor) -> Memory {
+    let host = doctor.patient(&doctor::TargetId::Host);
+    let Some(seen) = host.and_then(|host| host.facts.host.as_ref()) else {
+        return Memory::default();
+    };
+    let groups = seen.ledger.iter().flatten().map(|group| MemoryGroup {
+        name: group.name.clone(),
+        bytes: group.bytes,
+        processes: group.processes,
+    });
+    Memory {
+        total_bytes: seen.memory_bytes,
+        available_bytes: seen.available_bytes,
+        pressure: seen.pressure,
+        swap_total_bytes: seen.swap_total_bytes,
+        swap_used_bytes: seen.swap_used_bytes,
+        groups: groups.collect(),
+    }
+}
+
+/// Running ones and the last that ended.
+pub fn operations(doctor: &Doctor, words: &Words) -> Vec<view::Operation> {
+    doctor.operations().map(|one| operation(one, words)).collect()
+}
+
+fn operation(one: &Operation, words: &Words) -> view::Operation {
+    let state = match one.result {
+        None => OperationState::Running,
+        Some(RemedyResult::Verified) => OperationState::Verified,
+        Some(RemedyResult::Failed) => OperationState::Failed,
+        Some(RemedyResult::Superseded) => OperationState::Superseded,
+    };
+    let steps: Vec<OperationStep> = one
+        .log
+        .iter()
+        .map(|(at, says)| OperationStep { at: rfc3339(*at), text: words.sentence(says) })
+        .collect();
+    let last = steps.last().map(|step| step.text.clone());
+    let word = format!("operation.{}", view::word(&state));
+    view::Operation {
+        id: one.id.clone(),
+        target: one.target.to_string(),
+        verb: view::word(&one.verb),
+        state,
+        text: match (&one.progress, one.verb) {
+            (Some(progress), Verb::Measure | Verb::Unload) if !progress.about.is_empty() => {
+                progress.about.clone()
+            }
+            _ => last.unwrap_or_else(|| words.say(&word)),
+        },
+        steps,
+        done: one.progress.as_ref().map(|progress| progress.done),
+        of: one.progress.as_ref().map(|progress| progress.of).filter(|of| *of > 0),
+    }
+}
+
+pub fn timing(timing: &Timing) -> ModelTiming {
+    ModelTiming {
+        server: timing.server.to_string(),
+        model: timing.model.clone(),
+        at: rfc3339(timing.at),
+        load_ms: timing.load_ms,
+        first_token_ms: timing.first_token_ms,
+        prompt_tokens_per_s: timing.prompt_tokens_per_s,
+        tokens_per_s: timing.tokens_per_s,
+        memory_bytes: timing.memory_bytes,
+        error: timing.error.clone(),
+    }
+}
+
+/// How long an answer of `GET /llm` holds: two intervals after the last good look, while it is
+/// usable; a server that is being watched after its repair is usable.
+pub fn usable_for(doctor: &Doctor, id: &doctor::TargetId) -> Option<Duration> {
+    let patient = doctor.patient(id)?;
+    let now = doctor.now();
+    let soaking = match &patient.phase {
+        Phase::Recovering { operation, .. } => {
+            doctor.operations().any(|one| one.id == *operation && one.is_soaking())
+        }
+        Phase::Unknown
+        | Phase::Starting { .. }
+        | Phase::Healthy
+        | Phase::Slow
+        | Phase::Degraded { .. }
+        | Phase::Down { .. }
+        | Phase::GivenUp { .. } => false,
+    };
+    // A single failed look is no verdict yet: until the second the answer stands.
+    let doubtful = matches!(patient.phase, Phase::Degraded { cause: None });
+    if doctor.is_waking() || !(patient.phase.is_usable() || soaking || doubtful) {
+        return None;
+    }
+    let good = patient.last_good?;
+    let left = (2 * patient.spec.interval).saturating_sub(now.awake.since(good.awake));
+    (!left.is_zero()).then_some(left)
+}

@@ -1,0 +1,105 @@
+//! All probes of one configuration, by target.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use doctor::{Care, Depth, Launch, Look, Observation, TargetId};
+
+use crate::config::{Config, DockerHost};
+use crate::docker_host::Surroundings;
+use crate::probe::docker::Docker;
+use crate::probe::host;
+use crate::probe::mlx::Mlx;
+use crate::probe::ollama::Ollama;
+use crate::probe::service::Service;
+
+pub struct Senses {
+    pub ollama: Ollama,
+    pub mlx: Mlx,
+    pub docker: Docker,
+    services: BTreeMap<TargetId, Service>,
+    groups: BTreeMap<String, Vec<String>>,
+    /// Containers whose every detail is read in each snapshot.
+    watched: BTreeSet<String>,
+}
+
+impl Senses {
+    /// `before` lends its Docker connection when the address is the same.
+    pub fn new(config: &Config, before: Option<&Self>) -> Self {
+        let program = |target: &TargetId| {
+            config.roster.iter().find(|spec| spec.id == *target).and_then(|spec| {
+                let launch = match &spec.care {
+                    Care::Ollama { launch, .. } => Some(launch),
+                    Care::Mlx { launch } => launch.as_ref(),
+                    Care::Host | Care::Docker | Care::Container { .. } | Care::Service { .. } => {
+                        None
+                    }
+                };
+                match launch {
+                    Some(Launch::Command(command)) => command.first().cloned(),
+                    Some(
+                        Launch::Auto
+                        | Launch::App
+                        | Launch::Brew
+                        | Launch::Serve
+                        | Launch::Launchd(_),
+                    )
+                    | None => None,
+                }
+            })
+        };
+        let address = match &config.docker.host {
+            DockerHost::Auto => "auto",
+            DockerHost::Address(address) => address,
+        };
+        let docker = match before {
+            Some(before) if before.docker.host() == address => before.docker.clone(),
+            Some(_) | None => Docker::new(address, Surroundings::of_this_process()),
+        };
+        let services = config.services.iter().map(|service| {
+            let probe = Service { url: service.url.to_string(), timeout: service.timeout };
+            (service.id.clone(), probe)
+        });
+        let watched = config.roster.iter().filter_map(|spec| match &spec.id {
+            TargetId::Container(name) => Some(name.clone()),
+            TargetId::Host
+            | TargetId::Docker
+            | TargetId::Ollama
+            | TargetId::Mlx
+            | TargetId::Service(_) => None,
+        });
+        Self {
+            ollama: Ollama::new(
+                config.ollama.url.as_str(),
+                config.ollama.timeout,
+                program(&TargetId::Ollama),
+            ),
+            mlx: Mlx::new(config.mlx.url.as_str(), config.mlx.timeout, program(&TargetId::Mlx)),
+            docker,
+            services: services.collect(),
+            groups: config.memory.groups.clone(),
+            watched: watched.collect(),
+        }
+    }
+
+    /// Asks once. What cannot be asked any more, a service that has left the configuration, says
+    /// so.
+    pub async fn look(&self, look: &Look) -> Observation {
+        match &look.target {
+            TargetId::Host => host::look(look.depth, &self.groups).await,
+            TargetId::Ollama => self.ollama.look(look.depth).await,
+            TargetId::Mlx => self.mlx.look(look.depth).await,
+            TargetId::Docker if look.depth == Depth::Full => {
+                Observation::Docker(self.docker.snapshot(&self.watched).await)
+            }
+            TargetId::Docker => Observation::Docker(self.docker.ping().await),
+            TargetId::Container(name) => match self.docker.container(name).await {
+                Ok(seen) => Observation::Container(seen),
+                Err(answer) => Observation::Unasked { reason: format!("{} gave no answer", answer.url) },
+            },
+            TargetId::Service(_) => match self.services.get(&look.target) {
+                Some(service) => service.look().await,
+                None => Observation::Unasked { reason: "it is no longer configured".into() },
+            },
+        }
+    }
+}
