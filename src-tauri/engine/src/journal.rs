@@ -23,10 +23,6 @@ use writer::Writer;
 /// its turn to be written.
 const BATCH: u32 = 500;
 
-use std::sync::{Arc, Mutex, PoisonError};
-
-use doctor::{Entry, Incident, Timing, Wall};
-
 /// Cheap to clone; all clones share one file.
 #[derive(Clone)]
 pub struct Journal {

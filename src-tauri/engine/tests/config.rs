@@ -70,7 +70,7 @@ fn without_a_file_everything_has_its_default() {
         [seconds("host"), seconds("docker"), seconds("ollama"), seconds("mlx")],
         [5, 15, 10, 10]
     );
-    assert_eq!(spec(&config, "ollama").care, Care::Ollama { launch: Launch::Auto });
+    assert_eq!(spec(&config, "ollama").care, Care::Ollama { launch: Launch::Auto, pinned: vec![] });
     assert_eq!(spec(&config, "mlx").care, Care::Mlx { launch: None });
     let critical = Care::Container { critical: true, compose: None };
     assert_eq!(spec(&config, "container:knowledge_nightly").care, critical);
@@ -149,7 +149,10 @@ fn every_key_arrives_where_it_belongs() {
     assert_eq!(ollama.needs, [TargetId::Host]);
     let command = ["/home/user/bin/ollama", "serve", "--models", "/home/user/models"];
     let command = command.map(str::to_owned).to_vec();
-    assert_eq!(ollama.care, Care::Ollama { launch: Launch::Command(command) });
+    assert_eq!(
+        ollama.care,
+        Care::Ollama { launch: Launch::Command(command), pinned: config.ollama.pinned.clone() }
+    );
     let mlx = spec(&config, "mlx");
     assert_eq!((mlx.heal, mlx.grace.as_secs()), (Heal::Observe, 120));
     assert_eq!(config.mlx.timeout, Duration::from_mins(1));
