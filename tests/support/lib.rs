@@ -3,6 +3,7 @@
 //! [`Ollama`] is a program that answers as Ollama does, [`Mlx`] the real `mlx_lm.server`,
 //! [`FaultServer`] a listener that misbehaves below HTTP, [`Engine`] the real `homeostat run`.
 
+pub mod docker;
 pub mod engine;
 mod eventually;
 pub mod fake_ollama;

@@ -1,0 +1,110 @@
+//! Containers of a real Docker engine.
+
+use std::time::{Duration, Instant};
+
+use engine::view::{Intent, State};
+use serde_json::Value;
+use tests::docker::DockerEngine;
+use tests::{Engine, Ollama, wait_until};
+
+use crate::{SLACK, SOON, VERIFIED, cause_is, is_healthy};
+
+fn configuration(docker: &DockerEngine, more: &str) -> String {
+    format!("[docker]\nhost = \"{}\"\n{more}", docker.host())
+}
+
+#[test]
+fn a_container_that_runs_out_of_memory_is_told_within_three_seconds() {
+    let docker = DockerEngine::start().unwrap();
+    let engine = Engine::start(&configuration(&docker, ""), &[]).unwrap();
+    engine.wait_for_target("docker", "healthy", SOON, is_healthy);
+    let hungry = ["run", "-d", "--name", "hungry", "--memory", "24m", "--memory-swap", "24m"];
+    let program = ["busybox:local", "tail", "/dev/zero"];
+    docker.docker(&[hungry.as_slice(), &program].concat()).unwrap();
+    let die = ["events", "--since", "1m", "--until", "0s", "--filter", "event=die"];
+    wait_until("its death", SOON, || docker.docker(&die).is_ok_and(|text| text.contains("hungry")));
+    let died = Instant::now();
+    let target = engine.wait_for_target("container:hungry", "its cause", SOON, |target| {
+        cause_is(target, "container.oom_limit")
+    });
+    let took = died.elapsed();
+    assert!(took < Duration::from_secs(3) + SLACK / 2, "{took:?}");
+    assert_eq!(target.cause.unwrap().confidence, "certain");
+}
+
+#[test]
+fn a_critical_container_comes_back_by_compose_unless_a_person_stopped_it() {
+    let docker = DockerEngine::start().unwrap();
+    let project = tempfile::tempdir().unwrap();
+    let file = "services:\n  web:\n    image: busybox:local\n    container_name: web\n    network_mode: none\n    command: sh -c 'trap \"exit 3\" TERM; while :; do sleep 0.1; done'\n";
+    let file = format!("version: '2.4'\n{file}");
+    std::fs::write(project.path().join("docker-compose.yml"), file).unwrap();
+    docker.compose(project.path(), &["up", "-d"]).unwrap();
+    let critical = "[[docker.container]]\nname = \"web\"\ncritical = true\n";
+    let engine = Engine::start(&configuration(&docker, critical), &[]).unwrap();
+    engine.wait_for_target("container:web", "healthy", SOON, is_healthy);
+
+    // Its program ends by itself: nobody asked Docker to stop it.
+    let pid = docker.docker(&["inspect", "-f", "{{.State.Pid}}", "web"]).unwrap();
+    tests::programs::send(pid.trim().parse().unwrap(), rustix::process::Signal::TERM).unwrap();
+    let incident = engine.wait_for_incident("container:web", "verified", SOON + VERIFIED);
+    assert_eq!(incident.cause.id, "container.stopped", "{incident:#?}");
+
+    docker.docker(&["stop", "-t", "1", "web"]).unwrap();
+    engine.wait_for_target("container:web", "held", SOON, |target| target.intent == Intent::Held);
+    let running = || docker.docker(&["inspect", "-f", "{{.State.Running}}", "web"]).unwrap();
+    let began = Instant::now();
+    wait_until("ten seconds in which it stays down", SOON, || {
+        assert_eq!(running().trim(), "false");
+        began.elapsed() > Duration::from_secs(10)
+    });
+}
+
+#[test]
+fn a_docker_engine_that_goes_and_comes_is_one_incident() {
+    let docker = DockerEngine::start().unwrap();
+    docker.docker(&["run", "-d", "--name", "quiet", "busybox:local", "sleep", "1000"]).unwrap();
+    let engine = Engine::start(&configuration(&docker, ""), &[]).unwrap();
+    engine.wait_for_target("container:quiet", "healthy", SOON, is_healthy);
+    docker.kill().unwrap();
+    engine.wait_for_target("docker", "down", Duration::from_mins(1), |target| {
+        cause_is(target, "docker.down")
+    });
+    let child = engine.target("container:quiet").unwrap();
+    assert_eq!((child.state, child.inhibited_by.as_deref()), (State::Unknown, Some("docker")));
+    docker.start_again().unwrap();
+    engine.wait_for_target("docker", "healthy", Duration::from_mins(1), is_healthy);
+    let incidents = engine.incidents().unwrap();
+    let about_docker = incidents.iter().filter(|incident| incident.target == "docker").count();
+    assert_eq!(about_docker, 1, "{incidents:#?}");
+}
+
+#[test]
+fn a_complaint_from_a_container_comes_through_the_bridge() {
+    let docker = DockerEngine::start().unwrap();
+    let ollama = Ollama::start(&[]).unwrap();
+    let gateway = ["network", "inspect", "bridge", "-f", "{{(index .IPAM.Config 0).Gateway}}"];
+    let gateway = docker.docker(&gateway).unwrap().trim().to_owned();
+    let mut engine = Engine::prepare("", &ollama.environment()).unwrap();
+    let port = engine.port();
+    let api = format!("[api]\nlisten = [\"127.0.0.1:{port}\", \"{gateway}:{port}\"]\n");
+    engine.configure(&format!("{}{api}", configuration(&docker, ""))).unwrap();
+    engine.run().unwrap();
+    engine.await_health().unwrap();
+    engine.wait_for_target("ollama", "healthy", SOON, is_healthy);
+
+    let host = format!("host.docker.internal:{gateway}");
+    let url = format!("http://host.docker.internal:{port}/recover");
+    let body = r#"{"ollama":false,"mlx":true,"ts":"2026-01-01T00:00:00Z"}"#;
+    let container = ["run", "--rm", "--add-host", &host, "busybox:local", "busybox", "wget"];
+    let request = ["-q", "-O", "-", "--header", "Content-Type: application/json", "--post-data"];
+    let arguments = [container.as_slice(), &request, &[body, &url]].concat();
+    let said = docker.docker(&arguments).unwrap();
+    // Healthy as seen from the host, or an operation that finds out.
+    let said: Value = serde_json::from_str(&said).unwrap();
+    assert!(said.is_object(), "{said}");
+
+    let forbidden = format!("http://host.docker.internal:{port}/status");
+    let get = [container.as_slice(), &["-q", "-O", "-", forbidden.as_str()]].concat();
+    assert!(docker.docker(&get).is_err(), "the snapshot is not for containers");
+}

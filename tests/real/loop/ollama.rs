@@ -1,0 +1,159 @@
+//! Ollama: dead, mistaken, missing, deaf, and stopped by a person.
+
+use std::process::Command;
+
+use engine::view::{Intent, State};
+use serde_json::{Value, json};
+use tests::{Control, Engine, Fault, FaultServer, Mode, Model, Ollama, programs, wait_until};
+
+use crate::{
+    SLACK, SOON, VERDICT_CLOSED, VERDICT_HANGS, VERIFIED, alone_with_mcp, assert_healed, cause_is,
+    is_healthy, without_mcp,
+};
+
+const NO_DOCKER: &str =
+    "[docker]\nhost = \"unix:///nonexistent/docker.sock\"\nheal = \"observe\"\n";
+
+fn watching(ollama: &Ollama) -> Engine {
+    let configuration = format!("{NO_DOCKER}[ollama]\nurl = \"{}\"\n", ollama.url());
+    Engine::start(&configuration, &ollama.environment()).unwrap()
+}
+
+fn healthy(engine: &Engine) {
+    engine.wait_for_target("ollama", "healthy", SOON, is_healthy);
+}
+
+#[test]
+fn killed_it_returns_and_the_incident_is_verified_with_its_times() {
+    let _alone = without_mcp();
+    let mut ollama = Ollama::start(&[Model::named("llama3.2:latest")]).unwrap();
+    let mut engine = watching(&ollama);
+    healthy(&engine);
+    let gate: Value = engine.json("/llm").unwrap();
+    assert_eq!(gate["ollama"], true);
+
+    let old = ollama.pid().unwrap();
+    ollama.kill().unwrap();
+    let seen = engine.wait_for_target("ollama", "its cause", VERDICT_CLOSED + SLACK, |target| {
+        cause_is(target, "ollama.not_running")
+    });
+    assert!(matches!(seen.state, State::Down | State::Recovering), "{seen:#?}");
+    let incident = engine.wait_for_incident("ollama", "verified", VERIFIED);
+    assert_healed(&incident, "ollama.not_running");
+    ollama.await_answer();
+    healthy(&engine);
+    let now = ollama.running();
+    assert!(now.len() == 1 && now[0] != old, "{now:?}");
+
+    // What it started outlives it.
+    assert!(engine.stop().unwrap().success());
+    assert!(programs::is_alive(now[0]));
+    ollama.await_answer();
+}
+
+#[test]
+fn a_process_that_is_only_named_like_it_deceives_nobody() {
+    let _alone = alone_with_mcp();
+    let ollama = Ollama::install(&[]).unwrap();
+    let impostor = ollama.directory().join("ollama-mcp");
+    std::fs::copy("/bin/sleep", &impostor).unwrap();
+    let mut child = Command::new(&impostor).arg("600").spawn().unwrap();
+    let engine = watching(&ollama);
+    let incident = engine.wait_for_incident("ollama", "verified", VERDICT_CLOSED + VERIFIED);
+    assert_eq!(incident.cause.id, "ollama.only_mcp", "{incident:#?}");
+    assert_eq!(child.try_wait().unwrap(), None, "the impostor was harmed");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_stranger_on_its_port_is_named_and_left_alone() {
+    let ollama = Ollama::install(&[]).unwrap();
+    let address = format!("127.0.0.1:{}", ollama.port()).parse().unwrap();
+    let stranger = FaultServer::start_at(address, Fault::other_product()).unwrap();
+    let engine = watching(&ollama);
+    let target =
+        engine.wait_for_target("ollama", "the stranger", VERDICT_CLOSED + SLACK, |target| {
+            cause_is(target, "ollama.port_taken")
+        });
+    let pid = std::process::id().to_string();
+    let cause = target.cause.unwrap();
+    let told = format!("{} {}", cause.text, cause.evidence.join(" "));
+    assert!(told.contains(&pid), "the owner's pid {pid} is not in: {told}");
+    assert!(!cause.advice.is_empty());
+    let before = stranger.connections();
+    wait_until("further looks", SOON, || stranger.connections() > before);
+    assert_eq!(ollama.running(), Vec::<u32>::new());
+    assert_eq!(engine.target("ollama").unwrap().restarts_last_hour, 0);
+}
+
+#[test]
+fn where_it_is_not_installed_that_is_said() {
+    let _alone = without_mcp();
+    let port = tests::closed_port().unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let configuration = format!("{NO_DOCKER}[ollama]\nurl = \"http://127.0.0.1:{port}\"\n");
+    let environment = [
+        ("PATH".to_owned(), "/usr/bin:/bin".to_owned()),
+        ("HOME".to_owned(), home.path().display().to_string()),
+    ];
+    let engine = Engine::start(&configuration, &environment).unwrap();
+    let target = engine.wait_for_target("ollama", "its cause", VERDICT_CLOSED + SLACK, |target| {
+        cause_is(target, "ollama.not_installed")
+    });
+    assert!(!target.cause.unwrap().advice.is_empty());
+    engine.wait_for_target("ollama", "given up", SOON, |target| target.state == State::GivenUp);
+}
+
+#[test]
+fn a_hanging_server_that_ignores_sigterm_is_killed_and_replaced() {
+    let _alone = without_mcp();
+    let ollama = Ollama::start(&[]).unwrap();
+    let engine = watching(&ollama);
+    healthy(&engine);
+    let old = ollama.pid().unwrap();
+    let deaf = Control { mode: Mode::Hang, ignore_terminate: true, ..Control::default() };
+    ollama.misbehave(&deaf).unwrap();
+    wait_until("its end by KILL", VERDICT_HANGS + SLACK + SOON, || !programs::is_alive(old));
+    ollama.turn(Mode::Well).unwrap();
+    let incident = engine.wait_for_incident("ollama", "verified", VERIFIED);
+    assert_eq!(incident.cause.id, "ollama.wedged");
+    assert!(!ollama.running().contains(&old));
+}
+
+#[test]
+fn what_a_person_stops_stays_stopped_until_a_person_wants_it_back() {
+    let ollama = Ollama::start(&[]).unwrap();
+    let engine = watching(&ollama);
+    healthy(&engine);
+    let stranger = engine.post_without_token("/targets/ollama/stop", &json!({})).unwrap();
+    assert_eq!(stranger.status(), 401);
+
+    let accepted = engine.post("/targets/ollama/stop", &json!({})).unwrap();
+    assert_eq!(accepted.status(), 202);
+    wait_until("its end", SOON, || ollama.running().is_empty());
+    engine.wait_for_target("ollama", "held", SOON, |target| target.intent == Intent::Held);
+    let complaint = json!({"ollama": false, "mlx": true, "ts": 1.5});
+    assert_eq!(engine.post_without_token("/recover", &complaint).unwrap().status(), 409);
+    assert_eq!(ollama.running(), Vec::<u32>::new());
+
+    let wish = engine.post("/recover", &json!({"target": "ollama"})).unwrap();
+    assert_eq!(wish.status(), 202);
+    ollama.await_answer();
+    engine.wait_for_target("ollama", "wanted", SOON, |target| target.intent == Intent::Wanted);
+}
+
+#[test]
+fn unloading_waits_until_the_memory_is_back() {
+    let model = Model { memory_bytes: 64 << 20, ..Model::named("big:latest") };
+    let ollama = Ollama::start(&[model]).unwrap();
+    let engine = watching(&ollama);
+    healthy(&engine);
+    let load = json!({"model": "big"});
+    let client = tests::http::client(SOON);
+    client.post(format!("{}/api/generate", ollama.url())).json(&load).send().unwrap();
+    engine.wait_for("the loaded model", SOON, |snapshot| snapshot.models.len() == 1);
+    let printed = programs::run(engine.command("unload").unwrap().arg("big:latest")).unwrap();
+    assert_eq!(ollama.running().len(), 1, "the runner is gone when the command returns");
+    assert!(printed.contains("MB"), "how much came back is not in: {printed}");
+}
