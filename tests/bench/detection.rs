@@ -5,14 +5,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use engine::view::State;
-use tests::{Engine, Fault, FaultServer, Mode, Model, Ollama};
+use tests::docker::DockerEngine;
+use tests::{Engine, Fault, FaultServer, Mode, Model, Ollama, eventually};
 
 pub(crate) fn measure() -> Result<()> {
     println!("{:<32} {:>8} {:>8}", "fault", "s", "budget");
     service_closes()?;
     service_hangs()?;
     ollama_closes()?;
-    ollama_hangs()
+    ollama_hangs()?;
+    container_runs_out_of_memory()
 }
 
 const LONG: Duration = Duration::from_mins(2);
@@ -62,6 +64,29 @@ fn watching(ollama: &Ollama) -> Result<Engine> {
     let engine = Engine::start(&configuration, &ollama.environment())?;
     healthy(&engine, "ollama");
     Ok(engine)
+}
+
+/// From the container's end, by the engine's clock, to the incident.
+fn container_runs_out_of_memory() -> Result<()> {
+    let docker = match DockerEngine::start() {
+        Ok(docker) => docker,
+        Err(error) => {
+            println!("container out of memory: not measured, {error:#}");
+            return Ok(());
+        }
+    };
+    let engine = Engine::start(&format!("[docker]\nhost = \"{}\"\n", docker.host()), &[])?;
+    healthy(&engine, "docker");
+    let limits = ["run", "-d", "--name", "hungry", "--memory", "24m", "--memory-swap", "24m"];
+    let program = ["busybox:local", "tail", "/dev/zero"];
+    docker.docker(&[limits.as_slice(), &program].concat())?;
+    let opened = eventually("an incident of the container", LONG, || {
+        let incidents = engine.incidents().ok()?;
+        incidents.into_iter().find(|incident| incident.target == "container:hungry")
+    });
+    let took = Duration::from_millis(opened.detected_after_ms).as_secs_f64();
+    println!("{:<32} {took:>8.1} {:>8}  {}", "container out of memory", 3, opened.cause.id);
+    Ok(())
 }
 
 fn healthy(engine: &Engine, id: &str) {
