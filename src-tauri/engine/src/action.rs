@@ -1,5 +1,3 @@
-//! Hands: each action carries out one step of a remedy and reports what came of it.
+//! Hands: what is done to the world.
 
-pub mod container;
-pub mod models;
 pub mod process;
