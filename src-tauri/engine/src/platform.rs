@@ -9,6 +9,7 @@ mod lever;
 mod name;
 mod place;
 mod signal;
+mod socket;
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -94,7 +95,8 @@ pub fn data_directory() -> PathBuf {
 /// macOS `~/Library/Application Support/Homeostat/config.toml`, Linux
 /// `$XDG_CONFIG_HOME/homeostat/config.toml`.
 pub fn config_file() -> PathBuf {
-    system::config_directory(&place::home(), std::env::var_os("XDG_CONFIG_HOME")).join("config.toml")
+    system::config_directory(&place::home(), std::env::var_os("XDG_CONFIG_HOME"))
+        .join("config.toml")
 }
 
 #[cfg(test)]

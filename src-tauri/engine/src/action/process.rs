@@ -26,7 +26,9 @@ const POLL: Duration = Duration::from_millis(50);
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("{program} is not on PATH nor in the usual places; install it or correct the launch command")]
+    #[error(
+        "{program} is not on PATH nor in the usual places; install it or correct the launch command"
+    )]
     NotFound { program: String },
     #[error("{program} may not be executed; check its permissions")]
     NotPermitted { program: String },
@@ -50,9 +52,9 @@ pub async fn start(
     environment: &[(String, String)],
     log: &Path,
 ) -> Result<ProcessId, StartError> {
-    let (name, arguments) = command.split_first().ok_or_else(|| StartError::NotFound {
-        program: "an empty command".to_owned(),
-    })?;
+    let (name, arguments) = command
+        .split_first()
+        .ok_or_else(|| StartError::NotFound { program: "an empty command".to_owned() })?;
     let places = Places::here();
     let program = find(name, &places)?;
     let (output, errors) = log::open(log)
@@ -94,7 +96,7 @@ pub fn kill(process: &ProcessId) -> Result<(), SignalError> {
 pub async fn await_gone(process: &ProcessId, port: Option<u16>, within: Duration) -> Outcome {
     let deadline = Instant::now() + within;
     loop {
-        if !platform::is_same(process) && !port.is_some_and(platform::is_listening) {
+        if !platform::is_same(process) && is_free(port).await {
             return Outcome::Gone;
         }
         if Instant::now() >= deadline {
@@ -102,6 +104,13 @@ pub async fn await_gone(process: &ProcessId, port: Option<u16>, within: Duration
         }
         sleep(POLL).await;
     }
+}
+
+async fn is_free(port: Option<u16>) -> bool {
+    let Some(port) = port else { return true };
+    let listening = tokio::task::spawn_blocking(move || platform::is_listening(port));
+    // A look that broke off proves nothing.
+    !listening.await.unwrap_or(true)
 }
 
 fn find(name: &str, places: &Places) -> Result<PathBuf, StartError> {

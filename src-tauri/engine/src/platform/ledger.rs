@@ -169,11 +169,8 @@ mod tests {
 
     #[test]
     fn a_pid_seen_twice_counts_once_and_a_ring_of_parents_ends() {
-        let all = [
-            held(5, 6, &["/bin/a"], 10),
-            held(6, 5, &["/bin/b"], 10),
-            held(5, 6, &["/bin/a"], 10),
-        ];
+        let all =
+            [held(5, 6, &["/bin/a"], 10), held(6, 5, &["/bin/b"], 10), held(5, 6, &["/bin/a"], 10)];
         assert_eq!(rows(&all, &BTreeMap::new()), [row("others", 20, 2)]);
     }
 

@@ -148,9 +148,13 @@ mod tests {
 
     #[test]
     fn pythons() {
-        for (program, expected) in
-            [("python3", true), ("Python", true), ("pypy3", true), ("py", false), ("ipython", false)]
-        {
+        for (program, expected) in [
+            ("python3", true),
+            ("Python", true),
+            ("pypy3", true),
+            ("py", false),
+            ("ipython", false),
+        ] {
             assert_eq!(is_python(program), expected, "{program}");
         }
     }

@@ -39,7 +39,10 @@ impl Places {
         if name.is_empty() {
             return None;
         }
-        self.directories().into_iter().map(|place| place.join(name)).find(|file| is_executable(file))
+        self.directories()
+            .into_iter()
+            .map(|place| place.join(name))
+            .find(|file| is_executable(file))
     }
 
     /// PATH with the usual places after it, for programs that we start: a script that begins with

@@ -17,9 +17,11 @@ fn sleeper() -> Child {
     Command::new("sleep").arg("600").stdin(Stdio::null()).spawn().unwrap()
 }
 
-/// The identity once the child has become the program that it was to be.
+/// The identity once the child has become the program that it was to be: the executable is seen a
+/// moment before the argument list.
 fn identity(child: &Child) -> ProcessId {
-    poll("the child's identity", || process(child.id()).filter(|seen| seen.id.program() == "sleep")).id
+    let is_sleep = || process(child.id()).filter(|seen| seen.command == ["sleep", "600"]);
+    poll("the child's identity", is_sleep).id
 }
 
 fn poll<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
@@ -110,10 +112,8 @@ fn we_and_what_we_run_under_are_never_signalled() {
     line.extend(system::parent(us).and_then(system::parent));
     line.push(u32::MAX);
     for pid in line {
-        let id = process(pid).map_or(
-            ProcessId { pid, started: 0, executable: String::new() },
-            |process| process.id,
-        );
+        let id = process(pid)
+            .map_or(ProcessId { pid, started: 0, executable: String::new() }, |process| process.id);
         let result = signal(&id, Signal::Kill);
         assert!(matches!(result, Err(SignalError::NotPermitted { .. })), "{pid}: {result:?}");
     }

@@ -24,7 +24,9 @@ pub async fn look(depth: Depth, groups: &BTreeMap<String, Vec<String>>) -> Obser
     });
     match tokio::time::timeout(DEADLINE, reading).await {
         Ok(Ok(Ok(seen))) => Observation::Host(seen),
-        Ok(Ok(Err(error))) => unasked(format!("the memory of this machine cannot be read: {error}")),
+        Ok(Ok(Err(error))) => {
+            unasked(format!("the memory of this machine cannot be read: {error}"))
+        }
         Ok(Err(error)) => unasked(format!("reading the memory of this machine broke off: {error}")),
         Err(_) => unasked(format!("reading memory took longer than {} s", DEADLINE.as_secs())),
     }

@@ -17,7 +17,8 @@ pub fn memory() -> io::Result<HostSeen> {
     let available_bytes = kilobytes("MemAvailable:");
     let swap_total_bytes = kilobytes("SwapTotal:");
     // Absent where the kernel was built or started without it (psi=0).
-    let stalls = fs::read_to_string("/proc/pressure/memory").ok().and_then(|psi| Stalls::parse(&psi));
+    let stalls =
+        fs::read_to_string("/proc/pressure/memory").ok().and_then(|psi| Stalls::parse(&psi));
     Ok(HostSeen {
         memory_bytes,
         available_bytes,
@@ -82,9 +83,8 @@ fn level(stalls: Option<Stalls>, memory_bytes: u64, available_bytes: u64) -> u8 
         Some(Stalls { some, .. }) if some >= 10.0 => 2,
         Some(_) | None => 1,
     };
-    let is_below = |percent: u128| {
-        u128::from(available_bytes) * 100 < u128::from(memory_bytes) * percent
-    };
+    let is_below =
+        |percent: u128| u128::from(available_bytes) * 100 < u128::from(memory_bytes) * percent;
     let by_memory = if is_below(4) {
         4
     } else if is_below(10) {

@@ -1,12 +1,12 @@
 //! Who listens on a TCP port: `/proc/net/tcp{,6}` gives the socket, `/proc/PID/fd` its holder.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use doctor::{Listener, ProcessSeen};
 
+use super::super::socket::{eldest, rank};
 use super::process::{pids, process};
 
 /// `TCP_LISTEN` (Linux include/net/tcp_states.h).
@@ -59,19 +59,6 @@ fn listening_row(line: &str, port: u16) -> Option<(u8, u64)> {
     Some((rank(parse_address(address)?), inode))
 }
 
-/// Loopback is more specific than any, so the kernel prefers it for a connection to 127.0.0.1.
-fn rank(address: IpAddr) -> u8 {
-    if address == IpAddr::V4(Ipv4Addr::LOCALHOST) {
-        0
-    } else if address.is_unspecified() {
-        1
-    } else if address.is_loopback() {
-        2
-    } else {
-        3
-    }
-}
-
 /// Groups of 8 hex digits, each a 32-bit word as it lies in memory.
 fn parse_address(hex: &str) -> Option<IpAddr> {
     let words: Vec<[u8; 4]> = hex
@@ -92,8 +79,8 @@ fn parse_address(hex: &str) -> Option<IpAddr> {
     }
 }
 
-/// Everyone who holds the socket, by pid.
-fn holders(inode: u64) -> BTreeMap<u32, ProcessSeen> {
+/// Everyone who holds the socket.
+fn holders(inode: u64) -> Vec<ProcessSeen> {
     let link = format!("socket:[{inode}]");
     pids()
         .filter(|pid| {
@@ -104,17 +91,8 @@ fn holders(inode: u64) -> BTreeMap<u32, ProcessSeen> {
                 })
             })
         })
-        .filter_map(|pid| Some((pid, process(pid)?)))
+        .filter_map(process)
         .collect()
-}
-
-/// The one whose parent does not hold the socket too; of several such the oldest.
-fn eldest(holders: BTreeMap<u32, ProcessSeen>) -> Option<ProcessSeen> {
-    let pids: Vec<u32> = holders.keys().copied().collect();
-    holders.into_values().min_by_key(|process| {
-        let inherited = process.parent.is_some_and(|parent| pids.contains(&parent));
-        (inherited, process.id.started)
-    })
 }
 
 #[cfg(test)]

@@ -1,0 +1,53 @@
+//! Memory of the host and of one process.
+
+use std::ffi::CStr;
+use std::io;
+
+use doctor::HostSeen;
+
+use super::{available_pages, physical_footprint, sysctl_by_name};
+
+/// Memory and swap of the host, without the ledger. `pressure` is the kernel's own level
+/// (`kern.memorystatus_vm_pressure_level`, FACTS B.5); available is free and inactive memory.
+pub fn memory() -> io::Result<HostSeen> {
+    let level = number(c"kern.memorystatus_vm_pressure_level")?;
+    let pages = available_pages()
+        .ok_or_else(|| io::Error::other("host_statistics64 gives no memory statistics"))?;
+    // struct xsw_usage: total, available and used, 64 bits each (XNU bsd/sys/sysctl.h).
+    let swap = read(c"vm.swapusage")?;
+    let swap_at = |at: usize| {
+        swap.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_ne_bytes)
+    };
+    Ok(HostSeen {
+        memory_bytes: number(c"hw.memsize")?,
+        available_bytes: pages.saturating_mul(number(c"hw.pagesize")?),
+        pressure: u8::try_from(level).unwrap_or(1),
+        swap_total_bytes: swap_at(0),
+        swap_used_bytes: swap_at(16),
+        ledger: None,
+    })
+}
+
+/// Bytes that a process really holds: its physical footprint, which counts Metal and compressed
+/// memory as the resident set size does not. None when there is no such process, or when it is
+/// another user's.
+pub fn footprint(pid: u32) -> Option<u64> {
+    physical_footprint(pid)
+}
+
+/// A whole number of 4 or 8 bytes.
+fn number(name: &CStr) -> io::Result<u64> {
+    let bytes = read(name)?;
+    if let Ok(bytes) = <[u8; 8]>::try_from(&*bytes) {
+        return Ok(u64::from_ne_bytes(bytes));
+    }
+    if let Ok(bytes) = <[u8; 4]>::try_from(&*bytes) {
+        return Ok(u64::from(u32::from_ne_bytes(bytes)));
+    }
+    Err(io::Error::other(format!("sysctl {} is not a number", name.to_string_lossy())))
+}
+
+fn read(name: &CStr) -> io::Result<Vec<u8>> {
+    sysctl_by_name(name)
+        .ok_or_else(|| io::Error::other(format!("sysctl {} is unreadable", name.to_string_lossy())))
+}

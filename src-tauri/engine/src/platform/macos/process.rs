@@ -1,0 +1,115 @@
+//! Processes as `sysctl kern.proc` tells them: unlike `proc_pidinfo` it shows owner and start time
+//! of other users' processes too (FACTS D.1).
+
+use doctor::{ProcessId, ProcessSeen};
+
+use super::super::signal::is_same_identity;
+use super::{executable_path, sysctl, user_name};
+
+/// `sizeof(struct kinfo_proc)` on 64-bit systems (XNU bsd/sys/sysctl.h, bsd/sys/proc.h).
+const ROW_SIZE: usize = 648;
+
+/// The process with this pid; none when there is none, or when it is dead and only waits to be
+/// collected.
+pub fn process(pid: u32) -> Option<ProcessSeen> {
+    Row::read(pid).map(Row::seen)
+}
+
+/// Whether this very process is alive (R4). Cheap: two system calls.
+pub fn is_same(expected: &ProcessId) -> bool {
+    identity(expected.pid).is_some_and(|found| is_same_identity(expected, &found))
+}
+
+pub(in super::super) fn identity(pid: u32) -> Option<ProcessId> {
+    Row::read(pid).map(Row::identity)
+}
+
+pub(in super::super) fn parent(pid: u32) -> Option<u32> {
+    Row::read(pid).map(|row| row.parent)
+}
+
+/// All living processes. Argument lists of other users' processes are empty.
+pub(in super::super) fn processes() -> Vec<ProcessSeen> {
+    rows().into_iter().map(Row::seen).collect()
+}
+
+/// Containers run in a virtual machine here, whose processes are not ours to see.
+pub(in super::super) fn is_in_container(_pid: u32) -> bool {
+    false
+}
+
+pub(super) fn pids() -> Vec<u32> {
+    rows().into_iter().map(|row| row.pid).collect()
+}
+
+fn rows() -> Vec<Row> {
+    let table = sysctl(&[libc::CTL_KERN, libc::KERN_PROC, libc::KERN_PROC_ALL]).unwrap_or_default();
+    table.chunks_exact(ROW_SIZE).filter_map(Row::parse).collect()
+}
+
+/// What of a `kinfo_proc` is needed.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    pid: u32,
+    parent: u32,
+    uid: u32,
+    /// Microseconds since 1970.
+    started: u64,
+}
+
+impl Row {
+    fn read(pid: u32) -> Option<Self> {
+        let pid = i32::try_from(pid).ok()?;
+        let table = sysctl(&[libc::CTL_KERN, libc::KERN_PROC, libc::KERN_PROC_PID, pid])?;
+        Self::parse(table.get(..ROW_SIZE)?)
+    }
+
+    /// None for a zombie. Offsets: `p_starttime` 0 and 8, `p_stat` 36, `p_pid` 40,
+    /// `e_ucred.cr_uid` 420, `e_ppid` 560.
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let half = |at: usize| -> Option<u32> {
+            Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+        };
+        let seconds = u64::from_ne_bytes(bytes.get(..8)?.try_into().ok()?);
+        let row = Self {
+            pid: half(40)?,
+            parent: half(560)?,
+            uid: half(420)?,
+            started: seconds.saturating_mul(1_000_000).saturating_add(u64::from(half(8)?)),
+        };
+        let is_zombie = u32::from(*bytes.get(36)?) == libc::SZOMB;
+        (!is_zombie).then_some(row)
+    }
+
+    fn identity(self) -> ProcessId {
+        let executable = executable_path(self.pid).unwrap_or_default();
+        ProcessId { pid: self.pid, started: self.started, executable }
+    }
+
+    fn seen(self) -> ProcessSeen {
+        ProcessSeen {
+            id: self.identity(),
+            uid: Some(self.uid),
+            user: user_name(self.uid),
+            parent: Some(self.parent),
+            command: command(self.pid),
+            since: i64::try_from(self.started / 1_000_000).ok(),
+        }
+    }
+}
+
+/// `KERN_PROCARGS2`: the number of arguments, the executable's path, zeroes, the arguments, and
+/// then the environment, which is left alone (XNU bsd/kern/kern_sysctl.c, sysctl_procargsx).
+fn command(pid: u32) -> Vec<String> {
+    let arguments = || {
+        let bytes = sysctl(&[libc::CTL_KERN, libc::KERN_PROCARGS2, i32::try_from(pid).ok()?])?;
+        let (count, rest) = bytes.split_first_chunk::<4>()?;
+        let count = usize::try_from(i32::from_ne_bytes(*count)).ok()?;
+        let after_path = rest.iter().position(|byte| *byte == 0)?;
+        let padded = rest.get(after_path..)?;
+        let first = padded.iter().position(|byte| *byte != 0)?;
+        let words = padded.get(first..)?.split(|byte| *byte == 0).take(count);
+        Some(words.map(|word| String::from_utf8_lossy(word).into_owned()).collect())
+    };
+    arguments().unwrap_or_default()
+}
