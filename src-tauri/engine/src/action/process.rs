@@ -157,12 +157,16 @@ fn collect(mut child: Child) {
 
 fn not_started(name: &str, source: io::Error) -> StartError {
     let program = name.to_owned();
-    match source.kind() {
-        // A script whose interpreter is missing.
-        ErrorKind::NotFound => StartError::NotFound { program },
-        ErrorKind::PermissionDenied => StartError::NotPermitted { program },
-        _ => StartError::Other { program, source },
+    if source.kind() == ErrorKind::PermissionDenied {
+        return StartError::NotPermitted { program };
     }
+    // The program itself was found, so it is a script whose interpreter is missing.
+    let source = if source.kind() == ErrorKind::NotFound {
+        io::Error::other("the interpreter that its first line names is not installed")
+    } else {
+        source
+    };
+    StartError::Other { program, source }
 }
 
 fn ended_early(name: &str, status: ExitStatus, log: &Path, written_before: u64) -> StartError {

@@ -29,12 +29,12 @@ pub use process::{is_same, process};
 
 pub(super) const HAS_LAUNCHD: bool = false;
 
-/// The clock that stops in sleep: `CLOCK_MONOTONIC` (clock_gettime(2)).
+/// The clock that stops in sleep: `CLOCK_MONOTONIC` (`clock_gettime(2)`).
 pub fn awake() -> Duration {
     clock(libc::CLOCK_MONOTONIC)
 }
 
-/// The clock that runs on in sleep: `CLOCK_BOOTTIME` (clock_gettime(2)).
+/// The clock that runs on in sleep: `CLOCK_BOOTTIME` (`clock_gettime(2)`).
 pub fn continuous() -> Duration {
     clock(libc::CLOCK_BOOTTIME)
 }
@@ -78,7 +78,7 @@ pub fn keep_awake_activity() -> Activity {
 }
 
 /// Sends the signal through a pidfd: opened first and compared after, it can only reach the
-/// process that was compared (pidfd_open(2), since Linux 5.3).
+/// process that was compared (`pidfd_open(2)`, since Linux 5.3).
 pub(super) fn send(target: &ProcessId, signal: Signal) -> Result<(), SignalError> {
     let pid = target.pid;
     let number = match signal {

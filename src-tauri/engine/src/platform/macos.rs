@@ -39,18 +39,18 @@ pub use process::{is_same, process};
 
 pub(super) const HAS_LAUNCHD: bool = true;
 
-/// `sizeof(struct socket_fdinfo)` (XNU bsd/sys/proc_info.h).
+/// `sizeof(struct socket_fdinfo)` (XNU `bsd/sys/proc_info.h`).
 const SOCKET_FDINFO_SIZE: usize = 792;
 
-/// `PROC_PIDFDSOCKETINFO` (XNU bsd/sys/proc_info.h).
+/// `PROC_PIDFDSOCKETINFO` (XNU `bsd/sys/proc_info.h`).
 const PROC_PIDFDSOCKETINFO: c_int = 3;
 
-/// The clock that stops in sleep: `CLOCK_UPTIME_RAW` (clock_gettime(3)).
+/// The clock that stops in sleep: `CLOCK_UPTIME_RAW` (`clock_gettime(3)`).
 pub fn awake() -> Duration {
     clock(libc::CLOCK_UPTIME_RAW)
 }
 
-/// The clock that runs on in sleep: `CLOCK_MONOTONIC_RAW` (clock_gettime(3)).
+/// The clock that runs on in sleep: `CLOCK_MONOTONIC_RAW` (`clock_gettime(3)`).
 pub fn continuous() -> Duration {
     clock(libc::CLOCK_MONOTONIC_RAW)
 }
@@ -131,7 +131,7 @@ pub(super) fn config_directory(home: &Path, xdg: Option<OsString>) -> PathBuf {
     data_directory(home, xdg)
 }
 
-/// Registers with NSWorkspace's own centre; the default centre never posts these (R41). The
+/// Registers with `NSWorkspace`'s own centre; the default centre never posts these (R41). The
 /// observers stay for the life of the process.
 fn observe_power(news: &Sender<Power>) {
     let centre = NSWorkspace::sharedWorkspace().notificationCenter();
@@ -293,7 +293,7 @@ fn physical_footprint(pid: u32) -> Option<u64> {
     (result == 0).then(|| unsafe { usage.assume_init() }.ri_phys_footprint)
 }
 
-/// Pages that are free and inactive (mach/vm_statistics.h).
+/// Pages that are free and inactive (`mach/vm_statistics.h`).
 fn available_pages() -> Option<u64> {
     #[allow(deprecated, reason = "libc would rather see the mach2 crate used for two calls")]
     // SAFETY: it takes nothing; the right is kept for the life of the process, so that it is asked

@@ -107,8 +107,8 @@ fn is_executable(file: &Path) -> bool {
     file.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
-fn text(path: PathBuf) -> String {
-    path.to_string_lossy().into_owned()
+fn text(path: impl AsRef<Path>) -> String {
+    path.as_ref().to_string_lossy().into_owned()
 }
 
 #[cfg(test)]

@@ -174,8 +174,8 @@ mod tests {
         assert_eq!(last_lines(&log, 4), "new\nnewer");
         assert_eq!(last_lines(&log, 400), "");
         assert_eq!(last_lines(&place.path().join("none"), 0), "");
-        let many: String = (0..1000).map(|number| format!("line {number}\n")).collect();
-        fs::write(&log, many).unwrap();
+        let many: Vec<String> = (0..1000).map(|number| format!("line {number}")).collect();
+        fs::write(&log, many.join("\n")).unwrap();
         let last = last_lines(&log, 0);
         assert!(last.starts_with("line 992\n") && last.ends_with("\nline 999"), "{last}");
     }

@@ -1,6 +1,7 @@
 //! Real children: they refuse to end, end too early, and outlive whoever started them.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -132,6 +133,10 @@ async fn what_cannot_be_started_is_said() {
     assert!(matches!(start(&[], &[], &log).await, Err(StartError::NotFound { .. })));
     let error = start(&words(&[&file.to_string_lossy()]), &[], &log).await.unwrap_err();
     assert!(matches!(error, StartError::NotPermitted { .. }), "{error}");
+    fs::write(&file, "#!/nowhere/python3\n").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+    let error = start(&words(&[&file.to_string_lossy()]), &[], &log).await.unwrap_err();
+    assert!(error.to_string().contains("interpreter"), "{error}");
     let error = start(&words(&["sleep", "600"]), &[], &file.join("a.log")).await.unwrap_err();
     assert!(matches!(error, StartError::Log { .. }), "{error}");
 }

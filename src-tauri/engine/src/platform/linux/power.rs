@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use tokio::sync::mpsc::Sender;
-use zbus::{Connection, proxy};
+use zbus::message::Type;
+use zbus::{Connection, MatchRule, MessageStream};
 
 use super::super::Power;
 
@@ -28,33 +29,99 @@ pub async fn watch_power(news: Sender<Power>) {
     }
 }
 
-#[proxy(
-    interface = "org.freedesktop.login1.Manager",
-    default_service = "org.freedesktop.login1",
-    default_path = "/org/freedesktop/login1"
-)]
-trait Login {
-    /// True before sleep, false after it.
-    #[zbus(signal)]
-    fn prepare_for_sleep(&self, start: bool) -> zbus::Result<()>;
-}
-
 /// Until the bus goes away or nobody listens.
 async fn follow(news: &Sender<Power>) -> anyhow::Result<()> {
-    let mut signals = tokio::time::timeout(DEADLINE, async {
-        let bus = Connection::system().await?;
-        LoginProxy::new(&bus).await?.receive_prepare_for_sleep().await
-    })
-    .await??;
+    let bus = tokio::time::timeout(DEADLINE, Connection::system()).await??;
+    follow_on(&bus, news).await
+}
+
+async fn follow_on(bus: &Connection, news: &Sender<Power>) -> anyhow::Result<()> {
+    let rule = MatchRule::builder()
+        .msg_type(Type::Signal)
+        .sender("org.freedesktop.login1")?
+        .interface("org.freedesktop.login1.Manager")?
+        .member("PrepareForSleep")?
+        .build();
+    let subscription = MessageStream::for_match_rule(rule, bus, None);
+    let mut signals = tokio::time::timeout(DEADLINE, subscription).await??;
     loop {
         let signal = tokio::select! {
             () = news.closed() => return Ok(()),
             signal = signals.next() => signal,
         };
         let Some(signal) = signal else { return Ok(()) };
-        let power = if *signal.args()?.start() { Power::WillSleep } else { Power::Woke };
+        // True before sleep, false after it.
+        let starts: bool = signal?.body().deserialize()?;
+        let power = if starts { Power::WillSleep } else { Power::Woke };
         if news.send(power).await.is_err() {
             return Ok(());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::net::UnixStream;
+    use tokio::sync::mpsc;
+    use tokio::time::timeout;
+    use zbus::{Connection, Guid, connection::Builder};
+
+    use super::{Power, follow_on, watch_power};
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    /// The two ends of one D-Bus connection without a bus between them.
+    async fn ends() -> (Connection, Connection) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let guid = Guid::generate();
+        let login = Builder::unix_stream(theirs).server(guid).unwrap().p2p().build();
+        let watcher = Builder::unix_stream(ours).p2p().build();
+        let (login, watcher) = tokio::join!(login, watcher);
+        (login.unwrap(), watcher.unwrap())
+    }
+
+    #[tokio::test]
+    async fn sleep_and_wake_are_told_in_turn() {
+        let (login, watcher) = ends().await;
+        let (send, mut news) = mpsc::channel(4);
+        let following = tokio::spawn(async move { follow_on(&watcher, &send).await });
+        let first = timeout(LONG, async {
+            loop {
+                // The watcher may not have subscribed yet: it is told until it has heard.
+                emit(&login, true).await;
+                if let Ok(heard) = timeout(Duration::from_millis(50), news.recv()).await {
+                    return heard;
+                }
+            }
+        });
+        assert_eq!(first.await.unwrap(), Some(Power::WillSleep));
+        emit(&login, false).await;
+        let woke = timeout(LONG, async {
+            while let Some(heard) = news.recv().await {
+                if heard == Power::Woke {
+                    return true;
+                }
+            }
+            false
+        });
+        assert!(woke.await.unwrap());
+        drop(login);
+        // Whether a lost bus is an error or an end, it must not hang.
+        let _ = timeout(LONG, following).await.expect("it ends with the bus").unwrap();
+    }
+
+    #[tokio::test]
+    async fn it_ends_when_nobody_listens_bus_or_not() {
+        let (send, news) = mpsc::channel(1);
+        let watching = tokio::spawn(watch_power(send));
+        drop(news);
+        timeout(LONG, watching).await.expect("it ends").unwrap();
+    }
+
+    async fn emit(login: &Connection, start: bool) {
+        let (path, interface) = ("/org/freedesktop/login1", "org.freedesktop.login1.Manager");
+        login.emit_signal(None::<&str>, path, interface, "PrepareForSleep", &start).await.unwrap();
     }
 }

@@ -126,7 +126,7 @@ fn since(started: u64) -> Option<i64> {
 }
 
 /// `…/docker/HEX` with the cgroupfs driver, `…/docker-HEX.scope` with systemd's (moby
-/// daemon/oci_linux.go).
+/// `daemon/oci_linux.go`).
 fn names_container(cgroup: &str) -> bool {
     let is_id = |text: &str| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     cgroup.lines().any(|line| {

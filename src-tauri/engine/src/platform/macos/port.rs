@@ -10,7 +10,7 @@ use super::super::socket::{eldest, rank};
 use super::process::{pids, process};
 use super::{SOCKET_FDINFO_SIZE, socket_descriptors, socket_information};
 
-/// `SOCKINFO_TCP`, `TSI_S_LISTEN`, `INI_IPV4` (XNU bsd/sys/proc_info.h).
+/// `SOCKINFO_TCP`, `TSI_S_LISTEN`, `INI_IPV4` (XNU `bsd/sys/proc_info.h`).
 const SOCKINFO_TCP: u32 = 2;
 const TSI_S_LISTEN: u32 = 1;
 const INI_IPV4: u8 = 1;

@@ -1,4 +1,4 @@
-//! Sleep and wake from NSWorkspace (FACTS D.2).
+//! Sleep and wake from `NSWorkspace` (FACTS D.2).
 
 use tokio::sync::mpsc::Sender;
 

@@ -99,7 +99,7 @@ impl Row {
 }
 
 /// `KERN_PROCARGS2`: the number of arguments, the executable's path, zeroes, the arguments, and
-/// then the environment, which is left alone (XNU bsd/kern/kern_sysctl.c, sysctl_procargsx).
+/// then the environment, which is left alone (XNU `bsd/kern/kern_sysctl.c`, `sysctl_procargsx`).
 fn command(pid: u32) -> Vec<String> {
     let arguments = || {
         let bytes = sysctl(&[libc::CTL_KERN, libc::KERN_PROCARGS2, i32::try_from(pid).ok()?])?;
