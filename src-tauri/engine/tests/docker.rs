@@ -283,11 +283,9 @@ async fn a_burst_that_nobody_takes_costs_no_memory_and_ends_in_a_snapshot() {
     assert_eq!(next(&mut inbox).await, Event::DockerStream { connected: true });
     let mut told = Vec::new();
     let after = loop {
-        match next(&mut inbox).await {
-            Event::ContainerNews(news) => told.push(news.what),
-            #[allow(clippy::wildcard_enum_match_arm, reason = "what it is, the assertion tells")]
-            other => break other,
-        }
+        let event = next(&mut inbox).await;
+        let Event::ContainerNews(news) = event else { break event };
+        told.push(news.what);
     };
     assert_eq!(after, Event::DockerStream { connected: true });
     assert!(told.len() < 1100, "{} were kept", told.len());
@@ -461,6 +459,83 @@ async fn compose_without_its_file_names_the_file() {
     let outcome = docker.compose_up(&compose, DEADLINE).await;
     let Outcome::Failed { reason, permanent: true } = outcome else { panic!("{outcome:?}") };
     assert!(reason.contains("/moved/away/docker-compose.yml is missing"), "{reason}");
+}
+
+#[tokio::test]
+async fn compose_is_run_with_what_the_labels_name_and_against_our_engine() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    for file in ["base.yml", "more.yml", ".env"] {
+        std::fs::write(path(file), "").unwrap();
+    }
+    let script = format!(
+        "#!/bin/sh\n[ \"$2\" = version ] && exit 0\necho \"$DOCKER_HOST $*\" >{told}\n\
+         case $SAY in\nlong) head -c 1000000 /dev/zero | tr '\\0' x; echo the end >&2; exit 3;;\n\
+         hang) exec sleep 1000;;\nesac\n",
+        told = path("told")
+    );
+    std::fs::write(path("docker"), script).unwrap();
+    std::fs::set_permissions(path("docker"), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .unwrap();
+    let docker = |say: &str| {
+        let variables = [
+            ("PATH", format!("{}:/usr/bin:/bin", folder.path().display())),
+            ("SAY", say.to_owned()),
+            ("DOCKER_CONTEXT", "elsewhere".to_owned()),
+        ];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value)).into();
+        let surroundings = Surroundings { home: None, variables };
+        Docker::with_pace("unix:///ours/docker.sock", surroundings, PACE)
+    };
+    let compose = Compose {
+        files: vec![path("base.yml"), path("more.yml")],
+        service: "web".into(),
+        project: Some("knowledge".into()),
+        directory: Some(folder.path().display().to_string()),
+        env_file: Some(path(".env")),
+    };
+    assert_eq!(docker("").compose_up(&compose, DEADLINE).await, Outcome::Done);
+    assert_eq!(
+        std::fs::read_to_string(path("told")).unwrap().trim(),
+        format!(
+            "unix:///ours/docker.sock compose -p knowledge --project-directory {} -f {} -f {} \
+             --env-file {} up -d --no-deps web",
+            folder.path().display(),
+            path("base.yml"),
+            path("more.yml"),
+            path(".env")
+        )
+    );
+
+    let outcome = docker("long").compose_up(&compose, DEADLINE).await;
+    let Outcome::Failed { reason, permanent: false } = outcome else { panic!("{outcome:?}") };
+    assert!(reason.ends_with("the end") && reason.len() < 20_000, "{}", reason.len());
+
+    let outcome = docker("hang").compose_up(&compose, Duration::from_millis(300)).await;
+    let Outcome::Failed { reason, permanent: false } = outcome else { panic!("{outcome:?}") };
+    assert!(reason.contains("did not end within"), "{reason}");
+}
+
+#[tokio::test]
+async fn when_one_engine_goes_another_that_was_started_is_found() {
+    let home = tempfile::tempdir().unwrap();
+    let socket = |name: &str| home.path().join(name).join("docker.sock");
+    let around = Surroundings { home: Some(home.path().into()), ..Surroundings::default() };
+    let docker = Docker::with_pace("auto", around, PACE);
+    let serve = |name: &str| Fake::at(&socket(name), |_, _, stream| json(stream, 200, "OK"));
+    let place = |name: &str| format!("unix://{}", socket(name).display());
+
+    let orb = serve(".orbstack/run");
+    assert_eq!(docker.ping().await.ping.url, place(".orbstack/run"));
+    // A better place by order does not take us away from the one that answers.
+    let desktop = serve(".docker/run");
+    assert_eq!(docker.ping().await.ping.url, place(".orbstack/run"));
+    drop(orb);
+    assert_eq!(docker.ping().await.ping.url, place(".docker/run"));
+    drop(desktop);
+    let colima = serve(".colima/default");
+    assert_eq!(docker.ping().await.ping.url, place(".colima/default"));
+    drop(colima);
 }
 
 fn news(what: ContainerEvent, name: &str, nanoseconds: i64) -> Event {

@@ -5,6 +5,7 @@ mod line;
 mod news;
 mod snapshot;
 mod stream;
+mod wire;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

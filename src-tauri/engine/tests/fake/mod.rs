@@ -1,6 +1,6 @@
 //! A Docker engine on a unix socket that does what a real one won't do on demand.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -23,7 +23,8 @@ pub(crate) const PACE: Pace = Pace {
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Fake {
-    folder: tempfile::TempDir,
+    socket: PathBuf,
+    folder: Option<tempfile::TempDir>,
     /// Every request line since the start, such as `GET /_ping`.
     calls: Arc<Mutex<Vec<String>>>,
     _served: JoinSet<()>,
@@ -39,7 +40,20 @@ impl Fake {
         F: Future<Output = ()> + Send + 'static,
     {
         let folder = tempfile::tempdir().unwrap();
-        let listener = UnixListener::bind(folder.path().join("docker.sock")).unwrap();
+        let mut fake = Self::at(&folder.path().join("docker.sock"), answer);
+        fake.folder = Some(folder);
+        fake
+    }
+
+    pub(crate) fn at<F>(
+        socket: &Path,
+        answer: impl Fn(String, usize, UnixStream) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        std::fs::create_dir_all(socket.parent().unwrap()).unwrap();
+        let listener = UnixListener::bind(socket).unwrap();
         let calls = Arc::new(Mutex::new(Vec::<String>::new()));
         let log = Arc::clone(&calls);
         let mut served = JoinSet::new();
@@ -57,15 +71,11 @@ impl Fake {
                 connections.spawn(answer(call, before, stream));
             }
         });
-        Self { folder, calls, _served: served }
+        Self { socket: socket.to_owned(), folder: None, calls, _served: served }
     }
 
     pub(crate) fn host(&self) -> String {
-        format!("unix://{}", self.socket().display())
-    }
-
-    pub(crate) fn socket(&self) -> PathBuf {
-        self.folder.path().join("docker.sock")
+        format!("unix://{}", self.socket.display())
     }
 
     pub(crate) fn docker(&self) -> Docker {

@@ -5,10 +5,8 @@
 
 use std::error::Error as _;
 use std::io;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bollard::errors::Error;
@@ -18,12 +16,10 @@ use hyper::Response;
 use hyper::body::Incoming;
 use hyper::header::{HOST, HeaderValue};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::watch;
-use tokio::task::AbortHandle;
 
 use super::Docker;
+use super::wire::{Failure, Io, Metered, Phase, Wire, dial, unconnected};
 use crate::docker_host::{Endpoint, endpoints};
 
 /// Spoken by every engine from 20.10 to 29 (moby `api/common.go`: 29 still speaks 1.40).
@@ -45,28 +41,10 @@ pub(crate) struct Trouble {
     pub(crate) message: String,
 }
 
-/// How far a connection came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
-    Connecting,
-    Connected,
-    /// The head of the answer is there.
-    Answered,
-}
-
 /// An open connection's state, shared with whoever waits for it; dropping it hangs up.
 pub(super) struct Line {
     wire: Arc<Wire>,
     pub(super) client: bollard::Docker,
-}
-
-struct Wire {
-    phase: watch::Sender<Phase>,
-    /// Bytes since the line was opened, or since [`Line::forgive`].
-    read: AtomicU64,
-    cap: u64,
-    place: OnceLock<String>,
-    connection: Mutex<Option<AbortHandle>>,
 }
 
 impl Docker {
@@ -281,39 +259,6 @@ pub(super) fn words(error: &Error) -> String {
     text
 }
 
-async fn dial(endpoint: &Endpoint, within: Duration) -> io::Result<Box<dyn Io>> {
-    let dialled = async {
-        Ok::<Box<dyn Io>, io::Error>(match endpoint {
-            Endpoint::Unix(path) => Box::new(UnixStream::connect(path).await?),
-            Endpoint::Tcp(address) => Box::new(TcpStream::connect(address).await?),
-        })
-    };
-    match tokio::time::timeout(within, dialled).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(io::ErrorKind::TimedOut.into()),
-    }
-}
-
-fn unconnected(error: &io::Error, endpoint: &Endpoint) -> Reply {
-    let kind = error.kind();
-    if matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) {
-        return Reply::Refused;
-    }
-    if kind == io::ErrorKind::TimedOut {
-        return Reply::ConnectTimeout;
-    }
-    if kind == io::ErrorKind::ConnectionReset {
-        return Reply::Reset;
-    }
-    if kind == io::ErrorKind::PermissionDenied {
-        let reason = format!(
-            "this user may not open {endpoint}; on Linux add the user to the group `docker`"
-        );
-        return Reply::Unreachable { reason };
-    }
-    Reply::Unreachable { reason: format!("{endpoint}: {error}") }
-}
-
 /// The first error of this type among the reasons of `error`. An `io::Error` shows as its source
 /// the source of what it holds, so what it holds is asked too.
 fn cause<T: std::error::Error + 'static>(error: &Error) -> Option<&T> {
@@ -334,53 +279,4 @@ fn cause<T: std::error::Error + 'static>(error: &Error) -> Option<&T> {
         };
     }
     None
-}
-
-/// A reply that was known on the spot, on its way up through bollard.
-#[derive(Debug, thiserror::Error)]
-#[error("{0:?}")]
-struct Failure(Reply);
-
-trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
-
-struct Metered {
-    stream: Box<dyn Io>,
-    wire: Arc<Wire>,
-}
-
-impl AsyncRead for Metered {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
-        let count = u64::try_from(buffer.filled().len() - before).unwrap_or(u64::MAX);
-        let read = self.wire.read.fetch_add(count, Ordering::Relaxed).saturating_add(count);
-        if read > self.wire.cap {
-            return Poll::Ready(Err(io::Error::other(Failure(Reply::TooLarge))));
-        }
-        polled
-    }
-}
-
-impl AsyncWrite for Metered {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
 }
