@@ -74,7 +74,6 @@ export const en = {
   advice: 'What you can do',
   evidence: 'Evidence',
   confidence: { certain: 'certain', likely: 'likely', possible: 'possible' },
-  why: 'Why',
   /** @param {string} span */
   next_in: (span) => `Next look or attempt in ${span}.`,
   next_now: 'Next look or attempt is due now.',
@@ -102,6 +101,7 @@ export const en = {
     launch: 'Started by',
     server: 'Server',
     memory_bytes: 'Memory',
+    rule: 'Rule',
   },
   yes: 'yes',
   no: 'no',
@@ -279,7 +279,6 @@ export const ru = {
   advice: 'Что можно сделать',
   evidence: 'Доказательства',
   confidence: { certain: 'точно', likely: 'вероятно', possible: 'возможно' },
-  why: 'Почему',
   next_in: (span) => `Следующая проверка или попытка через ${span}.`,
   next_now: 'Следующая проверка или попытка: сейчас.',
   restarts: counted('ru', {
@@ -308,6 +307,7 @@ export const ru = {
     launch: 'Чем запускается',
     server: 'Сервер',
     memory_bytes: 'Память',
+    rule: 'Правило',
   },
   yes: 'да',
   no: 'нет',

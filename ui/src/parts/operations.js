@@ -20,7 +20,7 @@ export const targetOperation = ({ snapshot, words }, target) => {
   );
   const newest = all.findLast((one) => one.state === 'running') ?? all.at(-1);
   if (newest === undefined) return nothing;
-  return html`<div class="card operation ${newest.state}" data-operation=${newest.id}>
+  return html`<div class="card" data-part="operation" data-operation=${newest.id}>
     <h3>${verbWord(newest, words)} <span>${words.operation_state[newest.state]}</span></h3>
     ${newest.text === '' ? nothing : html`<p>${newest.text}</p>`}
     ${newest.state === 'running' ? steps(newest, words) : nothing} ${progress(newest, words)}
@@ -38,7 +38,7 @@ export const runningElsewhere = ({ snapshot, act, words }, selected) => {
   if (elsewhere.length === 0) return nothing;
   return html`<div class="card" data-part="running">
     <h3>${words.running}</h3>
-    <ul class="running">
+    <ul class="going">
       ${elsewhere.map(
         (one) => html`<li>
           <button type="button" class="line" @click=${() => act({ turn: 'select', target: one.target, enter: true })}>

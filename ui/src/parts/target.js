@@ -22,7 +22,11 @@ export const targetPage = (scene, target) => {
     ${title(scene, target)}
     <p class="lead">${lead(target, words)}</p>
     ${actions(scene, target)} ${advice(target, words)} ${targetOperation(scene, target)}
-    ${targetIncidents(scene, target)} ${evidence(target, words)} ${details(target, words)}
+    ${
+      target.cause === null
+        ? [details(target, words), targetIncidents(scene, target)]
+        : [targetIncidents(scene, target), evidence(target, words), details(target, words)]
+    }
   </article>`;
 };
 
@@ -86,27 +90,25 @@ const advice = ({ cause }, words) =>
     : html`<div class="card advice"><h3>${words.advice}</h3><p>${cause.advice}</p></div>`;
 
 /** @param {Target} target @param {Scene['words']} words */
-const evidence = ({ cause, why }, words) => {
-  if (cause === null && why.rule === '') return nothing;
-  const concluded =
-    cause === null
-      ? nothing
-      : html`<ul class="evidence">
-            ${cause.evidence.map((line) => html`<li>${line}</li>`)}
-          </ul>
-          <p class="mono">${known(words.confidence, cause.confidence)} · ${cause.id}</p>`;
-  return html`<div class="card">
-    <h3>${cause === null ? words.why : words.evidence}</h3>
-    ${concluded}
-    <p class="why">${why.text} <span class="mono">${why.rule}</span></p>
-  </div>`;
-};
+const evidence = ({ cause, why }, words) =>
+  cause === null
+    ? nothing
+    : html`<div class="card" data-part="evidence">
+        <h3>${words.evidence}</h3>
+        <ul class="evidence">
+          ${cause.evidence.map((line) => html`<li>${line}</li>`)}
+        </ul>
+        <p class="mono">${known(words.confidence, cause.confidence)} · ${cause.id}</p>
+        <p class="why">${why.text} <span class="mono">${why.rule}</span></p>
+      </div>`;
 
 /** @param {Target} target @param {Scene['words']} words */
-const details = ({ detail }, words) => {
-  const rows = Object.entries(detail).filter(([, value]) => value !== null && value !== '');
+const details = ({ cause, detail, why }, words) => {
+  // Beside evidence the rule is named there already.
+  const told = cause === null ? { ...detail, rule: why.rule } : detail;
+  const rows = Object.entries(told).filter(([, value]) => value !== null && value !== '');
   if (rows.length === 0) return nothing;
-  return html`<div class="card">
+  return html`<div class="card" data-part="details">
     <h3>${words.details}</h3>
     <dl>
       ${rows.map(([key, value]) => {

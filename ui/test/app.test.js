@@ -1,0 +1,361 @@
+// Every recorded snapshot is drawn and read back: texts, roles, buttons, and what a click asks for.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { incidentPage, NAMES, page, snapshot, view } from './support.js';
+
+const { app } = await import('../src/app.js');
+const { render } = await import('../src/vendor/lit-html/lit-html.js');
+const { words } = await import('../src/words.js');
+const { groups, mark } = await import('../src/roster.js');
+
+/** @typedef {import('../types').Snapshot} Snapshot @typedef {import('../window').View} View */
+
+/** @param {Snapshot | null} drawn @param {Partial<View>} [changes] */
+const draw = (drawn, changes) => {
+  /** @type {any} */
+  const root = page.document.createElement('div');
+  page.document.body.replaceChildren(root);
+  /** @type {any[]} */
+  const deeds = [];
+  const again = (/** @type {Partial<View>} */ other) =>
+    render(
+      app(drawn, view({ ...changes, ...other }), (deed) => deeds.push(deed)),
+      root,
+    );
+  again({});
+  /** @type {(selector: string) => HTMLElement} */
+  const find = (selector) => root.querySelector(selector) ?? assert.fail(`no ${selector}`);
+  /** @type {(selector: string) => HTMLElement[]} */
+  const all = (selector) => [...root.querySelectorAll(selector)];
+  return { root, deeds, again, find, all };
+};
+
+/** White space as a reader sees it. @param {string} written */
+const plain = (written) => written.replace(/\s+/g, ' ').trim();
+
+/** @param {Element} element */
+const text = (element) => plain(element.textContent ?? '');
+
+/** @param {string} verb */
+const button = (verb) => `.actions [data-verb=${verb}]`;
+
+for (const name of NAMES) {
+  test(`${name}: everything it holds is on the page`, async () => {
+    const drawn = await snapshot(name);
+    const { find, all, root } = draw(drawn);
+    assert.equal(text(find('h1')), plain(drawn.headline));
+    assert.equal(all('[role=option]').length, drawn.targets.length);
+    const whole = text(root);
+    for (const target of drawn.targets) {
+      assert.ok(whole.includes(plain(target.name)), target.name);
+      assert.ok(whole.includes(words(drawn.language).mark[mark(target)]), target.state);
+    }
+    for (const model of drawn.models) assert.ok(whole.includes(model.name), model.name);
+    for (const group of drawn.memory.groups) assert.ok(whole.includes(group.name), group.name);
+    for (const message of drawn.messages) assert.ok(whole.includes(message), message);
+    assert.equal(all('.messages li').length, drawn.messages.length);
+    assert.equal(all('[data-timing]').length >= drawn.timings.length, true);
+    assert.equal(all('[data-part=incidents] li').length, drawn.incidents.length);
+  });
+
+  test(`${name}: each target's page tells its cause, why and actions`, async () => {
+    const drawn = await snapshot(name);
+    for (const target of drawn.targets) {
+      const { find, all } = draw(drawn, { selected: target.id });
+      const page = text(find('article'));
+      const lead = target.cause?.text || target.why.text || words(drawn.language).missing;
+      assert.equal(text(find('.lead')), plain(lead));
+      for (const line of target.cause?.evidence ?? []) assert.ok(page.includes(line), line);
+      if (target.cause !== null) assert.ok(page.includes(target.cause.advice));
+      const verbs = all('.actions button').map((found) => found.dataset.verb);
+      assert.deepEqual(verbs.slice(1).sort(), [...target.actions].sort());
+      assert.equal(find('[aria-selected=true]').dataset.id, target.id);
+    }
+  });
+
+  test(`${name}: every control has a name, no value is missing a word`, async () => {
+    const { all, root } = draw(await snapshot(name), { autostart: true });
+    for (const control of all('button')) {
+      assert.notEqual(control.getAttribute('aria-label') || text(control), '');
+    }
+    assert.doesNotMatch(text(root), /undefined|NaN|\[object|Invalid Date/);
+    assert.deepEqual(all('[style]'), [], 'the content security policy forbids style attributes');
+  });
+}
+
+test('the most urgent target is shown when none was chosen', async () => {
+  const { find } = draw(await snapshot('attention-oom'));
+  assert.equal(text(find('#target-name')), 'knowledge_os_orchestrator');
+});
+
+test('each state has a shape of its own', async () => {
+  const well = await snapshot('well');
+  const [model] = well.targets;
+  assert.ok(model);
+  /** @type {Partial<import('../types').Target>[]} */
+  const kinds = [
+    ...['unknown', 'starting', 'healthy', 'slow', 'degraded', 'down', 'recovering', 'given_up'].map(
+      (state) => /** @type {any} */ ({ state }),
+    ),
+    { intent: 'held' },
+    { intent: 'completed' },
+    { found: false },
+  ];
+  const outlines = kinds.map((kind) => {
+    const { find } = draw({ ...well, targets: [{ ...model, ...kind }] });
+    return find('.row svg')
+      .innerHTML.replace(/<!--.*?-->/g, '')
+      .trim();
+  });
+  assert.equal(new Set(outlines).size, kinds.length);
+});
+
+test('targets that were not found are last in their group and named so', async () => {
+  const drawn = await snapshot('not-found');
+  const { find, all } = draw({ ...drawn, targets: [...drawn.targets].reverse() });
+  assert.deepEqual(all('[role=group]')[0]?.querySelectorAll('.name')[1]?.textContent, 'MLX');
+  assert.ok(text(find('[data-id=mlx]')).includes('Not found'));
+});
+
+test('groups stand in a fixed order and an empty one is left out', async () => {
+  const drawn = await snapshot('unknown-first-start');
+  assert.deepEqual(
+    groups(drawn).map(({ group }) => group),
+    ['models', 'containers', 'machine'],
+  );
+});
+
+test('a click on a row selects it', async () => {
+  const { find, deeds } = draw(await snapshot('well'));
+  find('[data-id=mlx]').click();
+  assert.deepEqual(deeds, [{ turn: 'select', target: 'mlx', enter: true }]);
+});
+
+test('arrows, Home and End move through the list and stop at its ends', async () => {
+  const drawn = await snapshot('well');
+  const { find, deeds } = draw(drawn, { selected: 'mlx' });
+  for (const key of ['ArrowDown', 'ArrowUp', 'Home', 'End', 'Enter', 'x']) {
+    const event = new page.KeyboardEvent('keydown', { key, bubbles: true });
+    find('[aria-selected=true]').dispatchEvent(/** @type {any} */ (event));
+  }
+  assert.deepEqual(
+    deeds.map(({ target, enter }) => [target, enter]),
+    [
+      ['docker', false],
+      ['ollama', false],
+      ['ollama', false],
+      ['host', false],
+      ['mlx', true],
+    ],
+  );
+});
+
+test('the list is one stop for the tab key', async () => {
+  const { all } = draw(await snapshot('well'));
+  assert.equal(all('[role=option][tabindex="0"]').length, 1);
+});
+
+test('a restart needs two clicks, a hold one', async () => {
+  const { find, deeds, again } = draw(await snapshot('well'));
+  find(button('restart')).click();
+  const wish = { verb: 'restart', target: 'ollama' };
+  assert.deepEqual(deeds, [{ turn: 'ask', wish }]);
+  again({ asking: JSON.stringify(wish) });
+  assert.equal(find(button('restart')).getAttribute('aria-label'), 'Really restart?');
+  find(button('restart')).click();
+  find(button('hold')).click();
+  assert.deepEqual(deeds.slice(1), [wish, { verb: 'hold', target: 'ollama' }]);
+});
+
+test('a stop that is asked for does not confirm the restart beside it', async () => {
+  const { find, deeds } = draw(await snapshot('well'), {
+    asking: JSON.stringify({ verb: 'stop', target: 'ollama' }),
+  });
+  find(button('restart')).click();
+  assert.equal(deeds[0].turn, 'ask');
+});
+
+test('what is held can be released', async () => {
+  const { find, deeds } = draw(await snapshot('everything-held'), { selected: 'docker' });
+  find(button('release')).click();
+  assert.deepEqual(deeds, [{ verb: 'release', target: 'docker' }]);
+});
+
+test('checks and recovery of one and of all', async () => {
+  const { find, deeds } = draw(await snapshot('given-up'));
+  find('header [data-verb=check]').click();
+  find('header [data-verb=recover]').click();
+  find(button('recover')).click();
+  assert.deepEqual(deeds, [
+    { verb: 'check' },
+    { verb: 'recover' },
+    { verb: 'recover', target: 'ollama' },
+  ]);
+});
+
+test('models are unloaded one, idle, all; a pinned one and one of MLX are not', async () => {
+  const { find, all, deeds } = draw(await snapshot('well'));
+  for (const found of all('[data-part=models] button')) found.click();
+  assert.deepEqual(deeds, [
+    { verb: 'unload', idle: true },
+    { verb: 'unload', all: true },
+    { verb: 'unload', model: 'llama3.2:3b' },
+  ]);
+  assert.ok(text(find('[data-model="nomic-embed-text:latest"]')).includes('pinned'));
+});
+
+test('one model is measured, or all', async () => {
+  const { all, deeds } = draw(await snapshot('well'));
+  for (const found of all('[data-part=timings] button').slice(0, 2)) found.click();
+  assert.deepEqual(deeds, [{ verb: 'measure' }, { verb: 'measure', models: ['llama3.2:3b'] }]);
+});
+
+test('a running measurement shows how far it is and can be cancelled', async () => {
+  const { find, all, deeds } = draw(await snapshot('measuring'));
+  const bar = /** @type {HTMLProgressElement} */ (find('[data-part=timings] progress'));
+  assert.deepEqual([bar.value, bar.max], [2, 6]);
+  assert.ok(text(find('.measuring')).includes('loading deepseek-r1:70b'));
+  assert.equal(all('[data-verb=measure]').length, 0);
+  find('[data-verb=cancel_measure]').click();
+  assert.deepEqual(deeds, [{ verb: 'cancel_measure' }]);
+  assert.ok(
+    text(find('[data-timing="uncensored-llama3:latest"]')).includes('did not load within 240 s'),
+  );
+});
+
+test('the open incident tells its story in order, with its figures', async () => {
+  const { find, all } = draw(await snapshot('healing'));
+  const lines = all('[data-incident="01JPA7Q"] .story li');
+  assert.equal(lines.length, 6);
+  assert.equal(
+    text(/** @type {Element} */ (lines[0])),
+    '13:19:50 seen: 127.0.0.1:11434 refuses connections',
+  );
+  assert.ok(
+    text(find('[data-incident="01JPA7Q"] .why')).includes(
+      'Found after 17 s, answering again after 24 s, 1 attempt',
+    ),
+  );
+});
+
+test('a running operation shows its steps; one on another target leads there', async () => {
+  const { find, deeds } = draw(await snapshot('healing'));
+  assert.ok(text(find('[data-operation="01JPA7R"]')).includes('Ollama.app opened'));
+  find('[data-part=running] button').click();
+  assert.deepEqual(deeds, [{ turn: 'select', target: 'service:Victoria Agent', enter: true }]);
+});
+
+test('a target that waits names the one it waits for', async () => {
+  const { find } = draw(await snapshot('healing'), { selected: 'service:Victoria Agent' });
+  assert.ok(text(find('.state')).includes('waits for Ollama'));
+});
+
+test('the journal is listed newest first, each incident once, and unfolds', async () => {
+  const drawn = await snapshot('healing');
+  const recorded = await incidentPage();
+  const history = {
+    incidents: [.../** @type {any} */ (drawn.incidents), ...recorded.incidents],
+    next: 'more',
+    state: /** @type {const} */ ('read'),
+  };
+  const { find, all, deeds, again } = draw(drawn, { history });
+  const lines = all('[data-part=incidents] .line');
+  assert.equal(lines.length, 1 + recorded.incidents.length);
+  assert.ok(text(/** @type {Element} */ (lines[0])).includes('healing'));
+  lines[1]?.click();
+  find('[data-part=incidents] > button').click();
+  assert.deepEqual(deeds, [{ turn: 'open', incident: '01JP91' }, { turn: 'older' }]);
+  again({ history, opened: '01JP91' });
+  assert.equal(all('[data-part=incidents] .story li').length, 4);
+});
+
+test('a story that is not there yet is being read', async () => {
+  const drawn = await snapshot('well');
+  const [{ story: _, ...listed } = assert.fail()] = (await incidentPage()).incidents;
+  const { find } = draw(drawn, { history: { incidents: [listed], next: null, state: 'read' } });
+  assert.ok(text(find('article')).includes(words('en').story_reading));
+});
+
+test('empty states are sentences', async () => {
+  const drawn = await snapshot('unknown-first-start');
+  const { find } = draw(drawn);
+  assert.equal(text(find('[data-part=models] .empty')), words('en').no_models);
+  assert.equal(text(find('[data-part=timings] .empty')), words('en').no_timings);
+  assert.equal(text(find('[data-part=memory] .empty')), words('en').memory_unknown);
+  assert.equal(text(find('[data-part=incidents] .empty')), words('en').no_incidents);
+  const { find: bare } = draw({ ...drawn, targets: [] });
+  assert.equal(text(bare('nav .empty')), words('en').nothing_watched);
+});
+
+test('the bar of memory never grows beyond its owner', async () => {
+  for (const name of NAMES) {
+    const { all } = draw(await snapshot(name));
+    for (const rect of all('svg.memory rect')) {
+      assert.match(rect.getAttribute('width') ?? '', /^\d+\.\d$/);
+    }
+  }
+});
+
+test('when the engine is gone the last picture stays, and nothing can be asked', async () => {
+  const drawn = await snapshot('well');
+  const { find, all } = draw(drawn, { lost: true });
+  assert.equal(text(find('h1')), 'Homeostat does not answer');
+  assert.ok(text(find('[role=alert]')).includes('13:20:48'));
+  assert.equal(all('[role=option]').length, drawn.targets.length);
+  assert.equal(all('[data-verb]:not([disabled])').length, 0);
+});
+
+test('before the first picture there is a sentence', () => {
+  assert.ok(text(draw(null).root).includes('Looking around'));
+  assert.ok(text(draw(null, { lost: true }).root).includes('homeostat run'));
+});
+
+test('without the token nothing can be asked, and the page says how', async () => {
+  const { find, all } = draw(await snapshot('well'), { mayAct: false });
+  assert.equal(all('[data-verb]:not([disabled])').length, 0);
+  assert.ok(text(find('.notes')).includes('homeostat open'));
+});
+
+test('a refusal is read out and can be dismissed', async () => {
+  const { find, deeds } = draw(await snapshot('well'), { refusal: 'A person holds it.' });
+  assert.ok(text(find('[role=alert]')).includes('A person holds it.'));
+  find('[role=alert] button').click();
+  assert.deepEqual(deeds, [{ turn: 'dismiss' }]);
+});
+
+test('a wish that has no answer yet cannot be made again', async () => {
+  const { find } = draw(await snapshot('well'), { sent: [JSON.stringify({ verb: 'check' })] });
+  assert.ok(find('header [data-verb=check]').hasAttribute('disabled'));
+});
+
+test('the switch for the start at login is only there in the app', async () => {
+  const drawn = await snapshot('well');
+  assert.equal(draw(drawn).all('[role=switch]').length, 0);
+  const { find, deeds } = draw(drawn, { autostart: false });
+  assert.equal(find('[role=switch]').getAttribute('aria-checked'), 'false');
+  find('[role=switch]').click();
+  assert.deepEqual(deeds, [{ turn: 'autostart', on: true }]);
+});
+
+test('hostile names are text, never elements', async () => {
+  const drawn = await snapshot('hostile-names');
+  for (const { id } of drawn.targets) {
+    const { all } = draw(drawn, { selected: id, opened: '<id>' });
+    assert.equal(all('script, img, style, marquee, a, i b, u, k').length, 0);
+  }
+});
+
+test('the page speaks the language of the snapshot', async () => {
+  const { find } = draw(await snapshot('messages'));
+  assert.equal(text(find('header [data-verb=check]')), 'Проверить всё');
+  assert.equal(text(find('#group-models')), 'Серверы моделей');
+});
+
+test('drawing again keeps the rows that are there', async () => {
+  const drawn = await snapshot('well');
+  const { find, again } = draw(drawn);
+  const row = find('[data-id="container:veronica-agent"]');
+  again({ selected: 'mlx', now: view().now + 5000 });
+  assert.equal(find('[data-id="container:veronica-agent"]'), row);
+});
