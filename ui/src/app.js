@@ -10,11 +10,12 @@ import { runningElsewhere } from './parts/operations.js';
 import { targetPage } from './parts/target.js';
 import { timings } from './parts/timings.js';
 import { selected } from './roster.js';
-import { html } from './vendor/lit-html/lit-html.js';
+import { html, nothing } from './vendor/lit-html/lit-html.js';
 import { words as wordsOf } from './words.js';
 
 /**
  * @typedef {import('../types').Snapshot} Snapshot
+ * @typedef {import('../types').Target} Target
  * @typedef {import('../window').View} View
  * @typedef {import('../window').Act} Act
  */
@@ -34,21 +35,29 @@ export const app = (snapshot, view, act, language = 'en') => {
   /** @type {Scene} */
   const scene = { snapshot, view, act, words };
   const target = selected(snapshot, view.selected);
+  const columns = html`<div class="columns">${loadedModels(scene)} ${memory(scene)}</div>`;
+  const early = target !== null && asksForMemory(target);
   return html`<div class="window ${view.lost ? 'lost' : ''}" data-page=${view.page}>
     ${header(scene)} ${notes(scene)}
     <main>
       ${list(scene, target)}
       <section class="pane">
-        ${target === null ? '' : targetPage(scene, target)}
+        ${target === null ? nothing : targetPage(scene, target, early ? columns : nothing)}
         <div class="machine">
-          ${runningElsewhere(scene, target)}
-          <div class="columns">${loadedModels(scene)} ${memory(scene)}</div>
-          ${timings(scene)} ${incidentList(scene)}
+          ${runningElsewhere(scene, target)} ${early ? nothing : columns} ${timings(scene)}
+          ${incidentList(scene)}
         </div>
       </section>
     </main>
   </div>`;
 };
+
+/**
+ * Whoever looks at the memory, or at a model server that is well, looks for who holds what.
+ * @param {Target} target
+ */
+const asksForMemory = ({ kind, cause }) =>
+  kind === 'host' || ((kind === 'ollama' || kind === 'mlx') && cause === null);
 
 /** @param {View} view @param {Scene['words']} words */
 const blank = (view, words) => html`<div class="blank" role="status">

@@ -31,7 +31,10 @@ test('the picture appears, with the journal and the story of the last incident',
 });
 
 test('older incidents are paged until there are no more', async () => {
-  const older = await until(() => find('[data-part=incidents] > button:not([disabled])'), 'the button');
+  const older = await until(
+    () => find('[data-part=incidents] > button:not([disabled])'),
+    'the button',
+  );
   older.click();
   await until(() => find('[data-part=incidents] > button') === null, 'the end of the journal');
 });

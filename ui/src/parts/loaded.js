@@ -1,6 +1,6 @@
 // The models that are in memory, and the ways to give their memory back.
 
-import { NONE, number, size, span } from '../format.js';
+import { number, size, span } from '../format.js';
 import { html, nothing } from '../vendor/lit-html/lit-html.js';
 import { wishButton } from './wish.js';
 
@@ -25,41 +25,29 @@ export const loadedModels = (scene) => {
             </div>`
       }
     </div>
-    ${snapshot.models.length === 0 ? html`<p class="empty">${words.no_models}</p>` : table(scene)}
+    ${
+      snapshot.models.length === 0
+        ? html`<p class="empty">${words.no_models}</p>`
+        : html`<ul class="loaded">
+            ${snapshot.models.map((model) => row(scene, model))}
+          </ul>`
+    }
   </div>`;
 };
 
-/** @param {Scene} scene */
-const table = (scene) => {
-  const { snapshot, words } = scene;
-  return html`<table>
-    <thead>
-      <tr>
-        <th scope="col">${words.model}</th>
-        <th scope="col">${words.memory_column}</th>
-        <th scope="col">${words.speed_column}</th>
-        <th scope="col" class="spare">${words.until_column}</th>
-        <td></td>
-      </tr>
-    </thead>
-    <tbody>
-      ${snapshot.models.map((model) => row(scene, model))}
-    </tbody>
-  </table>`;
-};
+/** @param {Scene} scene @param {Model} model */
+const row = (scene, model) => html`<li data-model=${model.name}>
+  <span class="cut" title=${model.name}>${model.name}</span>
+  <small>${figures(scene, model)}</small>
+  ${last(scene, model)}
+</li>`;
 
 /** @param {Scene} scene @param {Model} model */
-const row = (scene, model) => {
-  const { words } = scene;
-  const speed = model.tokens_per_s;
-  const leaves = model.expires_in_s === null ? words.never : span(model.expires_in_s * 1000, words);
-  return html`<tr data-model=${model.name}>
-    <th scope="row"><span class="cut" title=${model.name}>${model.name}</span></th>
-    <td>${size(model.size_bytes, words)}</td>
-    <td>${speed === null ? NONE : number(speed, 0, words)}</td>
-    <td class="spare">${leaves}</td>
-    <td class="act">${last(scene, model)}</td>
-  </tr>`;
+const figures = ({ words }, { size_bytes, tokens_per_s: speed, expires_in_s: leaves }) => {
+  const told = [size(size_bytes, words)];
+  if (speed !== null) told.push(words.speed(number(speed, speed < 10 ? 1 : 0, words)));
+  if (leaves !== null) told.push(words.leaves_in(span(leaves * 1000, words)));
+  return told.join(' · ');
 };
 
 /** @param {Scene} scene @param {Model} model */

@@ -17,7 +17,9 @@ export const memory = ({ snapshot, words }) => {
             <span class="pressure p${snapshot.memory.pressure}">${pressure(snapshot.memory, words)}</span>,
             ${swap(snapshot.memory, words)}
           </p>`;
-  return html`<div class="card" data-part="memory"><h3>${words.memory}</h3>${content}</div>`;
+  return html`<div class="card" data-part="memory">
+    <div class="head"><h3>${words.memory}</h3></div>
+    ${content}</div>`;
 };
 
 /** @param {Memory} memory @param {Scene['words']} words */

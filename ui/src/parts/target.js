@@ -12,16 +12,20 @@ import { wishButton } from './wish.js';
  * @typedef {import('../app.js').Scene} Scene
  * @typedef {import('../../types').Target} Target
  * @typedef {import('../../types').JsonValue} JsonValue
+ * @typedef {import('../../window').Part} Part
  */
 
-/** @param {Scene} scene @param {Target} target */
-export const targetPage = (scene, target) => {
+/**
+ * @param {Scene} scene @param {Target} target
+ * @param {Part} first What belongs to this target though it is about the whole machine.
+ */
+export const targetPage = (scene, target, first = nothing) => {
   const { act, words } = scene;
   return html`<article class="target" aria-labelledby="target-name">
     <button type="button" class="back quiet" @click=${() => act({ turn: 'back' })}>‹ ${words.back}</button>
     ${title(scene, target)}
-    <p class="lead">${lead(target, words)}</p>
-    ${actions(scene, target)} ${advice(target, words)} ${targetOperation(scene, target)}
+    <p class="lead">${lead(target, words)} ${rule(target)}</p>
+    ${actions(scene, target)} ${advice(target, words)} ${first} ${targetOperation(scene, target)}
     ${
       target.cause === null
         ? [details(target, words), targetIncidents(scene, target)]
@@ -55,10 +59,14 @@ const title = ({ snapshot, view, words }, target) => {
 const lead = (target, words) =>
   target.cause?.text || target.why.text || (target.found ? target.line : words.missing);
 
+/** Beside evidence the rule is named there. @param {Target} target */
+const rule = ({ cause, why }) =>
+  cause === null && why.rule !== '' ? html`<span class="mono">${why.rule}</span>` : nothing;
+
 /** @param {Scene} scene @param {Target} target */
 const actions = (scene, target) => {
   const { view, words } = scene;
-  const next = target.why.next === null ? null : -since(target.why.next, view.now);
+  const next = target.why.next === null || view.lost ? null : -since(target.why.next, view.now);
   return html`<div class="bar actions">
     ${wishButton(scene, { wish: { verb: 'recover', target: target.id }, label: words.action.check })}
     ${ACTIONS.filter((verb) => target.actions.includes(verb)).map((verb) =>
@@ -103,10 +111,8 @@ const evidence = ({ cause, why }, words) =>
       </div>`;
 
 /** @param {Target} target @param {Scene['words']} words */
-const details = ({ cause, detail, why }, words) => {
-  // Beside evidence the rule is named there already.
-  const told = cause === null ? { ...detail, rule: why.rule } : detail;
-  const rows = Object.entries(told).filter(([, value]) => value !== null && value !== '');
+const details = ({ detail }, words) => {
+  const rows = Object.entries(detail).filter(([, value]) => value !== null && value !== '');
   if (rows.length === 0) return nothing;
   return html`<div class="card" data-part="details">
     <h3>${words.details}</h3>

@@ -79,15 +79,12 @@ const row = (scene, timing, busy) => {
     </th>
     ${figures(scene, timing)}
     <td class="act">
-      ${
-        busy
-          ? nothing
-          : wishButton(scene, {
-              wish: { verb: 'measure', models: [timing.model] },
-              label: words.measure,
-              name: words.measure_model(timing.model),
-            })
-      }
+      ${wishButton(scene, {
+        wish: { verb: 'measure', models: [timing.model] },
+        label: words.measure,
+        name: words.measure_model(timing.model),
+        off: busy,
+      })}
     </td>
   </tr>`;
 };

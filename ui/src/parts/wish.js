@@ -17,10 +17,13 @@ export const wishKey = (wish) => JSON.stringify(wish);
 /**
  * Both labels lie on each other in one cell, so that asking moves nothing.
  * @param {Scene} scene
- * @param {{ wish: Wish, label: string, name?: string, hint?: string, really?: string, tone?: string }} button
+ * @param {{ wish: Wish, label: string, name?: string, hint?: string, really?: string, tone?: string, off?: boolean }} button
  *   `name` is for screen readers where the label alone says too little; `really` asks for a second click.
  */
-export const wishButton = ({ view, act }, { wish, label, name, hint, really, tone = '' }) => {
+export const wishButton = (
+  { view, act },
+  { wish, label, name, hint, really, tone = '', off = false },
+) => {
   const key = wishKey(wish);
   const asking = really !== undefined && view.asking === key;
   const click = () => act(really !== undefined && !asking ? { turn: 'ask', wish } : wish);
@@ -30,7 +33,7 @@ export const wishButton = ({ view, act }, { wish, label, name, hint, really, ton
     data-verb=${wish.verb}
     title=${hint ?? ''}
     aria-label=${asking ? really : (name ?? label)}
-    ?disabled=${!mayWish(view) || view.sent.includes(key)}
+    ?disabled=${off || !mayWish(view) || view.sent.includes(key)}
     @click=${click}
   >
     <span class="label">${label}</span>${really === undefined ? '' : html`<span class="really">${really}</span>`}
