@@ -63,7 +63,9 @@ const keys =
     const rows = [...box.querySelectorAll('[role=option]')].map(
       (found) => /** @type {HTMLElement} */ (found),
     );
-    const here = rows.findIndex((found) => found.getAttribute('aria-selected') === 'true');
+    // The focus moves at once, the selection with the next frame: a held key must not lose steps.
+    const focused = rows.indexOf(/** @type {HTMLElement} */ (event.target));
+    const here = Math.max(focused, 0);
     const there = destination(event.key, here, rows.length);
     const next = rows[there ?? here];
     if (next === undefined || (there === null && event.key !== 'Enter' && event.key !== ' '))

@@ -26,7 +26,8 @@ export const memory = ({ snapshot, words }) => {
 const bar = (memory, words) => {
   let x = 0;
   const pieces = parts(memory, words).map(({ bytes, tone }) => {
-    const width = (Math.max(0, bytes) / memory.total_bytes) * BAR;
+    // Owners may share pages: together they can hold more than there is.
+    const width = Math.min(BAR - x, (bytes / memory.total_bytes) * BAR);
     const piece = svg`<rect class=${tone} x=${x.toFixed(1)} y="0" width=${width.toFixed(1)} height="10"/>`;
     x += width;
     return piece;

@@ -98,9 +98,9 @@ const figures = ({ view, words }, timing) => {
   }
   const age = since(timing.at, view.now);
   const speed = timing.tokens_per_s;
-  return html`<td>${measured(timing.load_ms, words)}</td>
-    <td>${measured(timing.first_token_ms, words)}</td>
-    <td>${speed === null ? NONE : number(speed, speed < 10 ? 1 : 0, words)}</td>
+  return html`<td data-label=${words.load_column}>${measured(timing.load_ms, words)}</td>
+    <td data-label=${words.first_token_column}>${measured(timing.first_token_ms, words)}</td>
+    <td data-label=${words.speed_column}>${speed === null ? NONE : number(speed, speed < 10 ? 1 : 0, words)}</td>
     <td class="spare">${size(timing.memory_bytes, words)}</td>
     <td class="spare dim">${age < 60_000 ? words.just_now : words.ago(span(age, words))}</td>`;
 };
