@@ -3,12 +3,10 @@
 //! In reading order: the loop, what it senses with, what it acts with, what it keeps, how it is
 //! spoken to, and the system beneath.
 
-pub mod action;
-pub mod clock;
+pub mod api;
 pub mod handle;
 pub mod journal;
 pub mod platform;
-pub mod probe;
 pub mod view;
 pub mod picture;
 pub mod words;
