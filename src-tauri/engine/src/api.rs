@@ -20,7 +20,6 @@ mod timings;
 
 mod description;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +32,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::handle::Handle;
 
+pub use crate::config::{ApiSettings, Listen};
 pub use description::description;
 pub use listen::{Listening, Serving, serve};
 pub use problem::Problem;
@@ -40,23 +40,6 @@ pub use token::{Token, TokenError};
 
 /// The port that the seeds' agents post to.
 pub const PORT: u16 = 9099;
-
-/// How the API is to be reached, as configured.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ApiSettings {
-    pub listen: Listen,
-    /// Names beside the loopback ones that the `Host` header may carry.
-    pub hosts: Vec<String>,
-    /// True: `POST /recover` without a token is refused.
-    pub recover_needs_token: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Listen {
-    /// `127.0.0.1:9099`, and the Docker bridge's address where this machine has one.
-    Auto,
-    Addresses(Vec<SocketAddr>),
-}
 
 /// What every answer is made from.
 struct Api {

@@ -4,9 +4,14 @@
 //! spoken to, and the system beneath.
 
 pub mod api;
+pub mod config;
+pub mod docker_host;
 pub mod handle;
 pub mod journal;
+pub mod ledger;
+pub mod paths;
 pub mod platform;
+pub mod run;
 pub mod view;
 pub mod picture;
 pub mod words;

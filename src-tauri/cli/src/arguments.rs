@@ -1,0 +1,140 @@
+//! What can be asked on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// Watches Ollama, MLX, Docker containers, HTTP services and memory; says what is wrong and why, heals it,
+/// proves it.
+///
+/// Exit codes: 0 fine, 1 something is wrong, 2 wrong usage, 3 no engine is running.
+#[derive(Debug, Parser)]
+#[command(name = "homeostat", version, propagate_version = true, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    /// Configuration file [default: the platform's, or HOMEOSTAT_CONFIG]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Directory of journal, token and logs [default: the platform's, or HOMEOSTAT_DATA]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Print JSON, for programs
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the engine here, without tray and window, until it is interrupted
+    Run,
+    /// Show how everything is, or one target with its cause and advice
+    Status {
+        /// host, docker, ollama, mlx, container:NAME or service:NAME
+        target: Option<String>,
+    },
+    /// Check everything that self-recovery needs, one line each with what to do
+    Verify,
+    /// Look at everything at once, or at one target, and heal what is sick; ends a hold
+    Recover {
+        target: Option<String>,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Restart a target
+    Restart(Targeted),
+    /// Start a target
+    Start(Targeted),
+    /// Stop a target and keep it stopped
+    Stop(Targeted),
+    /// Leave a target alone from now on
+    Hold(Targeted),
+    /// End a hold
+    Release(Targeted),
+    /// Take models out of memory
+    Unload(Unload),
+    /// Measure how fast models are; interrupting cancels the measurement
+    Measure {
+        /// Which models [default: all]
+        models: Vec<String>,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Show how fast each model is, and time limits for agents
+    Timings {
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// List what went wrong, newest first, or tell one incident's story
+    Incidents {
+        id: Option<String>,
+        /// Show at most so many
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=500))]
+        limit: u16,
+    },
+    /// Check a configuration file, or print an example
+    #[command(subcommand)]
+    Config(Config),
+    /// Open the window as a page in the browser
+    Open,
+    /// Print a completion script for a shell
+    Completions { shell: Shell },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Targeted {
+    /// host, docker, ollama, mlx, container:NAME or service:NAME
+    pub(crate) target: String,
+    #[command(flatten)]
+    pub(crate) wait: Wait,
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Wait {
+    /// Return at once instead of waiting for the end
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Unload {
+    #[command(flatten)]
+    pub(crate) which: Which,
+    #[command(flatten)]
+    pub(crate) wait: Wait,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Which {
+    /// This model
+    pub(crate) model: Option<String>,
+    /// Every model that is not busy and not pinned
+    #[arg(long)]
+    pub(crate) idle: bool,
+    /// Every model
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    #[default]
+    Table,
+    /// Markdown
+    Md,
+    Csv,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Say what is wrong in a configuration file, line by line
+    Check {
+        /// Which file [default: the one that the engine reads]
+        file: Option<PathBuf>,
+    },
+    /// Print a commented file with every key
+    Example,
+}

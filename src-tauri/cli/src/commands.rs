@@ -1,0 +1,52 @@
+//! One file for each command.
+
+mod act;
+mod completions;
+mod config;
+mod incidents;
+mod measure;
+mod open;
+mod recover;
+mod run;
+mod status;
+mod timings;
+mod unload;
+mod verify;
+
+use crate::arguments::{Arguments, Command};
+use crate::connection::Connection;
+use crate::failure::{Exit, Failure};
+use crate::follow::Manner;
+use crate::place::paths;
+
+pub(crate) async fn run(arguments: &Arguments) -> Result<Exit, Failure> {
+    let json = arguments.json;
+    let manner = |wait: &crate::arguments::Wait| Manner { json, no_wait: wait.no_wait };
+    let connect = || Ok::<_, Failure>(Connection::find(&paths(arguments)?)?);
+    match &arguments.command {
+        Command::Run => run::run(arguments).await,
+        Command::Status { target: None } => status::status(&connect()?, json).await,
+        Command::Status { target: Some(target) } => status::target(&connect()?, target, json).await,
+        Command::Verify => verify::verify(&paths(arguments)?, json).await,
+        Command::Recover { target, wait } => {
+            recover::recover(&connect()?, target.as_deref(), manner(wait)).await
+        }
+        Command::Restart(to) => act::act(&connect()?, "restart", to, manner(&to.wait)).await,
+        Command::Start(to) => act::act(&connect()?, "start", to, manner(&to.wait)).await,
+        Command::Stop(to) => act::act(&connect()?, "stop", to, manner(&to.wait)).await,
+        Command::Hold(to) => act::act(&connect()?, "hold", to, manner(&to.wait)).await,
+        Command::Release(to) => act::act(&connect()?, "release", to, manner(&to.wait)).await,
+        Command::Unload(unload) => {
+            unload::unload(&connect()?, &unload.which, manner(&unload.wait)).await
+        }
+        Command::Measure { models, wait } => {
+            measure::measure(&connect()?, models, manner(wait)).await
+        }
+        Command::Timings { format } => timings::timings(&connect()?, *format, json).await,
+        Command::Incidents { id: None, limit } => incidents::list(&connect()?, *limit, json).await,
+        Command::Incidents { id: Some(id), .. } => incidents::one(&connect()?, id, json).await,
+        Command::Config(what) => config::config(arguments, what),
+        Command::Open => open::open(&connect()?, &paths(arguments)?, json).await,
+        Command::Completions { shell } => completions::completions(*shell),
+    }
+}

@@ -1,0 +1,26 @@
+//! `restart`, `start`, `stop`, `hold`, `release`.
+
+use serde_json::json;
+
+use crate::arguments::Targeted;
+use crate::connection::{Connection, encoded};
+use crate::failure::{Exit, Failure};
+use crate::follow::{Manner, follow};
+use crate::text::clean;
+
+pub(crate) async fn act(
+    connection: &Connection,
+    verb: &str,
+    to: &Targeted,
+    manner: Manner,
+) -> Result<Exit, Failure> {
+    check(&to.target)?;
+    let path = format!("/targets/{}/{verb}", encoded(&to.target));
+    let accepted = connection.act(&path, &json!({})).await?;
+    follow(connection, accepted, manner, &format!("{}: {verb} done.", clean(&to.target))).await
+}
+
+/// A name that can be no target is wrong usage, and needs no engine to say so.
+pub(crate) fn check(target: &str) -> Result<(), Failure> {
+    target.parse::<doctor::TargetId>().map(|_| ()).map_err(Failure::Usage)
+}

@@ -1,0 +1,198 @@
+//! `status`: everything in one look, or one target with its cause and advice.
+
+use engine::view::{Intent, Model, Snapshot, State, Summary, Target};
+use serde_json::Value;
+
+use super::act::check;
+use crate::connection::Connection;
+use crate::failure::{Exit, Failure};
+use crate::output::{self, Colour, paint};
+use crate::text::{ago, bytes, clean, columns, seconds};
+
+pub(crate) async fn status(connection: &Connection, json: bool) -> Result<Exit, Failure> {
+    let value: Value = connection.get("/status").await?;
+    let snapshot = read(&value)?;
+    if json {
+        output::json(&value);
+    } else {
+        draw(&snapshot);
+    }
+    Ok(match snapshot.summary {
+        Summary::Well | Summary::Unknown => Exit::Fine,
+        Summary::Healing | Summary::Attention => Exit::Wrong,
+    })
+}
+
+pub(crate) async fn target(connection: &Connection, id: &str, json: bool) -> Result<Exit, Failure> {
+    check(id)?;
+    let value: Value = connection.get("/status").await?;
+    let snapshot = read(&value)?;
+    let Some(place) = snapshot.targets.iter().position(|target| target.id == id) else {
+        let known: Vec<String> = snapshot.targets.iter().map(|target| clean(&target.id)).collect();
+        return Err(Failure::Refused(format!(
+            "{id} is not watched. Watched are: {}.",
+            known.join(", ")
+        )));
+    };
+    let target = &snapshot.targets[place];
+    if json {
+        output::json(&value["targets"][place]);
+    } else {
+        draw_target(target);
+    }
+    Ok(if is_wrong(target) { Exit::Wrong } else { Exit::Fine })
+}
+
+fn read(value: &Value) -> Result<Snapshot, Failure> {
+    serde_json::from_value(value.clone()).map_err(|error| {
+        Failure::Other(anyhow::Error::new(error).context("the engine is of another version"))
+    })
+}
+
+/// What a person holds is as it is meant to be.
+fn is_wrong(target: &Target) -> bool {
+    match target.state {
+        State::Degraded | State::Down | State::Recovering | State::GivenUp => {
+            target.intent == Intent::Wanted
+        }
+        State::Unknown | State::Starting | State::Healthy | State::Slow => false,
+    }
+}
+
+fn draw(snapshot: &Snapshot) {
+    let colour = match snapshot.summary {
+        Summary::Well => Colour::Good,
+        Summary::Healing => Colour::Busy,
+        Summary::Attention => Colour::Bad,
+        Summary::Unknown => Colour::Dim,
+    };
+    output::line(paint(colour, &clean(&snapshot.headline)));
+    if !snapshot.subline.is_empty() {
+        output::line(clean(&snapshot.subline));
+    }
+    for message in &snapshot.messages {
+        output::line(paint(Colour::Busy, &format!("! {}", clean(message))));
+    }
+    output::line("");
+    let mut found: Vec<&Target> = snapshot.targets.iter().collect();
+    found.sort_by_key(|target| !target.found);
+    let rows: Vec<Vec<String>> = found
+        .iter()
+        .map(|target| {
+            vec![clean(&target.id), word(target).into(), ago(&target.since), about(target)]
+        })
+        .collect();
+    for (target, line) in found.iter().zip(columns(&rows)) {
+        output::line(match tint(target) {
+            Some(colour) => paint(colour, &line),
+            None => line,
+        });
+    }
+    if !snapshot.models.is_empty() {
+        output::line("");
+        let rows: Vec<Vec<String>> = snapshot.models.iter().map(model).collect();
+        columns(&rows).iter().for_each(output::line);
+    }
+    let memory = &snapshot.memory;
+    if memory.total_bytes > 0 {
+        output::line("");
+        output::line(format!(
+            "Memory  {} of {} free, {}, swap {} of {} used",
+            bytes(memory.available_bytes),
+            bytes(memory.total_bytes),
+            pressure(memory.pressure),
+            bytes(memory.swap_used_bytes),
+            bytes(memory.swap_total_bytes),
+        ));
+    }
+    if snapshot.fallback {
+        output::line(paint(Colour::Busy, "Agents are told to use the cloud."));
+    }
+}
+
+fn draw_target(target: &Target) {
+    let head = format!("{}: {}", clean(&target.name), word(target));
+    output::line(tint(target).map_or(head.clone(), |colour| paint(colour, &head)));
+    if let Some(cause) = &target.cause {
+        output::line(clean(&cause.text));
+        for evidence in &cause.evidence {
+            output::line(format!("- {}", clean(evidence)));
+        }
+        if !cause.advice.is_empty() {
+            output::line(format!("What to do: {}", clean(&cause.advice)));
+        }
+    }
+    let mut rows = vec![
+        vec!["id".into(), clean(&target.id)],
+        vec!["since".into(), format!("{} ago", ago(&target.since))],
+        vec!["why".into(), format!("{} ({})", clean(&target.why.text), clean(&target.why.rule))],
+    ];
+    let mut add = |name: &str, value: String| {
+        if !value.is_empty() {
+            rows.push(vec![name.into(), value]);
+        }
+    };
+    add("about", clean(&target.line));
+    add("waits for", target.inhibited_by.as_deref().map(clean).unwrap_or_default());
+    add(
+        "next",
+        target.why.next.as_deref().map(|at| crate::text::local(at, "%H:%M:%S")).unwrap_or_default(),
+    );
+    add("restarts", format!("{} within the last hour", target.restarts_last_hour));
+    add("can do", target.actions.join(", "));
+    columns(&rows).iter().for_each(output::line);
+}
+
+fn model(model: &Model) -> Vec<String> {
+    let stays = match model.expires_in_s {
+        _ if model.pinned => "pinned".into(),
+        Some(left) => format!("unloads in {}", seconds(left)),
+        None => "stays loaded".into(),
+    };
+    vec![clean(&model.name), clean(&model.server), bytes(model.size_bytes), stays]
+}
+
+fn about(target: &Target) -> String {
+    match &target.cause {
+        Some(cause) => clean(&cause.text),
+        None => clean(&target.line),
+    }
+}
+
+fn word(target: &Target) -> &'static str {
+    match (target.intent, target.state) {
+        (Intent::Held, _) => "held",
+        (Intent::Completed, _) => "completed",
+        (Intent::Wanted, _) if !target.found => "not found",
+        (Intent::Wanted, state) => match state {
+            State::Unknown => "unknown",
+            State::Starting => "starting",
+            State::Healthy => "healthy",
+            State::Slow => "slow",
+            State::Degraded => "degraded",
+            State::Down => "down",
+            State::Recovering => "recovering",
+            State::GivenUp => "given up",
+        },
+    }
+}
+
+fn tint(target: &Target) -> Option<Colour> {
+    if !target.found || target.intent != Intent::Wanted {
+        return Some(Colour::Dim);
+    }
+    match target.state {
+        State::Healthy | State::Unknown => None,
+        State::Starting | State::Slow | State::Recovering => Some(Colour::Busy),
+        State::Degraded | State::Down | State::GivenUp => Some(Colour::Bad),
+    }
+}
+
+fn pressure(level: u8) -> &'static str {
+    match level {
+        0 => "pressure not known yet",
+        1 => "no pressure",
+        2 | 3 => "under pressure",
+        4.. => "critical pressure",
+    }
+}
