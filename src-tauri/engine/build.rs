@@ -26,9 +26,8 @@ fn main() -> io::Result<()> {
     files.sort();
 
     let mut table = String::from("&[\n");
-    for file in &files {
-        let name = file.strip_prefix(&ui).map_err(io::Error::other)?;
-        println!("cargo:rerun-if-changed={}", file.display());
+    for (name, file) in named {
+        let file = file.to_string_lossy();
         writeln!(table, "    ({name:?}, include_bytes!({file:?})),").map_err(io::Error::other)?;
     }
     table.push_str("]\n");

@@ -12,10 +12,10 @@ use clap_complete::Shell;
 #[derive(Debug, Parser)]
 #[command(name = "homeostat", version, propagate_version = true, arg_required_else_help = true)]
 pub(crate) struct Arguments {
-    /// Configuration file [default: the platform's, or HOMEOSTAT_CONFIG]
+    /// Configuration file [default: the platform's, or `HOMEOSTAT_CONFIG`]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Directory of journal, token and logs [default: the platform's, or HOMEOSTAT_DATA]
+    /// Directory of journal, token and logs [default: the platform's, or `HOMEOSTAT_DATA`]
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// Print JSON, for programs

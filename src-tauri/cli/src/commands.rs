@@ -22,7 +22,7 @@ use crate::place::paths;
 pub(crate) async fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let json = arguments.json;
     let manner = |wait: &crate::arguments::Wait| Manner { json, no_wait: wait.no_wait };
-    let connect = || Ok::<_, Failure>(Connection::find(&paths(arguments)?)?);
+    let connect = || Connection::find(&paths(arguments)?);
     match &arguments.command {
         Command::Run => run::run(arguments).await,
         Command::Status { target: None } => status::status(&connect()?, json).await,

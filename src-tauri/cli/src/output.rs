@@ -72,7 +72,7 @@ pub(crate) fn paint(colour: Colour, text: &str) -> String {
 fn write(out: &mut impl Write, text: &str) {
     if let Err(error) = writeln!(out, "{text}") {
         // Whoever read has seen enough, as `head` has.
-        let code = if error.kind() == io::ErrorKind::BrokenPipe { 0 } else { 1 };
+        let code = i32::from(error.kind() != io::ErrorKind::BrokenPipe);
         std::process::exit(code);
     }
 }

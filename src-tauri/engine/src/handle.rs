@@ -57,7 +57,7 @@ pub struct Gate {
 impl Handle {
     /// A handle and the ends that its loop holds; `first` is seen until the loop publishes.
     pub fn new(first: Snapshot, journal: Journal, words: Arc<Words>) -> (Self, Ends) {
-        let (wishes, wished) = mpsc::channel(64);
+        let (wishes, inbox) = mpsc::channel(64);
         let (snapshot_sender, snapshot) = watch::channel(Arc::new(first));
         let (operations_sender, operations) = watch::channel(Arc::default());
         let (gate_sender, gate) = watch::channel(Gate::default());
@@ -65,7 +65,7 @@ impl Handle {
         let heartbeat = Arc::new(AtomicU64::new(0));
         let began = Instant::now();
         let ends = Ends {
-            wishes: wished,
+            wishes: inbox,
             snapshot: snapshot_sender,
             operations: operations_sender,
             gate: gate_sender,

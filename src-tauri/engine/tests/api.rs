@@ -1,4 +1,5 @@
 //! The API over real sockets, with a small scripted loop behind the handle.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 #[path = "api/world.rs"]
 mod world;

@@ -1,4 +1,4 @@
-//! The OpenAPI description, made from the very handlers that are served.
+//! The `OpenAPI` description, made from the very handlers that are served.
 
 use std::sync::Arc;
 

@@ -299,24 +299,19 @@ fn docker_bridge() -> Option<IpAddr> {
 /// Why a door is shut, and what to do.
 async fn shut(address: SocketAddr, error: &io::Error) -> String {
     let (ip, port) = (address.ip(), address.port());
-    let reason = match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            let owner = tokio::task::spawn_blocking(move || owner(port)).await.unwrap_or_default();
-            format!(
-                "Port {port} on {ip} is taken{owner}. Stop that program or set another address in [api] listen"
-            )
-        }
-        io::ErrorKind::AddrNotAvailable => {
-            format!(
-                "This machine has no address {ip} now. Correct [api] listen unless it comes later"
-            )
-        }
-        io::ErrorKind::PermissionDenied => {
-            format!(
-                "Port {port} on {ip} may not be opened by this user. Set one above 1023 in [api] listen"
-            )
-        }
-        _ => format!("Port {port} on {ip} cannot be opened: {error}. See [api] listen"),
+    let reason = if error.kind() == io::ErrorKind::AddrInUse {
+        let owner = tokio::task::spawn_blocking(move || owner(port)).await.unwrap_or_default();
+        format!(
+            "Port {port} on {ip} is taken{owner}. Stop that program or set another address in [api] listen"
+        )
+    } else if error.kind() == io::ErrorKind::AddrNotAvailable {
+        format!("This machine has no address {ip} now. Correct [api] listen unless it comes later")
+    } else if error.kind() == io::ErrorKind::PermissionDenied {
+        format!(
+            "Port {port} on {ip} may not be opened by this user. Set one above 1023 in [api] listen"
+        )
+    } else {
+        format!("Port {port} on {ip} cannot be opened: {error}. See [api] listen")
     };
     format!("{reason}; it is tried again every 30 s. Watching and healing go on.")
 }

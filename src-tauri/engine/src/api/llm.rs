@@ -16,6 +16,7 @@ use crate::view::{Model, Snapshot, State, Target};
 const GIGABYTE: f64 = 1e9;
 
 /// Whether each may be used now.
+#[expect(clippy::struct_excessive_bools, reason = "the four answers that agents ask for, by name")]
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct LlmGate {
     ollama: bool,
@@ -34,6 +35,7 @@ pub(super) struct RoomQuery {
 }
 
 /// Whether a heavy run fits into memory.
+#[expect(clippy::struct_field_names, reason = "agents know the field by this name")]
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 pub(super) struct Room {
     /// True: it fits, once `would_unload` is out.

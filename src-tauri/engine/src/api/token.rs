@@ -1,6 +1,6 @@
 //! The token: whoever can read the file may act.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -76,7 +76,11 @@ impl Token {
     fn create(file: &Path) -> Result<Self, TokenError> {
         let mut bytes = [0_u8; 32];
         getrandom::fill(&mut bytes).map_err(|error| TokenError::NoRandomness(error.to_string()))?;
-        let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut text = String::with_capacity(64);
+        for byte in bytes {
+            // Writing into a text cannot fail.
+            let _ = write!(text, "{byte:02x}");
+        }
         write_private(file, text.as_bytes()).map_err(|source| unreachable_file(file, source))?;
         Ok(Self(text))
     }

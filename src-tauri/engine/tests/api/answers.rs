@@ -38,7 +38,7 @@ async fn the_gate_shuts_when_the_loop_stands_still() {
     let shut = world.get("/llm").await.json();
     assert_eq!((&shut["ollama"], &shut["mlx"]), (&json!(false), &json!(false)));
     let soon = Instant::now() + Duration::from_millis(300);
-    let later = Instant::now() + Duration::from_secs(60);
+    let later = Instant::now() + Duration::from_mins(1);
     world.gate.send_replace(Gate {
         ollama_until: Some(later),
         mlx_until: Some(soon),

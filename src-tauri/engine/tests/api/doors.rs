@@ -27,8 +27,8 @@ async fn the_address_file_lives_as_long_as_the_api() {
 
 #[tokio::test]
 async fn a_taken_port_is_told_and_the_rest_goes_on() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = taken.local_addr().unwrap();
+    let occupant = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = occupant.local_addr().unwrap();
     let directory = tempfile::tempdir().unwrap();
     let token = Token::load_or_create(&directory.path().join("token")).unwrap();
     let (journal, _) = Journal::open(&directory.path().join("journal.db"));

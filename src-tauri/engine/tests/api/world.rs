@@ -1,5 +1,6 @@
 //! A served API, the loop's ends, and a client that speaks plain TCP.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -121,13 +122,13 @@ impl World {
     ) -> Reply {
         let mut head = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
         if !headers.iter().any(|header| header.starts_with("Host:")) {
-            head += &format!("Host: {}\r\n", self.address);
+            write!(head, "Host: {}\r\n", self.address).unwrap();
         }
         for header in headers {
-            head += &format!("{header}\r\n");
+            write!(head, "{header}\r\n").unwrap();
         }
         if !body.is_empty() {
-            head += &format!("Content-Length: {}\r\n", body.len());
+            write!(head, "Content-Length: {}\r\n", body.len()).unwrap();
         }
         self.raw(&format!("{head}\r\n{body}")).await
     }
