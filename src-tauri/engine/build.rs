@@ -1,6 +1,6 @@
 //! Gathers the window's files, so that `GET /` can serve them from the binary.
 //!
-//! Only what a browser loads is taken: tools, tests and installed packages beside it stay out.
+//! Only what a browser loads is taken.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -8,22 +8,23 @@ use std::{env, fs, io};
 
 /// What a page can load.
 const KINDS: &[&str] = &["html", "js", "css", "svg", "png"];
-/// Folders of the window that are taken whole.
-const FOLDERS: &[&str] = &["src", "parts", "vendor"];
 
 fn main() -> io::Result<()> {
-    let missing = |name: &str| io::Error::other(format!("cargo sets {name}"));
-    let crate_folder =
-        PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or_else(|| missing("it"))?);
-    let out = PathBuf::from(env::var_os("OUT_DIR").ok_or_else(|| missing("OUT_DIR"))?);
-    let ui = crate_folder.join("../../ui");
+    let folder = |name: &str| {
+        let unset = || io::Error::other(format!("{name} is not set; cargo sets it"));
+        env::var_os(name).map(PathBuf::from).ok_or_else(unset)
+    };
+    let (crate_folder, out) = (folder("CARGO_MANIFEST_DIR")?, folder("OUT_DIR")?);
+    let ui = crate_folder.join("../../ui/src");
 
     let mut files = Vec::new();
-    gather(&ui, false, &mut files)?;
-    for folder in FOLDERS {
-        gather(&ui.join(folder), true, &mut files)?;
+    gather(&ui, &mut files)?;
+    let mut named = Vec::new();
+    for file in &files {
+        let name = file.strip_prefix(&ui).map_err(io::Error::other)?;
+        named.push((name.to_string_lossy().into_owned(), file));
     }
-    files.sort();
+    named.sort();
 
     let mut table = String::from("&[\n");
     for (name, file) in named {
@@ -32,22 +33,19 @@ fn main() -> io::Result<()> {
     }
     table.push_str("]\n");
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-changed={}", ui.join("index.html").display());
+    println!("cargo:rerun-if-changed={}", ui.display());
     fs::write(out.join("page.rs"), table)
 }
 
 /// Adds what a page can load; a folder that is not there adds nothing.
-fn gather(folder: &Path, deep: bool, files: &mut Vec<PathBuf>) -> io::Result<()> {
+fn gather(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
     let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
-    if deep {
-        println!("cargo:rerun-if-changed={}", folder.display());
-    }
     for entry in entries {
         let path = entry?.path();
         let kind = path.extension().and_then(|kind| kind.to_str()).unwrap_or_default();
-        if path.is_dir() && deep {
-            gather(&path, deep, files)?;
-        } else if path.is_file() && KINDS.contains(&kind) {
+        if path.is_dir() {
+            gather(&path, files)?;
+        } else if KINDS.contains(&kind) {
             files.push(path);
         }
     }

@@ -203,7 +203,10 @@ impl Doctor {
     }
 
     fn unasked(&mut self, target: &TargetId, reason: &str) {
-        self.tell_about_ourselves("ourselves.cannot_look", reason);
+        // That a container can't be asked is Docker's trouble, and told there.
+        if !matches!(target, TargetId::Container(_)) {
+            self.tell_about_ourselves("ourselves.cannot_look", reason);
+        }
         let now = self.now;
         if let Some(patient) = self.patients.get_mut(target)
             && !matches!(

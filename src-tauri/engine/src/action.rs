@@ -1,4 +1,4 @@
-//! Hands: what is done to the world.
+//! Hands: each action carries out one step of a remedy and reports what came of it.
 
 pub mod compose;
 pub mod container;

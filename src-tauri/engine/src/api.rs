@@ -33,6 +33,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::handle::Handle;
 
 pub use crate::config::{ApiSettings, Listen};
+
 pub use description::description;
 pub use listen::{Listening, Serving, serve};
 pub use problem::Problem;

@@ -22,9 +22,9 @@ impl Hands {
     pub async fn carry_out(&self, treatment: &Treatment) -> Outcome {
         let within = treatment.within;
         let doing = self.act(treatment);
-        tokio::time::timeout(within + Duration::from_secs(2), doing).await.unwrap_or_else(|_| {
-            failed(format!("it took longer than {} s", within.as_secs()))
-        })
+        tokio::time::timeout(within + Duration::from_secs(2), doing)
+            .await
+            .unwrap_or_else(|_| failed(format!("it took longer than {} s", within.as_secs())))
     }
 
     async fn act(&self, treatment: &Treatment) -> Outcome {
@@ -39,7 +39,7 @@ impl Hands {
             }
             Step::Start(lever) => self.start(target, lever).await,
             Step::StartContainer { id } => self.senses.docker.start(id, within).await,
-            Step::ComposeUp(compose) => self.senses.docker.compose_up(compose).await,
+            Step::ComposeUp(compose) => self.senses.docker.compose_up(compose, within).await,
             Step::StopContainer { id, started_ms } => {
                 self.senses.docker.stop(id, *started_ms, within).await
             }

@@ -155,13 +155,11 @@ impl Journal {
     /// Reads the whole file for damage, which takes seconds for a file of hundreds of megabytes;
     /// `open` does so for small files only. A damaged one is set aside; the text says so.
     pub fn verify(&self) -> Option<String> {
-        match self.read(store::check) {
-            Ok(()) => None,
-            Err(error) => {
-                tracing::warn!(%error, "the journal failed its check");
-                self.message()
-            }
+        let mut writer = lock(&self.inner.writer);
+        if let Err(error) = writer.verify() {
+            tracing::warn!(%error, "the journal could not be checked");
         }
+        writer.message()
     }
 
     /// Reads on the reading connection. Damage found on the way is dealt with here: the file is set
@@ -173,8 +171,10 @@ impl Journal {
         match self.ask(&question) {
             Ok(answer) => Ok(answer),
             Err(error) if file::is_damage(&error) => {
-                lock(&self.inner.writer).set_aside(&error);
-                self.ask(&question).map_err(|error| JournalError::Unreadable(error.to_string()))
+                let unreadable =
+                    |error: rusqlite::Error| JournalError::Unreadable(error.to_string());
+                lock(&self.inner.writer).verify().map_err(unreadable)?;
+                self.ask(&question).map_err(unreadable)
             }
             Err(error) => Err(JournalError::Unreadable(error.to_string())),
         }
@@ -191,6 +191,13 @@ impl Journal {
             }
         }
         question(lock(&self.inner.writer).store.connection()?)
+    }
+}
+
+/// The last connection to close writes the `-wal` back into the file, if it may write.
+impl Drop for Inner {
+    fn drop(&mut self) {
+        *lock(&self.reader) = None;
     }
 }
 

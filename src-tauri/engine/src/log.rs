@@ -10,6 +10,10 @@ const DAYS: usize = 7;
 /// Begins logging to files in `directory`; `HOMEOSTAT_LOG` chooses the level (`info` if unset).
 /// A directory that can't be written, or a second call in one process, changes nothing.
 pub fn to_files(directory: &Path) {
+    // Made first: the appender complains on standard error about a directory that is not there.
+    if std::fs::create_dir_all(directory).is_err() {
+        return;
+    }
     let files = RollingFileAppender::builder()
         .rotation(Rotation::DAILY)
         .filename_prefix("homeostat")

@@ -65,8 +65,7 @@ fn is_shown(patient: &Patient) -> bool {
         Care::Container { critical, .. } => {
             let idle = matches!(patient.phase, Phase::Unknown)
                 && patient.account.intent != doctor::Intent::Wanted;
-            patient.spec.configured
-                || (patient.facts.container.is_some() && (critical || !idle))
+            patient.spec.configured || (patient.facts.container.is_some() && (critical || !idle))
         }
         Care::Host
         | Care::Docker
@@ -135,7 +134,8 @@ fn line(patient: &Patient, words: &Words) -> String {
     let facts = &patient.facts;
     let say = |sentence: Sentence| words.sentence(&sentence);
     if !matches!(patient.phase, Phase::Healthy | Phase::Slow) || !patient.is_found() {
-        return match patient.phase.cause() {
+        let repairing = matches!(patient.phase, Phase::Recovering { .. });
+        return match patient.phase.cause().filter(|_| !repairing) {
             Some(cause) => words.cause(cause).text,
             None => words.sentence(&patient.reason.says),
         };
@@ -149,7 +149,8 @@ fn line(patient: &Patient, words: &Words) -> String {
                 let count = i64::try_from(facts.loaded.len()).unwrap_or(0);
                 say(Sentence::new("line.models").with("count", count))
             };
-            let version = Sentence::new("line.version").with("version", version.unwrap_or_default());
+            let version =
+                Sentence::new("line.version").with("version", version.unwrap_or_default());
             format!("{} · {models}", say(version))
         }
         Care::Mlx { .. } => facts

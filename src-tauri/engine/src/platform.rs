@@ -1,26 +1,103 @@
-//! What differs between operating systems.
+//! What differs between operating systems, and nothing else. `linux` and `macos` are siblings of
+//! equal shape, chosen here once; what is built on top of them is written once.
+//!
+//! Everything here blocks, though briefly: whoever is async calls it on a blocking thread when it
+//! walks over all processes (`listener`, `processes_named`, `descendants`, `memory_ledger`).
 
-use doctor::Listener;
+mod ledger;
+mod lever;
+mod name;
+mod place;
+mod signal;
+mod socket;
 
-pub fn listener(_port: u16) -> Listener {
-    Listener::NotAsked
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "linux")]
+use linux as system;
+
+#[cfg(target_os = "macos")]
+mod macos;
+#[cfg(target_os = "macos")]
+use macos as system;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use doctor::{MemoryGroup, ProcessId, ProcessSeen};
+
+pub use lever::{LeverError, kickstart, open_app, run};
+pub use place::{Places, installed_ollama};
+pub use signal::{Signal, SignalError, signal};
+pub use system::{
+    Activity, awake, boot, continuous, detach, footprint, is_listening, is_same,
+    keep_awake_activity, listener, memory, process, user_id, watch_power,
+};
+
+/// News of the machine's sleep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Power {
+    WillSleep,
+    Woke,
 }
 
-pub fn memory() -> doctor::HostSeen {
-    doctor::HostSeen {
-        memory_bytes: 1,
-        available_bytes: 1,
-        pressure: 1,
-        swap_total_bytes: 0,
-        swap_used_bytes: 0,
-        ledger: None,
+/// Living processes that go by one of these names: by the file name of their executable, of their
+/// `argv[0]`, or, for an interpreter, of its script. Whole names only, with case.
+pub fn processes_named(names: &[&str]) -> Vec<ProcessSeen> {
+    let mut found = system::processes();
+    found.retain(|process| name::goes_by(process, names));
+    found
+}
+
+/// Children of `pid`, their children and so on, as far as they are alive; without `pid` itself.
+pub fn descendants(pid: u32) -> Vec<ProcessId> {
+    let mut left = system::processes();
+    let mut found: Vec<ProcessId> = Vec::new();
+    let mut parents = vec![pid];
+    while let Some(parent) = parents.pop() {
+        let (children, others): (Vec<_>, Vec<_>) =
+            left.into_iter().partition(|process| process.parent == Some(parent));
+        left = others;
+        for child in children {
+            // Pid 0 is its own parent on macOS.
+            if child.id.pid != pid {
+                parents.push(child.id.pid);
+                found.push(child.id);
+            }
+        }
     }
+    found
 }
 
-pub fn data_directory() -> std::path::PathBuf {
-    "homeostat-data".into()
+/// Memory by owner, largest first: `ollama`, `mlx`, `docker`, `python`, the configured `groups`
+/// (row name to executable name patterns with `*`) and `others`. Each process is counted once; rows
+/// without processes are left out. Bytes as [`footprint`] counts them. It walks over every
+/// process and takes up to some hundred milliseconds on a large machine: for full looks only.
+pub fn memory_ledger(groups: &BTreeMap<String, Vec<String>>) -> Vec<MemoryGroup> {
+    let held: Vec<ledger::Held> = system::processes()
+        .into_iter()
+        .filter_map(|process| {
+            let bytes = footprint(process.id.pid).filter(|bytes| *bytes > 0)?;
+            let in_container = system::is_in_container(process.id.pid);
+            Some(ledger::Held { process, in_container, bytes })
+        })
+        .collect();
+    ledger::rows(&held, groups)
 }
 
-pub fn config_file() -> std::path::PathBuf {
-    "homeostat.toml".into()
+/// Where journal, ledger, token and logs live unless told otherwise.
+/// macOS `~/Library/Application Support/Homeostat`, Linux `$XDG_DATA_HOME/homeostat`.
+pub fn data_directory() -> PathBuf {
+    system::data_directory(&place::home(), std::env::var_os("XDG_DATA_HOME"))
 }
+
+/// Where the configuration is looked for unless told otherwise.
+/// macOS `~/Library/Application Support/Homeostat/config.toml`, Linux
+/// `$XDG_CONFIG_HOME/homeostat/config.toml`.
+pub fn config_file() -> PathBuf {
+    system::config_directory(&place::home(), std::env::var_os("XDG_CONFIG_HOME"))
+        .join("config.toml")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,28 +1,616 @@
-//! Starts the whole engine.
+//! The loop: wait for the doctor's time or an event, hand it over, carry out its orders, publish.
 
+use std::collections::{BTreeMap, HashMap};
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
-use crate::handle::Handle;
+use doctor::{
+    Doctor, Event, Look, Observation, Order, Outcome, Policy, Record, Response, Tell, Ticket,
+    Timing, Treatment,
+};
+use futures_util::FutureExt;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{AbortHandle, JoinHandle};
 
+use crate::api::{self, Token};
+use crate::config::{Config, Language};
+use crate::handle::{Asked, Ends, Gate, Handle};
+use crate::hands::Hands;
+use crate::journal::Journal;
+use crate::ledger::LedgerFile;
+use crate::paths::{Lock, LockError, Paths};
+use crate::picture::{self, Frame};
+use crate::platform::{self, Power};
+use crate::senses::Senses;
+use crate::view::{NoticeView, Summary};
+use crate::words::{Words, rfc3339};
+use crate::{action, clock, config, log, view};
+
+/// Where to read and write; what is not given comes from the environment, then from the platform.
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     pub config: Option<PathBuf>,
     pub data: Option<PathBuf>,
 }
 
-pub struct Engine {
-    pub handle: Handle,
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(
+        "Homeostat is running already with this data directory{}; quit it first, or give another \
+         one with --data",
+        .pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
+    )]
+    AlreadyRunning { pid: Option<u32> },
+    #[error("the data directory {} can't be used: {reason}", .directory.display())]
+    Data { directory: PathBuf, reason: String },
 }
 
-#[derive(Debug, thiserror::Error)]
-#[error("not there yet")]
-pub struct StartError;
-
-#[expect(clippy::unused_async, reason = "a stub")]
-pub async fn start(_options: Options) -> Result<Engine, StartError> {
-    Err(StartError)
+/// A running engine. Dropping it stops nothing in order: call [`Engine::stop`].
+pub struct Engine {
+    pub handle: Handle,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+    _lock: Lock,
 }
 
 impl Engine {
-    #[expect(clippy::unused_async, reason = "a stub")]
-    pub async fn stop(self) {}
+    /// Ends the loop and the API; the servers that it started go on.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        if tokio::time::timeout(Duration::from_secs(5), self.task).await.is_err() {
+            tracing::warn!("the engine did not stop within 5 s");
+        }
+    }
+}
+
+/// Events that may wait; what is beyond is held back at its source.
+const INBOX: usize = 1024;
+/// At most five pictures a second.
+const PUBLISH_EVERY: Duration = Duration::from_millis(200);
+/// Between two rounds of tidying up.
+const UPKEEP: Duration = Duration::from_mins(5);
+const DAY: Duration = Duration::from_hours(24);
+
+pub async fn start(options: Options) -> Result<Engine, StartError> {
+    let environment = |name: &str| std::env::var(name).ok();
+    let default = Paths { config: platform::config_file(), data: platform::data_directory() };
+    let unusable = |directory: PathBuf, reason: String| StartError::Data { directory, reason };
+    let paths = Paths::choose(options.config, options.data, &environment, default)
+        .map_err(|error| unusable(PathBuf::from("."), error.to_string()))?;
+    paths.prepare().map_err(|error| unusable(paths.data.clone(), error.to_string()))?;
+    let lock = Lock::take(&paths.lock()).map_err(|error| match error {
+        LockError::Held { pid } => StartError::AlreadyRunning { pid },
+        LockError::Unusable { .. } => unusable(paths.data.clone(), error.to_string()),
+    })?;
+    log::to_files(&paths.logs());
+    let mut messages = BTreeMap::new();
+    let (journal, problem) = Journal::open(&paths.journal());
+    if let Some(problem) = problem {
+        messages.insert("journal", problem);
+    }
+    let (config, problem) = first_config(&paths, &environment)
+        .map_err(|reason| unusable(paths.data.clone(), reason))?;
+    if let Some(problem) = problem {
+        messages.insert("config", problem);
+    }
+    let words = Arc::new(Words::new(language(&config, &environment)));
+    let now = clock::now();
+    let seed = now.wall.0.unsigned_abs() ^ (u64::from(std::process::id()) << 40);
+    let policy = Policy { full_check: config.schedule.full_check, ..Policy::default() };
+    let mut doctor = Doctor::new(policy, config.roster.clone(), seed, now);
+    let ledger = LedgerFile::new(paths.ledger());
+    let mut orders = doctor.handle(Event::Restored { ledger: ledger.load() }, now);
+    let timings = journal.latest_timings().unwrap_or_default();
+    let frame = Frame { words: &words, config: &config, timings: &timings, messages: Vec::new() };
+    let first = picture::snapshot(&doctor, &frame);
+    let (handle, ends) = Handle::new(first, journal.clone(), words.clone());
+    let token = match Token::load_or_create(&paths.token()) {
+        Ok(token) => Some(token),
+        Err(error) => {
+            messages.insert("token", error.to_string());
+            None
+        }
+    };
+    let (stop, stopping) = watch::channel(false);
+    let (inbox, events) = mpsc::channel(INBOX);
+    let senses = Arc::new(Senses::new(&config, None));
+    let records = spawn_writer(journal.clone(), ledger, inbox.clone());
+    let mut engine = Loop {
+        doctor,
+        config,
+        words,
+        senses,
+        paths,
+        ends,
+        inbox,
+        records,
+        journal,
+        timings,
+        messages,
+        tickets: HashMap::new(),
+        next_ticket: 0,
+        running: HashMap::new(),
+        stream: None,
+        api: None,
+        handle: handle.clone(),
+        token,
+        published: None,
+    };
+    engine.serve().await;
+    engine.follow_events();
+    engine.carry_out(&mut orders);
+    let task = tokio::spawn(engine.run(events, stopping));
+    Ok(Engine { handle, stop, task, _lock: lock })
+}
+
+/// The file, else the last good one, else the defaults with healing off: what a person wrote and we
+/// cannot read may have said "leave it alone".
+fn first_config(
+    paths: &Paths,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<(Config, Option<String>), String> {
+    let errors = match Config::load(&paths.config, environment) {
+        Ok(config) => {
+            keep_good(paths);
+            return Ok((config, None));
+        }
+        Err(errors) => errors.to_string(),
+    };
+    let good = good_copy(paths);
+    if good.exists()
+        && let Ok(config) = Config::load(&good, environment)
+    {
+        return Ok((config, Some(errors)));
+    }
+    let mut config =
+        Config::parse(&paths.config, "", environment).map_err(|errors| errors.to_string())?;
+    for spec in &mut config.roster {
+        spec.heal = doctor::Heal::Observe;
+    }
+    Ok((config, Some(errors)))
+}
+
+fn good_copy(paths: &Paths) -> PathBuf {
+    paths.data.join("config.good.toml")
+}
+
+fn keep_good(paths: &Paths) {
+    if paths.config.exists() {
+        if let Err(error) = std::fs::copy(&paths.config, good_copy(paths)) {
+            tracing::warn!(%error, "no copy of the good configuration could be kept");
+        }
+    } else {
+        // Deleting the file is a choice as well: the defaults are in force.
+        let _ = std::fs::remove_file(good_copy(paths));
+    }
+}
+
+fn language(config: &Config, environment: &dyn Fn(&str) -> Option<String>) -> &'static str {
+    match config.notifications.language {
+        Language::English => "en",
+        Language::Russian => "ru",
+        Language::Auto => {
+            let system = ["LC_ALL", "LC_MESSAGES", "LANG"]
+                .iter()
+                .find_map(|name| environment(name).filter(|value| !value.is_empty()));
+            if system.is_some_and(|system| system.starts_with("ru")) { "ru" } else { "en" }
+        }
+    }
+}
+
+/// Records are written one after the other on a thread of their own, the ledger before the journal.
+fn spawn_writer(
+    journal: Journal,
+    ledger: LedgerFile,
+    inbox: mpsc::Sender<Event>,
+) -> mpsc::UnboundedSender<Record> {
+    let (records, mut queue) = mpsc::unbounded_channel::<Record>();
+    tokio::task::spawn_blocking(move || {
+        while let Some(record) = queue.blocking_recv() {
+            let event = match write(&journal, &ledger, &record) {
+                Ok(()) => Event::Recorded { record: record.id },
+                Err(reason) => {
+                    tracing::error!(reason, "a record could not be written");
+                    Event::RecordFailed { record: record.id, reason }
+                }
+            };
+            if inbox.blocking_send(event).is_err() {
+                return;
+            }
+        }
+    });
+    records
+}
+
+fn write(journal: &Journal, ledger: &LedgerFile, record: &Record) -> Result<(), String> {
+    let saved = record.ledger.as_ref().map_or(Ok(()), |value| {
+        ledger.save(value).map_err(|error| format!("the ledger could not be saved: {error}"))
+    });
+    let written = record
+        .entry
+        .as_ref()
+        .map_or(Ok(()), |entry| journal.write(entry).map_err(|error| error.to_string()));
+    saved.and(written)
+}
+
+struct Loop {
+    doctor: Doctor,
+    config: Config,
+    words: Arc<Words>,
+    senses: Arc<Senses>,
+    paths: Paths,
+    ends: Ends,
+    inbox: mpsc::Sender<Event>,
+    records: mpsc::UnboundedSender<Record>,
+    journal: Journal,
+    timings: Vec<Timing>,
+    /// About Homeostat itself, by subject.
+    messages: BTreeMap<&'static str, String>,
+    tickets: HashMap<Ticket, oneshot::Sender<Response>>,
+    next_ticket: Ticket,
+    /// Steps under way, so that a dropped measurement stops at once.
+    running: HashMap<String, AbortHandle>,
+    stream: Option<JoinHandle<()>>,
+    api: Option<api::Serving>,
+    handle: Handle,
+    token: Option<Token>,
+    published: Option<Instant>,
+}
+
+impl Loop {
+    async fn run(mut self, mut events: mpsc::Receiver<Event>, mut stopping: watch::Receiver<bool>) {
+        let (power, mut slept) = mpsc::channel(8);
+        let (saved, mut config_saved) = mpsc::channel(4);
+        let _activity = platform::keep_awake_activity();
+        let power_watch = tokio::spawn(platform::watch_power(power));
+        let config_watch = tokio::spawn(config::watch(self.paths.config.clone(), saved));
+        let mut upkeep = tokio::time::interval(UPKEEP);
+        let mut last_prune: Option<Instant> = None;
+        let mut changed = true;
+        loop {
+            self.beat();
+            let due = self.doctor.next_wake();
+            let now = clock::now();
+            let wait = due.since(now.awake).min(doctor::LONGEST_WAIT);
+            let publish_in = changed.then(|| self.publish_in());
+            let mut opened = self.api.as_ref().map(api::Serving::changes);
+            tokio::select! {
+                biased;
+                () = stopped(&mut stopping) => break,
+                Some(event) = events.recv() => {
+                    self.handle(event);
+                    // What else is there is taken in one go, and drawn once.
+                    for _ in 0..256 {
+                        let Ok(event) = events.try_recv() else { break };
+                        self.handle(event);
+                    }
+                    changed = true;
+                }
+                Some(asked) = self.ends.wishes.recv() => {
+                    self.asked(asked);
+                    changed = true;
+                }
+                () = tokio::time::sleep(publish_in.unwrap_or(DAY)), if publish_in.is_some() => {
+                    self.publish();
+                    changed = false;
+                }
+                () = tokio::time::sleep(wait) => {
+                    let late = clock::now().awake.since(due);
+                    if late > Duration::from_secs(1) && wait < doctor::LONGEST_WAIT {
+                        self.handle(Event::Late { by: late });
+                    }
+                    self.handle(Event::Tick);
+                    changed = true;
+                }
+                Some(news) = slept.recv() => {
+                    if news == Power::Woke {
+                        self.senses.docker.kick();
+                        self.handle(Event::Woke { slept: Duration::ZERO });
+                        changed = true;
+                    }
+                }
+                Some(_) = config_saved.recv() => {
+                    self.reload().await;
+                    changed = true;
+                }
+                () = door_changed(&mut opened) => {
+                    self.note_api();
+                    changed = true;
+                }
+                _ = upkeep.tick() => {
+                    self.upkeep(&mut last_prune);
+                    changed |= self.supervise_stream();
+                }
+            }
+        }
+        power_watch.abort();
+        config_watch.abort();
+        self.close().await;
+    }
+
+    fn beat(&self) {
+        let since = u64::try_from(self.ends.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.ends.heartbeat.store(since, Ordering::Relaxed);
+    }
+
+    fn handle(&mut self, event: Event) {
+        let mut orders = self.doctor.handle(event, clock::now());
+        self.carry_out(&mut orders);
+    }
+
+    fn carry_out(&mut self, orders: &mut Vec<Order>) {
+        for order in orders.drain(..) {
+            match order {
+                Order::Look(look) => self.look(look),
+                Order::Treat(treatment) => self.treat(treatment),
+                Order::Record(record) => self.record(record),
+                Order::Tell(Tell::Notice(notice)) => {
+                    let at = self.doctor.now().wall;
+                    let notice = self.words.notice(&notice, at);
+                    self.tell(notice);
+                }
+                Order::Tell(Tell::Answer { ticket, response }) => {
+                    if let Some(respond) = self.tickets.remove(&ticket) {
+                        // Whoever asked may have gone away meanwhile.
+                        let _ = respond.send(response);
+                    }
+                }
+            }
+        }
+        self.drop_what_ended();
+        self.set_gate();
+    }
+
+    fn look(&self, look: Look) {
+        let (senses, inbox) = (self.senses.clone(), self.inbox.clone());
+        tokio::spawn(async move {
+            let looking = AssertUnwindSafe(senses.look(&look)).catch_unwind();
+            let observation = looking.await.unwrap_or_else(|_| {
+                tracing::error!(target = %look.target, "a probe broke");
+                Observation::Unasked { reason: "the probe itself broke; see the log".into() }
+            });
+            // The loop has ended when nobody listens.
+            let _ =
+                inbox.send(Event::Looked { look: look.id, target: look.target, observation }).await;
+        });
+    }
+
+    fn treat(&mut self, treatment: Treatment) {
+        tracing::info!(target = %treatment.target, step = ?treatment.what, "treating");
+        let hands = Hands { senses: self.senses.clone(), logs: self.paths.logs() };
+        let inbox = self.inbox.clone();
+        let operation = treatment.step.operation.clone();
+        let task = tokio::spawn(async move {
+            let acting = AssertUnwindSafe(hands.carry_out(&treatment)).catch_unwind();
+            let outcome = acting.await.unwrap_or_else(|_| {
+                tracing::error!(step = ?treatment.what, "an action broke");
+                Outcome::Failed {
+                    reason: "the action itself broke; see the log".into(),
+                    permanent: false,
+                }
+            });
+            tracing::info!(step = ?treatment.what, ?outcome, "treated");
+            let _ = inbox.send(Event::Treated { step: treatment.step, outcome }).await;
+        });
+        self.running.insert(operation, task.abort_handle());
+    }
+
+    /// A measurement that was cancelled is broken off; a stop or a start never is (R24).
+    fn drop_what_ended(&mut self) {
+        if self.running.is_empty() {
+            return;
+        }
+        let running: Vec<String> = self
+            .doctor
+            .operations()
+            .filter(|one| one.is_running())
+            .map(|one| one.id.clone())
+            .collect();
+        let measures = self
+            .doctor
+            .operations()
+            .filter(|one| one.verb == doctor::Verb::Measure && !one.is_running());
+        for one in measures {
+            if let Some(task) = self.running.get(&one.id) {
+                task.abort();
+            }
+        }
+        self.running.retain(|id, task| running.contains(id) && !task.is_finished());
+    }
+
+    fn record(&mut self, record: Record) {
+        if let Some(doctor::Entry::Timing(timing)) = &record.entry {
+            let same = |one: &Timing| one.server == timing.server && one.model == timing.model;
+            self.timings.retain(|one| !same(one));
+            self.timings.push(timing.clone());
+        }
+        if self.records.send(record).is_err() {
+            tracing::error!("the writer of records has ended");
+        }
+    }
+
+    fn tell(&self, notice: NoticeView) {
+        tracing::info!(kind = notice.kind, title = notice.title, "notice");
+        if self.config.notifications.enabled {
+            // Nobody may be listening: the snapshot and the journal tell it too.
+            let _ = self.ends.notices.send(notice);
+        }
+    }
+
+    fn tell_about_ourselves(&self, title: &str, body: &str) {
+        self.tell(NoticeView {
+            kind: "ourselves".into(),
+            target: "host".into(),
+            cause: None,
+            title: self.words.say(title),
+            body: body.to_owned(),
+            incident: None,
+            at: rfc3339(clock::now().wall),
+        });
+    }
+
+    fn asked(&mut self, asked: Asked) {
+        self.next_ticket += 1;
+        let ticket = self.next_ticket;
+        self.tickets.insert(ticket, asked.respond);
+        self.handle(Event::Wished { ticket, wish: asked.wish, by: asked.by });
+    }
+
+    // Publishing.
+
+    fn publish_in(&self) -> Duration {
+        self.published.map_or(Duration::ZERO, |last| PUBLISH_EVERY.saturating_sub(last.elapsed()))
+    }
+
+    fn publish(&mut self) {
+        self.published = Some(Instant::now());
+        let mut messages: Vec<String> = self.messages.values().cloned().collect();
+        messages.extend(self.journal.message().filter(|_| !self.messages.contains_key("journal")));
+        let frame =
+            Frame { words: &self.words, config: &self.config, timings: &self.timings, messages };
+        let snapshot = picture::snapshot(&self.doctor, &frame);
+        let before = self.ends.snapshot.borrow().summary;
+        if before != snapshot.summary {
+            let word = view::word(&snapshot.summary);
+            tracing::info!(summary = word, headline = snapshot.headline, "summary");
+        }
+        let busy = snapshot.summary == Summary::Healing || !snapshot.operations.is_empty();
+        self.ends.snapshot.send_replace(Arc::new(snapshot));
+        let operations = picture::operations(&self.doctor, &self.words);
+        if busy || **self.ends.operations.borrow() != operations {
+            self.ends.operations.send_replace(Arc::new(operations));
+        }
+    }
+
+    fn set_gate(&self) {
+        let until = |id| picture::usable_for(&self.doctor, id).map(|left| Instant::now() + left);
+        let has_models = self
+            .doctor
+            .patient(&doctor::TargetId::Ollama)
+            .is_some_and(|ollama| !ollama.facts.models.is_empty());
+        let ollama = until(&doctor::TargetId::Ollama).filter(|_| has_models);
+        let gate = Gate {
+            ollama_until: ollama,
+            mlx_until: until(&doctor::TargetId::Mlx),
+            embeddings_until: ollama,
+            fallback: false,
+        };
+        self.ends.gate.send_replace(gate);
+    }
+
+    // The surroundings of the loop.
+
+    async fn serve(&mut self) {
+        let Some(token) = self.token.clone() else { return };
+        let address = self.paths.data.join("address");
+        let settings = self.config.api.clone();
+        self.api = Some(api::serve(self.handle.clone(), settings, token, address).await);
+        self.note_api();
+    }
+
+    fn note_api(&mut self) {
+        match self.api.as_ref().and_then(api::Serving::problem) {
+            Some(problem) => {
+                if self.messages.insert("api", problem.clone()).is_none() {
+                    self.tell_about_ourselves("ourselves.api", &problem);
+                }
+            }
+            None => {
+                self.messages.remove("api");
+            }
+        }
+    }
+
+    fn follow_events(&mut self) {
+        if let Some(stream) = self.stream.take() {
+            stream.abort();
+        }
+        self.stream = Some(tokio::spawn(self.senses.docker.clone().watch(self.inbox.clone())));
+    }
+
+    /// A background task that has ended, however it ended, is begun again.
+    fn supervise_stream(&mut self) -> bool {
+        let ended = self.stream.as_ref().is_none_or(JoinHandle::is_finished);
+        if ended {
+            tracing::error!("the watch on Docker's events had ended; it is begun again");
+            self.follow_events();
+        }
+        ended
+    }
+
+    async fn reload(&mut self) {
+        let environment = |name: &str| std::env::var(name).ok();
+        let config = match Config::load(&self.paths.config, &environment) {
+            Ok(config) => config,
+            Err(errors) => {
+                let errors = errors.to_string();
+                tracing::warn!(errors, "the configuration has mistakes; the last one stays");
+                self.tell_about_ourselves("ourselves.config", &errors);
+                self.messages.insert("config", errors);
+                return;
+            }
+        };
+        tracing::info!("the configuration was read anew");
+        self.messages.remove("config");
+        keep_good(&self.paths);
+        let senses = Arc::new(Senses::new(&config, Some(&self.senses)));
+        let other_engine = senses.docker.host() != self.senses.docker.host();
+        let other_api = config.api != self.config.api;
+        self.senses = senses;
+        self.config = config;
+        if other_engine {
+            self.follow_events();
+        }
+        if other_api && let Some(api) = self.api.take() {
+            api.stop().await;
+            self.serve().await;
+        }
+        self.handle(Event::Reconfigured { roster: self.config.roster.clone() });
+    }
+
+    fn upkeep(&self, last_prune: &mut Option<Instant>) {
+        let prune = last_prune.is_none_or(|last| last.elapsed() > DAY);
+        if prune {
+            *last_prune = Some(Instant::now());
+        }
+        let (journal, keep) = (self.journal.clone(), self.config.journal.keep);
+        let logs = ["ollama.log", "mlx.log"].map(|name| self.paths.logs().join(name));
+        tokio::task::spawn_blocking(move || {
+            for log in logs.iter().filter(|log| log.exists()) {
+                if let Err(error) = action::process::rotate_while_open(log) {
+                    tracing::warn!(%error, log = %log.display(), "the log could not be rotated");
+                }
+            }
+            if prune && let Err(error) = journal.prune(keep, clock::now().wall) {
+                tracing::warn!(%error, "old records could not be deleted");
+            }
+        });
+    }
+
+    async fn close(&mut self) {
+        if let Some(stream) = self.stream.take() {
+            stream.abort();
+        }
+        if let Some(api) = self.api.take() {
+            api.stop().await;
+        }
+    }
+}
+
+async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    // The engine's owner being gone is an end as well.
+    let _ = stopping.wait_for(|stop| *stop).await;
+}
+
+async fn door_changed(changes: &mut Option<watch::Receiver<api::Listening>>) {
+    let changed = match changes {
+        Some(changes) => changes.changed().await.is_ok(),
+        None => false,
+    };
+    if !changed {
+        std::future::pending().await
+    }
 }

@@ -94,7 +94,9 @@ impl Senses {
             TargetId::Docker => Observation::Docker(self.docker.ping().await),
             TargetId::Container(name) => match self.docker.container(name).await {
                 Ok(seen) => Observation::Container(seen),
-                Err(answer) => Observation::Unasked { reason: format!("{} gave no answer", answer.url) },
+                Err(answer) => {
+                    Observation::Unasked { reason: format!("{} gave no answer", answer.url) }
+                }
             },
             TargetId::Service(_) => match self.services.get(&look.target) {
                 Some(service) => service.look().await,

@@ -62,7 +62,7 @@ pub(crate) async fn verify(paths: &Paths, json: bool) -> Result<Exit, Failure> {
     checks.extend(servers::servers(&config, snapshot).await);
     checks.extend(containers::containers(&config, snapshot).await);
     checks.extend(servers::services(&config).await);
-    checks.push(ourselves::memory(&engine::platform::memory()));
+    checks.push(ourselves::memory(engine::platform::memory()));
     checks.push(autostart::autostart());
     checks.push(ourselves::webhook(&config, Connection::find(paths).ok().as_ref()).await);
     checks.push(ourselves::journal(paths));

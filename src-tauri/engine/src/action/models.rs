@@ -313,4 +313,3 @@ fn url(ollama: &Ollama, path: &str) -> String {
 fn failed(reason: &str) -> Outcome {
     Outcome::Failed { reason: reason.to_owned(), permanent: false }
 }
-

@@ -139,16 +139,20 @@ pub(super) fn read<T: for<'a> Deserialize<'a> + Default>(body: &[u8]) -> Result<
     if body.iter().all(u8::is_ascii_whitespace) {
         return Ok(T::default());
     }
-    serde_json::from_slice(body).map_err(|error| match error.classify() {
-        serde_json::error::Category::Data => {
-            Problem::unprocessable(format!("the body is not what is expected here: {error}"))
-        }
-        serde_json::error::Category::Io
-        | serde_json::error::Category::Syntax
-        | serde_json::error::Category::Eof => {
-            Problem::bad_request(format!("the body is not JSON: {error}"))
-        }
-    })
+    let unexpected = |error: &serde_json::Error| {
+        Problem::unprocessable(format!("the body is not what is expected here: {error}"))
+    };
+    // By way of a map: a list would be taken for the fields in their order.
+    let object: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_slice(body).map_err(|error| match error.classify() {
+            serde_json::error::Category::Data => unexpected(&error),
+            serde_json::error::Category::Io
+            | serde_json::error::Category::Syntax
+            | serde_json::error::Category::Eof => {
+                Problem::bad_request(format!("the body is not JSON: {error}"))
+            }
+        })?;
+    T::deserialize(serde_json::Value::Object(object)).map_err(|error| unexpected(&error))
 }
 
 /// What an unwilling answer is as a problem; the others are given back.

@@ -22,7 +22,7 @@ use super::{Api, act, events, history, json, llm, look, page, recover, timings};
         (name = "read", description = "Needs no token from this machine"),
         (name = "act", description = "Needs the token"),
     ),
-    components(schemas(crate::view::NoticeView)),
+    components(schemas(crate::view::NoticeView, act::TargetVerb)),
     modifiers(&Schemes),
 )]
 struct Description;

@@ -116,8 +116,7 @@ pub(super) async fn admit(
         request.extensions_mut().insert(Caller { by, _place: Arc::new(place) });
         return Ok(request);
     }
-    let reading = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    if !(reading && (door.is_here() || OPEN.contains(&request.uri().path()))) {
+    if needs_token(door, request.method(), request.uri().path()) {
         holder(api, request.headers())?;
     }
     if *request.method() == Method::POST {
@@ -125,6 +124,12 @@ pub(super) async fn admit(
     } else {
         Ok(request.map(|_| Body::empty()))
     }
+}
+
+/// Whatever acts does; reading only from beyond this machine. `/recover` has its own rule.
+fn needs_token(door: Door, method: &Method, path: &str) -> bool {
+    let reading = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+    !(reading && (door.is_here() || OPEN.contains(&path)))
 }
 
 /// A page of a foreign site that lets its own name point here (DNS rebinding) names itself in `Host`.
@@ -336,6 +341,19 @@ mod tests {
         assert_eq!(split_port("[::1]:9099"), ("[::1]", Some(9099)));
         assert_eq!(split_port("[::1]"), ("[::1]", None));
         assert_eq!(split_port("evil:99999"), ("evil:99999", None));
+    }
+
+    #[test]
+    fn a_container_reads_the_gates_and_nothing_else_without_a_token() {
+        let bridge =
+            Door { local: "172.17.0.1:9099".parse().unwrap(), peer: "172.17.0.2".parse().unwrap() };
+        for path in ["/health", "/llm", "/llm/room", "/ollama"] {
+            assert!(!needs_token(bridge, &Method::GET, path), "{path}");
+        }
+        for path in ["/status", "/", "/events", "/incidents", "/openapi.json", "/llm/"] {
+            assert!(needs_token(bridge, &Method::GET, path), "{path}");
+        }
+        assert!(needs_token(bridge, &Method::POST, "/models/unload"));
     }
 
     #[test]

@@ -24,6 +24,7 @@ impl Environment {
         let set = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
         let mut found = Self { home: set("HOME"), ..Self::default() };
         let mut used = |name: &str, value: &str, says: String| {
+            let value = values::without_password(value);
             found.warnings.push(format!("The variable {name} is ignored: \"{value}\" {says}."));
         };
         // The first of two variables for the same thing wins.

@@ -78,7 +78,7 @@ impl<'a> Source<'a> {
 
     /// A piece of the file on one line, fit for a message.
     fn quote(&self, span: Range<usize>) -> String {
-        let text = self.text.get(span).unwrap_or_default();
+        let text = values::without_password(self.text.get(span).unwrap_or_default());
         let mut quoted: String = text
             .chars()
             .map(|letter| if letter.is_control() { ' ' } else { letter })
@@ -169,13 +169,14 @@ impl<'a> Section<'a> {
                 continue;
             }
             let found = self.source.quote(name.span());
-            let place = match self.title.as_str() {
-                "" => found,
-                title => format!("{title} {found}"),
+            // At the top of the file there are sections only.
+            let (what, place) = match self.title.as_str() {
+                "" => ("section", format!("[{found}]")),
+                title => ("key", format!("{title} {found}")),
             };
             let says = match nearest(name.get_ref(), &asked) {
-                Some(meant) => format!("unknown key; did you mean {meant}?"),
-                None => format!("unknown key; known here are {}", asked.join(", ")),
+                Some(meant) => format!("unknown {what}; did you mean {meant}?"),
+                None => format!("unknown {what}; known here are {}", asked.join(", ")),
             };
             self.source.add(name.span(), Some(place), says);
         }

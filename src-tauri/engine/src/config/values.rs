@@ -33,9 +33,12 @@ pub(super) fn no_unit(number: &str) -> String {
     format!("{number} has no unit; write \"10s\", \"5m\" or \"1h\"")
 }
 
-/// In the largest unit that gives a whole number.
+/// In the largest unit that gives a whole number; up to two minutes in seconds, as people say it.
 pub(super) fn plain(duration: Duration) -> String {
     let all = doctor::millis(duration);
+    if duration <= Duration::from_mins(2) && all.is_multiple_of(1000) {
+        return format!("{}s", all / 1000);
+    }
     let (unit, millis) =
         UNITS.iter().rev().find(|(_, millis)| all.is_multiple_of(*millis)).unwrap_or(&UNITS[0]);
     format!("{}{unit}", all / millis)
@@ -85,6 +88,18 @@ pub(super) fn url(text: &str) -> Result<Url, String> {
         return Err(format!("port 0 is not a port; {expected}"));
     }
     Ok(url)
+}
+
+/// For messages and logs: what stands before the `@` of an address is left out.
+pub(super) fn without_password(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    let end = rest.find(['/', '?', '#', '"', '\'', ' ', '\n']).unwrap_or(rest.len());
+    let (address, after) = rest.split_at(end);
+    let shown = match address.rsplit_once('@') {
+        Some((_, host)) => format!("…@{host}"),
+        None => address.to_owned(),
+    };
+    format!("{scheme}://{shown}{}", without_password(after))
 }
 
 /// Where a server's questions begin; the path ends with `/`.

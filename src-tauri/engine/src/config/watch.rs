@@ -22,10 +22,20 @@ type State = Option<(u64, u64, u64, Option<SystemTime>)>;
 
 /// Sends the path each time the file was changed, made or deleted, until the receiver is dropped.
 /// The directory is watched, since editors replace the file; a missing one is no error.
-pub async fn watch(file: PathBuf, changed: mpsc::Sender<PathBuf>) {
+///
+/// What counts as changed is told from the moment of the call, before the future is first polled:
+/// call this, then load the file, and no change is missed between the two.
+pub fn watch(
+    file: PathBuf,
+    changed: mpsc::Sender<PathBuf>,
+) -> impl Future<Output = ()> + Send + 'static {
+    let seen = state(&file);
+    follow(file, seen, changed)
+}
+
+async fn follow(file: PathBuf, mut told: State, changed: mpsc::Sender<PathBuf>) {
     let something = Arc::new(Notify::new());
     let directory = file.parent().unwrap_or(Path::new("/")).to_owned();
-    let mut told = state(&file);
     let mut identity_then = None;
     let mut watcher = None;
     loop {

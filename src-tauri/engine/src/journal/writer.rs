@@ -49,14 +49,23 @@ impl Writer {
         self.conclude(result)
     }
 
-    /// Puts a damaged file aside, unless that was done already.
-    pub(super) fn set_aside(&mut self, error: &rusqlite::Error) {
-        let still_bad = self.store.connection().and_then(store::check);
-        if still_bad.is_err_and(|found| file::is_damage(&found)) {
-            self.exchange(|store| store.replace(&error.to_string()));
-        } else {
-            // The reading connection alone is at fault, or is older than the file.
-            self.exchange(|_| {});
+    /// Reads the whole file for damage and sets a damaged one aside. Asks a connection of its own:
+    /// the others have good copies of pages in memory that are bad on the disk.
+    pub(super) fn verify(&mut self) -> rusqlite::Result<()> {
+        let Some(fresh) = self.store.reader() else { return Ok(()) };
+        let found = store::check(&fresh);
+        drop(fresh);
+        match found {
+            Err(error) if file::is_damage(&error) => {
+                self.exchange(|store| store.replace(&error.to_string()));
+                Ok(())
+            }
+            // Readers may have met damage that is gone with the file it was in.
+            Ok(()) => {
+                self.exchange(|_| {});
+                Ok(())
+            }
+            Err(error) => Err(error),
         }
     }
 

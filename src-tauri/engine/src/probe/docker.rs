@@ -163,7 +163,8 @@ impl Docker {
         &self.shared.surroundings
     }
 
-    fn host(&self) -> &str {
+    /// As configured: `auto`, `unix://…` or `tcp://…`.
+    pub fn host(&self) -> &str {
         &self.shared.host
     }
 

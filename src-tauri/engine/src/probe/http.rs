@@ -24,7 +24,10 @@ pub(crate) struct Got {
 
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    Answered { code: u16, body: Vec<u8> },
+    Answered {
+        code: u16,
+        body: Vec<u8>,
+    },
     Failed(Reply),
     /// Our own fault: no file descriptor, no memory.
     Unasked(String),

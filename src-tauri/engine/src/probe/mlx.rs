@@ -43,8 +43,7 @@ impl Mlx {
                 break;
             }
         }
-        let alive =
-            asked.last().is_some_and(|answer| matches!(answer.reply, Reply::Status { .. }));
+        let alive = asked.last().is_some_and(|answer| matches!(answer.reply, Reply::Status { .. }));
         let models = match depth {
             Depth::Full if alive => self.models().await,
             Depth::Full | Depth::Shallow => None,
@@ -67,7 +66,9 @@ impl Mlx {
     /// does not exist (FACTS I.2).
     async fn models(&self) -> Option<Vec<String>> {
         let list: Value =
-            http::get(&self.at("/v1/models"), self.timeout, SHALLOW_CAP.max(LIST_CAP)).await.json()?;
+            http::get(&self.at("/v1/models"), self.timeout, SHALLOW_CAP.max(LIST_CAP))
+                .await
+                .json()?;
         let names = list["data"].as_array()?.iter();
         Some(names.filter_map(|model| model["id"].as_str().map(str::to_owned)).collect())
     }

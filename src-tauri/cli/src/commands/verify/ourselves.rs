@@ -46,7 +46,14 @@ pub(crate) async fn engine(paths: &Paths) -> (Check, Option<Snapshot>) {
     }
 }
 
-pub(crate) fn memory(host: &HostSeen) -> Check {
+pub(crate) fn memory(host: std::io::Result<HostSeen>) -> Check {
+    let host = match host {
+        Ok(host) => host,
+        Err(error) => {
+            let says = format!("the system does not tell: {error}");
+            return Check::failed("memory", says, "see the log of the system");
+        }
+    };
     let free = format!("{} of {} free", bytes(host.available_bytes), bytes(host.memory_bytes));
     match host.pressure {
         0 | 1 => Check::good("memory", free),

@@ -28,7 +28,7 @@ impl<'a> Reading<'a> {
             self.launch(&field, &words)
         });
         let canary = section.get("canary").and_then(|field| canary(&field));
-        let pinned = section.get("pinned").and_then(|field| field.names());
+        let pinned = section.get("pinned").and_then(|field| field.names()).unwrap_or_default();
         let unload_under_pressure = boolean(&section, "unload_under_pressure").unwrap_or(true);
         let models = section.sections("ensure");
         let ensure = models.into_iter().filter_map(|model| self.ensured(model)).collect();
@@ -42,14 +42,14 @@ impl<'a> Reading<'a> {
             interval: watched.interval,
             grace: watched.grace,
             needs: Vec::new(),
-            care: Care::Ollama { launch: launch.unwrap_or(Launch::Auto) },
+            care: Care::Ollama { launch: launch.unwrap_or(Launch::Auto), pinned: pinned.clone() },
         });
         Some(OllamaSettings {
             url: url?,
             timeout: watched.timeout,
             canary: canary.unwrap_or(Canary::Auto),
             unload_under_pressure,
-            pinned: pinned.unwrap_or_default(),
+            pinned,
             ensure,
         })
     }
