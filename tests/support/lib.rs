@@ -13,6 +13,7 @@ pub mod llama_server;
 mod mlx;
 mod ollama;
 pub mod programs;
+pub mod world;
 
 pub use engine::Engine;
 pub use eventually::{eventually, wait_until};

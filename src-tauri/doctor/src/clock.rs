@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub struct Now {
     /// Stands still while the machine sleeps: time-outs, grace, verification.
     pub awake: Awake,
-    /// Runs on in sleep: hourly ledgers and give-up timers.
+    /// Runs on in sleep: hourly ledgers and give-up timers. Counts from the boot.
     pub continuous: Continuous,
     /// What a person reads on the wall: display only, it may jump either way.
     pub wall: Wall,
@@ -66,6 +66,28 @@ impl Add<Duration> for Continuous {
     type Output = Self;
     fn add(self, later: Duration) -> Self {
         Self(self.0.saturating_add(millis(later)))
+    }
+}
+
+/// An awake clock that never goes back, whatever it is told: macOS' was seen to, after long sleeps
+/// (libuv #2891; R44).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SteadyClock {
+    /// As told.
+    pub(crate) last: Awake,
+    /// How far back it has been told to go.
+    pub(crate) lag: Duration,
+}
+
+impl SteadyClock {
+    pub(crate) fn steady(&mut self, told: Awake) -> Awake {
+        self.lag = self.lag.saturating_add(self.last.since(told));
+        self.last = told;
+        told + self.lag
+    }
+
+    pub(crate) fn as_told(self, steady: Awake) -> Awake {
+        Awake(steady.0.saturating_sub(millis(self.lag)))
     }
 }
 

@@ -13,9 +13,11 @@ pub(crate) struct News {
     pub(crate) oom: Option<Told>,
     pub(crate) die: Option<Died>,
     kill: Option<Told>,
-    pub(crate) stop: Option<Told>,
-    /// Our own clock at the last ends, for crash loops.
-    pub(crate) ends: VecDeque<Awake>,
+    /// The last ends that nobody asked for, for crash loops.
+    pub(crate) ends: VecDeque<End>,
+    started_ms: Option<i64>,
+    /// Until then a stop is the echo of our own, unless a start was told of since (R33).
+    own_stop_until: Option<Awake>,
     last: Option<(i64, ContainerEvent)>,
     /// The `oom` that has been concluded and told.
     pub(crate) told: Option<Told>,
@@ -25,6 +27,15 @@ pub(crate) struct News {
 pub(crate) struct Told {
     pub(crate) engine_ms: i64,
     pub(crate) at: Awake,
+}
+
+/// One end, for telling a crash loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct End {
+    at: Awake,
+    code: i64,
+    /// It ended within a minute of its start.
+    soon: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +68,9 @@ impl News {
         }
         self.last = Some(this);
         let told = Told { engine_ms: news.at_ms, at: now };
+        // What was told of an incarnation before the running one is history.
+        let is_past = limits.running_since_ms.is_some_and(|since| news.at_ms < since);
+        let own = is_past || self.own_stop_until.is_some_and(|until| now < until);
         match &news.what {
             ContainerEvent::Oom => {
                 self.oom = Some(told);
@@ -64,15 +78,17 @@ impl News {
             }
             ContainerEvent::Die { exit_code } => {
                 self.die = Some(Died { told, exit_code: *exit_code });
-                self.ends.push_back(now);
+                let killed = self.was_killed_before(news.at_ms, limits);
+                if own || killed {
+                    return if own { Heard::LookLater } else { Heard::Stopped };
+                }
+                let lived = self.started_ms.map(|start| news.at_ms.saturating_sub(start));
+                let soon = lived.is_some_and(|lived| lived < SOON_MS);
+                self.ends.push_back(End { at: now, code: *exit_code, soon });
                 while self.ends.len() > 16 {
                     self.ends.pop_front();
                 }
-                if self.was_killed_before(news.at_ms, limits) {
-                    Heard::Stopped
-                } else {
-                    Heard::LookLater
-                }
+                Heard::LookLater
             }
             ContainerEvent::Kill { signal } => {
                 if is_a_stop(signal, limits.signal) {
@@ -82,12 +98,16 @@ impl News {
             }
             // A container waiting in Docker's back-off gets `stop` without `kill` or `die`.
             ContainerEvent::Stop => {
-                self.stop = Some(told);
-                Heard::Stopped
+                if own {
+                    Heard::Look
+                } else {
+                    Heard::Stopped
+                }
             }
             ContainerEvent::Start | ContainerEvent::Restart => {
                 self.kill = None;
-                self.stop = None;
+                self.started_ms = Some(news.at_ms);
+                self.own_stop_until = None;
                 Heard::Started
             }
             ContainerEvent::Pause => Heard::Paused,
@@ -112,31 +132,63 @@ impl News {
     /// either order.
     pub(crate) fn oom_near(&self, end_ms: Option<i64>, policy: &Policy) -> bool {
         let near = i64::try_from(2 * policy.verdict.as_millis()).unwrap_or(i64::MAX);
-        match (self.oom, end_ms.or(self.die.map(|die| die.told.engine_ms))) {
+        match (self.oom, end_ms) {
             (Some(oom), Some(end)) => (oom.engine_ms - end).abs() <= near,
             (Some(_) | None, None) | (None, Some(_)) => false,
         }
     }
 
-    /// Five ends in five minutes (R30).
+    /// R30: five ends in five minutes, or three in a row with the same code, each within a minute
+    /// of its start.
     pub(crate) fn is_crash_loop(&self, now: Awake, policy: &Policy) -> bool {
-        let recent = |end: &&Awake| now.since(**end) <= policy.crash_loop;
-        self.ends.iter().filter(recent).count() >= policy.crash_loop_exits
+        let recent = |end: &&End| now.since(end.at) <= policy.crash_loop;
+        if self.ends.iter().filter(recent).count() >= policy.crash_loop_exits {
+            return true;
+        }
+        let mut last = self.ends.iter().rev().filter(recent);
+        let Some(newest) = last.next() else { return false };
+        let alike = last.take_while(|end| end.soon && end.code == newest.code).count();
+        newest.soon && alike + 1 >= policy.crash_loop_alike
+    }
+
+    /// We stop it ourselves now: what the stream tells of it is no person's doing.
+    pub(crate) fn expect_own_stop(&mut self, until: Awake) {
+        self.own_stop_until = Some(until);
+    }
+
+    /// The end that this reading of a stopped container shows, if the stream told of it.
+    pub(crate) fn end_of(&self, seen: &ContainerSeen) -> Option<Died> {
+        let near = |died: &Died| {
+            seen.finished_ms.is_none_or(|at| (at - died.told.engine_ms).abs() <= SAME_END_MS)
+        };
+        self.die.filter(near)
     }
 }
+
+/// An end so soon after the start counts towards a crash loop.
+const SOON_MS: i64 = 60_000;
+/// The engine writes an end down and tells of it within this time.
+const SAME_END_MS: i64 = 5_000;
 
 /// How this container is stopped: its signal, and how long before its end the signal may lie.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stop<'a> {
     pub(crate) signal: &'a str,
     pub(crate) within: Duration,
+    /// Start of the incarnation that was last seen to run.
+    pub(crate) running_since_ms: Option<i64>,
 }
 
 impl<'a> Stop<'a> {
     pub(crate) fn of(seen: Option<&'a ContainerSeen>, policy: &Policy) -> Self {
         let timeout = seen.map_or(10, |seen| seen.stop_timeout_s);
         let within = Duration::from_secs(timeout) + policy.kill_to_die;
-        Self { signal: seen.map_or("SIGTERM", |seen| &seen.stop_signal), within }
+        let running = seen.filter(|seen| seen.status == ContainerStatus::Running);
+        Self {
+            signal: seen.map_or("SIGTERM", |seen| &seen.stop_signal),
+            within,
+            running_since_ms: running.and_then(|seen| seen.started_ms),
+        }
     }
 }
 

@@ -5,13 +5,14 @@ use std::time::Duration;
 use crate::cause::CauseId;
 use crate::clock::Awake;
 use crate::container::{self, Died, Heard, Stop};
+use crate::deciding::is_of_memory;
 use crate::diagnosis;
 use crate::doctor::Doctor;
-use crate::incident::{IncidentState, RestartedBy, StoryKind};
+use crate::incident::{IncidentState, RestartedBy, StoryKind, Verb};
 use crate::ledger::Intent;
 use crate::looking::NEVER;
 use crate::observation::{
-    ContainerHealth, ContainerNews, ContainerSeen, ContainerStatus, RestartPolicy,
+    ContainerEvent, ContainerHealth, ContainerNews, ContainerSeen, ContainerStatus, RestartPolicy,
 };
 use crate::order::Depth;
 use crate::patient::Patient;
@@ -19,6 +20,11 @@ use crate::phase::{Phase, Reason};
 use crate::sentence::Sentence;
 use crate::target::{Care, Heal, Spec, TargetId};
 use crate::verdict::Verdict;
+
+/// More targets than this are not watched: a flood of short-lived containers ends here.
+const PATIENTS: usize = 2_000;
+/// Ends for want of memory that are remembered within the hour.
+const OOMS_KEPT: usize = 16;
 
 /// A container that nobody named: watched for OOM and crash loops, never started by us.
 pub(crate) fn uncritical(name: &str) -> Spec {
@@ -50,6 +56,9 @@ impl Doctor {
             }
         }
         for seen in containers {
+            if self.patients.len() >= PATIENTS {
+                break;
+            }
             let id = TargetId::Container(seen.name.clone());
             if self.patients.contains_key(&id) || container::is_up(seen.status) {
                 self.admit(&seen.name);
@@ -62,8 +71,7 @@ impl Doctor {
         let id = TargetId::Container(name.into());
         if !self.patients.contains_key(&id) {
             let account = self.absent.remove(&id).unwrap_or_default();
-            let mut patient = Patient::new(uncritical(name), account, self.now);
-            patient.due = NEVER;
+            let patient = Patient::new(uncritical(name), account, self.now);
             self.patients.insert(id, patient);
         }
     }
@@ -74,17 +82,31 @@ impl Doctor {
             self.container_is_gone(id);
             return;
         };
-        if self.patients.get(id).is_none_or(|patient| patient.inhibited_by.is_some()) {
+        let Some(patient) = self.patients.get(id) else { return };
+        if patient.inhibited_by.is_some() {
+            return;
+        }
+        // Two readings may overtake each other: the newer incarnation is the true one.
+        let known = patient.facts.container.as_ref();
+        if known.is_some_and(|known| known.id == seen.id && known.started_ms > seen.started_ms) {
             return;
         }
         self.met_container(id, &seen);
         self.conclude_end(id);
         let up = container::is_up(seen.status);
-        let well = up
-            && seen.status == ContainerStatus::Running
-            && !matches!(seen.health, Some(ContainerHealth::Starting | ContainerHealth::Unhealthy));
-        let verdict = if well { Verdict::Good { took_ms: 0 } } else { Verdict::Hard };
-        if self.verify(id, verdict, Depth::Full) || self.running_on(id).is_some() {
+        let running = seen.status == ContainerStatus::Running;
+        let verdict = match seen.health {
+            Some(ContainerHealth::Starting) if running => Verdict::Busy,
+            Some(ContainerHealth::Unhealthy) => Verdict::Hard,
+            Some(ContainerHealth::Starting | ContainerHealth::Healthy) | None if !up => {
+                Verdict::Hard
+            }
+            Some(ContainerHealth::Starting | ContainerHealth::Healthy) | None => {
+                Verdict::Good { took_ms: 0 }
+            }
+        };
+        let well = running && matches!(verdict, Verdict::Good { .. });
+        if self.verify(id, verdict, Depth::Full) || self.is_our_doing(id) {
             return;
         }
         if self.is_waking() && !well {
@@ -126,10 +148,12 @@ impl Doctor {
         let now = self.now;
         let Some(patient) = self.patients.get_mut(id) else { return };
         patient.facts.container = None;
-        if self.running_on(id).is_some() {
+        if self.is_our_doing(id) {
             return;
         }
+        self.close_incident(id, IncidentState::Closed, Some("story.container_gone"));
         let Some(patient) = self.patients.get_mut(id) else { return };
+        patient.met = true;
         if patient.spec.configured {
             patient.enter(Phase::Unknown, Reason::new("R35", "why.no_such_container"), now);
         } else if matches!(patient.spec.care, Care::Container { critical: true, .. }) {
@@ -141,9 +165,16 @@ impl Doctor {
     }
 
     fn container_runs(&mut self, id: &TargetId) {
-        let now = self.now;
+        let (now, policy) = (self.now, self.policy.clone());
         let Some(patient) = self.patients.get_mut(id) else { return };
+        patient.met = true;
+        if patient.facts.container_news.is_crash_loop(now.awake, &policy) {
+            // It runs for the moment, as it did before each end.
+            self.ailing(id);
+            return;
+        }
         patient.first_bad = None;
+        patient.urged = false;
         patient.last_good = Some(now);
         patient.due = NEVER;
         if !matches!(patient.phase, Phase::Healthy) {
@@ -159,8 +190,7 @@ impl Doctor {
         if seen.health == Some(ContainerHealth::Starting) {
             if !matches!(patient.phase, Phase::Starting { .. }) {
                 let until = now.awake + patient.spec.grace;
-                let mut reason = Reason::new("R12", "why.in_grace");
-                reason.next = Some(until);
+                let reason = Reason::new("R12", "why.in_grace").until(until);
                 patient.enter(Phase::Starting { until }, reason, now);
             }
             patient.due = now.awake + self.policy.retry;
@@ -178,8 +208,9 @@ impl Doctor {
             patient.enter(Phase::Unknown, Reason::new("R38", "why.skip"), now);
             return;
         }
-        let first_sight =
-            patient.last_good.is_none() && !matches!(patient.phase, Phase::Down { .. });
+        // R33: what we were at when we ended was no person's stop.
+        let ours = patient.account.act.as_ref().is_some_and(|act| act.verb != Verb::Stop);
+        let first_sight = !std::mem::replace(&mut patient.met, true) && !ours;
         if first_sight && patient.account.intent == Intent::Wanted && (!critical || careful) {
             // R35: never start what was never seen to run. Fault 54: holds unknown = held.
             patient.account.intent = Intent::Held;
@@ -190,20 +221,34 @@ impl Doctor {
             return;
         }
         if matches!(patient.phase, Phase::Down { .. } | Phase::GivenUp { .. }) {
+            self.down(id);
+            return;
+        }
+        if let Some(until) = patient.settles
+            && now.awake < until
+        {
+            // R17: after its parent's return, or a boot, others may still bring it up.
+            if !matches!(patient.phase, Phase::Starting { .. }) {
+                let reason = Reason::new("R17", "why.parent_back").until(until);
+                patient.enter(Phase::Starting { until }, reason, now);
+            }
+            patient.due = until;
             return;
         }
         // An end is certain when it is still ended 2 s later; by then a late `oom` has come too.
-        let since = patient.first_bad.get_or_insert(now).awake;
-        let died = patient.facts.container_news.die.map(|die| die.told.at);
-        let verdict_at = died.unwrap_or(since) + self.policy.verdict;
+        let died = patient.facts.container_news.end_of(seen).map(|died| died.told.at);
+        let first = patient.first_bad.get_or_insert(now);
+        if let Some(died) = died {
+            first.awake = died;
+        }
+        let verdict_at = first.awake + self.policy.verdict;
         if now.awake < verdict_at {
             patient.due = verdict_at;
             return;
         }
         patient.due = NEVER;
         let cause = diagnosis::diagnose(patient, now, &self.policy);
-        let of_memory = matches!(cause.id, CauseId::ContainerOomLimit | CauseId::DockerVmOom);
-        let telling = of_memory || cause.id == CauseId::ContainerCrashLoop;
+        let telling = is_of_memory(cause.id) || cause.id == CauseId::ContainerCrashLoop;
         if critical || telling {
             self.down(id);
         } else {
@@ -250,6 +295,9 @@ impl Doctor {
         let now = self.now.continuous;
         if let Some(patient) = self.patients.get_mut(id) {
             patient.account.ooms.push(now);
+            if patient.account.ooms.len() > OOMS_KEPT {
+                patient.account.ooms.remove(0);
+            }
         }
     }
 
@@ -257,8 +305,12 @@ impl Doctor {
     pub(crate) fn heard(&mut self, news: &ContainerNews) {
         let now = self.now;
         let id = TargetId::Container(news.name.clone());
-        if !self.patients.contains_key(&id) {
-            // Known to nobody yet: a container that just began. Later looks tell more.
+        if !self.patients.contains_key(&id)
+            && news.what == ContainerEvent::Start
+            && self.patients.contains_key(&TargetId::Docker)
+            && self.patients.len() < PATIENTS
+        {
+            // Known to nobody yet: a container that just began.
             self.admit(&news.name);
         }
         let own = self.is_our_doing(&id);
@@ -276,10 +328,11 @@ impl Doctor {
                 patient.depth = Depth::Full;
                 return;
             }
-            Heard::Stopped if own => {}
             Heard::Stopped => self.hold_by_event(&id),
             Heard::Started => {
-                if patient.account.intent != Intent::Wanted && !own {
+                let asked = patient.account.intent != Intent::Wanted
+                    || news.what == ContainerEvent::Restart;
+                if asked && !own {
                     patient.account.intent = Intent::Wanted;
                     self.forgive(&id);
                 }
@@ -312,6 +365,8 @@ impl Doctor {
             self.patients.get(id).is_some_and(|patient| patient.account.intent == Intent::Wanted);
         if was_wanted {
             self.hold(id, "why.held");
+            let window = self.policy.daemon_stop;
+            self.held_lately.retain(|(other, at)| other != id && now.since(*at) <= window);
             self.held_lately.push((id.clone(), now));
         }
     }
@@ -322,6 +377,8 @@ impl Doctor {
         let Some(patient) = self.patients.get_mut(id) else { return };
         patient.account.intent = Intent::Held;
         patient.account.given_up = None;
+        patient.urged = false;
+        patient.met = true;
         patient.forget_counts();
         if !patient.phase.is_usable() || why == "why.paused" {
             patient.enter(Phase::Unknown, Reason::new("R34", why), now);
@@ -349,7 +406,7 @@ impl Doctor {
             .patients
             .values()
             .filter(|patient| matches!(patient.spec.care, Care::Container { .. }))
-            .filter(|patient| patient.phase.is_usable())
+            .filter(|patient| patient.phase.is_usable() && patient.account.intent == Intent::Wanted)
             .count();
         if self.held_lately.len() >= 2 || (running == 0 && !self.held_lately.is_empty()) {
             for (id, _) in std::mem::take(&mut self.held_lately) {

@@ -53,7 +53,6 @@ fn ollama(patient: &Patient, launch: &Launch) -> Cause {
             if verdict::ollama(seen) == Verdict::WrongOwner {
                 return cause(CauseId::OllamaPortTaken, Confidence::Possible, evidence);
             }
-            return cause(CauseId::OllamaWedged, Confidence::Possible, evidence);
         }
         Listener::Nobody | Listener::NotAsked => {}
     }
@@ -76,11 +75,7 @@ fn ollama(patient: &Patient, launch: &Launch) -> Cause {
             cause(CauseId::OllamaNotRunning, Confidence::Certain, evidence)
         }
         Reply::ConnectTimeout | Reply::Silent | Reply::Stalled | Reply::Reset | Reply::Empty => {
-            let confidence = match seen.listener {
-                Listener::Process(_) => Confidence::Likely,
-                Listener::Nobody | Listener::Hidden | Listener::NotAsked => Confidence::Possible,
-            };
-            cause(CauseId::OllamaWedged, confidence, evidence)
+            cause(CauseId::OllamaWedged, sure(&seen.listener), evidence)
         }
         Reply::Status { .. }
         | Reply::Malformed { .. }
@@ -114,7 +109,6 @@ fn mlx(patient: &Patient, launch: Option<&Launch>) -> Cause {
             if verdict == Verdict::WrongOwner {
                 return cause(CauseId::MlxPortTaken, Confidence::Possible, evidence);
             }
-            return cause(CauseId::MlxWedged, Confidence::Possible, evidence);
         }
         Listener::Nobody | Listener::NotAsked => {}
     }
@@ -130,19 +124,23 @@ fn mlx(patient: &Patient, launch: Option<&Launch>) -> Cause {
             cause(CauseId::MlxNotRunning, Confidence::Certain, evidence)
         }
         Reply::Status { code: 503, .. } => {
-            cause(CauseId::MlxGenerationDead, Confidence::Likely, evidence)
+            cause(CauseId::MlxGenerationDead, sure(&seen.listener), evidence)
         }
         Reply::ConnectTimeout | Reply::Silent | Reply::Stalled | Reply::Reset | Reply::Empty => {
-            let confidence = match seen.listener {
-                Listener::Process(_) => Confidence::Likely,
-                Listener::Nobody | Listener::Hidden | Listener::NotAsked => Confidence::Possible,
-            };
-            cause(CauseId::MlxWedged, confidence, evidence)
+            cause(CauseId::MlxWedged, sure(&seen.listener), evidence)
         }
         Reply::Status { .. }
         | Reply::Malformed { .. }
         | Reply::TooLarge
         | Reply::Unreachable { .. } => cause(CauseId::Unknown, Confidence::Possible, evidence),
+    }
+}
+
+/// A process that is not seen may be anybody's: nothing disruptive follows from it (R62).
+fn sure(listener: &Listener) -> Confidence {
+    match listener {
+        Listener::Process(_) => Confidence::Likely,
+        Listener::Nobody | Listener::Hidden | Listener::NotAsked => Confidence::Possible,
     }
 }
 
@@ -204,7 +202,7 @@ fn container(facts: &Facts, now: Now, policy: &Policy) -> Cause {
     {
         let ends = u32::try_from(facts.container_news.ends.len()).unwrap_or(u32::MAX);
         let evidence =
-            vec![Sentence::new("evidence.ends").with("ends", ends), exit(seen.exit_code)];
+            vec![Sentence::new("evidence.ends").with("ends", ends), exit(last_code(facts, seen))];
         return cause(CauseId::ContainerCrashLoop, Confidence::Certain, evidence);
     }
     if container::is_up(seen.status) && seen.health == Some(ContainerHealth::Unhealthy) {
@@ -217,11 +215,13 @@ fn container(facts: &Facts, now: Now, policy: &Policy) -> Cause {
 /// What ended it.
 pub(crate) fn ended(facts: &Facts, seen: &ContainerSeen, policy: &Policy) -> Cause {
     let news = &facts.container_news;
-    let code = news.die.map_or(seen.exit_code, |die| die.exit_code);
+    let up = container::is_up(seen.status);
+    let code = last_code(facts, seen);
     let mut evidence = vec![exit(code)];
-    let end = if container::is_up(seen.status) { None } else { seen.finished_ms };
-    let told = news.oom_near(end.filter(|_| news.die.is_none()), policy);
-    if code == 137 && (told || (seen.oom_killed && !container::is_up(seen.status))) {
+    let died = if up { news.die } else { news.end_of(seen) };
+    let end = died.map(|died| died.told.engine_ms).or(seen.finished_ms);
+    let told = news.oom_near(end, policy);
+    if code == 137 && (told || (seen.oom_killed && !up)) {
         evidence.insert(0, Sentence::new(if told { "evidence.oom" } else { "evidence.oom_flag" }));
         if seen.memory_limit == 0 {
             evidence.push(Sentence::new("evidence.no_limit"));
@@ -241,6 +241,16 @@ pub(crate) fn ended(facts: &Facts, seen: &ContainerSeen, policy: &Policy) -> Cau
     let mut cause = cause(id, confidence, evidence);
     cause.says = cause.says.with("code", code);
     cause
+}
+
+/// With which code it ended: the stream's word while it runs again, else the reading's, since the
+/// stream may have been deaf at this end.
+fn last_code(facts: &Facts, seen: &ContainerSeen) -> i64 {
+    if container::is_up(seen.status) {
+        facts.container_news.die.map_or(seen.exit_code, |died| died.exit_code)
+    } else {
+        seen.exit_code
+    }
 }
 
 /// A child was killed for memory, the container lives on.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use crate::clock::{Awake, Now};
+use crate::clock::{Awake, Continuous, Now, SteadyClock};
 use crate::event::{Event, LedgerFound};
 use crate::incident::Verb;
 use crate::ledger::{Account, Ledger};
@@ -18,6 +18,8 @@ use crate::target::{Care, Spec, TargetId};
 /// No wait is longer than this, so that a clock that jumps is noticed (R44).
 pub const LONGEST_WAIT: Duration = Duration::from_secs(30);
 const ENDED_KEPT: usize = 100;
+/// Accounts of containers that are gone; more than this are forgotten.
+const ABSENT_KEPT: usize = 256;
 
 pub struct Doctor {
     pub(crate) policy: Policy,
@@ -36,12 +38,17 @@ pub struct Doctor {
     pub(crate) notices: Notices,
     /// The ledger could not be read: careful (fault 54).
     pub(crate) careful: bool,
-    /// Disruptive acts since the last record that reached the disk (fault 52).
-    pub(crate) unrecorded_acts: u32,
+    /// The one operation that acted since a record last reached the disk (fault 52).
+    pub(crate) unrecorded_act: Option<OperationId>,
     pub(crate) recording_fails: bool,
     pub(crate) next_snapshot: Awake,
     /// Holds that came from the stream lately: a daemon's shutdown looks the same (R34).
     pub(crate) held_lately: Vec<(TargetId, Awake)>,
+    /// No container is brought up before (R17).
+    pub(crate) stagger_until: Option<Awake>,
+    /// The engine has been well before: a return of it gives its containers time (R14).
+    pub(crate) engine_was_well: bool,
+    clock: SteadyClock,
     full_check_due: Awake,
     ledger_saved: Option<Ledger>,
     dirty_incidents: Vec<TargetId>,
@@ -66,10 +73,13 @@ impl Doctor {
             stream_connected: false,
             notices: Notices::default(),
             careful: false,
-            unrecorded_acts: 0,
+            unrecorded_act: None,
             recording_fails: false,
             next_snapshot: now.awake,
             held_lately: Vec::new(),
+            stagger_until: None,
+            engine_was_well: false,
+            clock: SteadyClock { last: now.awake, lag: Duration::ZERO },
             full_check_due: now.awake,
             ledger_saved: None,
             dirty_incidents: Vec::new(),
@@ -84,6 +94,8 @@ impl Doctor {
 
     /// The one way in.
     pub fn handle(&mut self, event: Event, now: Now) -> Vec<Order> {
+        let now = Now { awake: self.clock.steady(now.awake), ..now };
+        self.notice_lateness(now);
         self.notice_sleep(now);
         self.now = now;
         match event {
@@ -94,7 +106,7 @@ impl Doctor {
             Event::Treated { step, outcome } => self.treated(&step, outcome),
             Event::Progressed { step, progress } => self.progressed(&step, progress),
             Event::Wished { ticket, wish, by } => self.wished(ticket, wish, by),
-            Event::Woke { slept } => self.woke(slept),
+            Event::Woke { .. } => self.woke(),
             Event::Reconfigured { roster } => self.reconfigured(roster),
             Event::Recorded { record } => self.recorded(record),
             Event::RecordFailed { record, reason } => self.record_failed(record, &reason),
@@ -105,40 +117,47 @@ impl Doctor {
         std::mem::take(&mut self.orders)
     }
 
-    /// When it wants to be woken next, at the latest 30 s from now.
+    /// When it wants to be woken next, on the awake clock as it was told: always after the last
+    /// event, at the latest 30 s after it.
     pub fn next_wake(&self) -> Awake {
-        let latest = self.now.awake + LONGEST_WAIT;
+        let now = self.now.awake;
+        let latest = now + LONGEST_WAIT;
         let looks = self.patients.values().filter_map(|patient| match patient.looking {
             Some(looking) => Some(looking.deadline),
             None => self.is_asked(patient).then_some(patient.due),
         });
+        // What is past and was not acted upon waits for something else than time.
+        let ahead = |at: &Awake| *at > now;
         let phases = self.patients.values().filter_map(|patient| match &patient.phase {
-            Phase::Down { not_before, .. } => (*not_before > self.now.awake).then_some(*not_before),
-            Phase::Starting { until } => Some(*until),
-            Phase::Unknown
+            Phase::Down { not_before, .. } => Some(*not_before),
+            Phase::GivenUp { trial: Some(trial), .. } => {
+                Some(now + trial.since(self.now.continuous))
+            }
+            Phase::GivenUp { trial: None, .. }
+            | Phase::Starting { .. }
+            | Phase::Unknown
             | Phase::Healthy
             | Phase::Slow
             | Phase::Degraded { .. }
-            | Phase::Recovering { .. }
-            | Phase::GivenUp { .. } => None,
+            | Phase::Recovering { .. } => None,
         });
         let stages = self.operations.iter().filter_map(|operation| match &operation.stage {
-            Stage::Acting { deadline, .. } => Some(*deadline),
+            Stage::Acting { deadline, .. } | Stage::Writing { deadline, .. } => Some(*deadline),
             Stage::Verifying(verification) => {
                 Some(verification.soak_until.unwrap_or(verification.deadline))
             }
-            Stage::Queued | Stage::Writing { .. } | Stage::Ended => None,
+            Stage::Queued | Stage::Ended => None,
         });
-        let soon = self.now.awake + Duration::from_millis(1);
-        let notice = self.next_notice();
-        looks
-            .chain(phases)
+        let rest = phases
             .chain(stages)
-            .chain(notice)
+            .chain(self.next_notice())
+            .chain(self.stagger_until)
+            .filter(ahead)
             .chain(self.hold_until)
-            .chain([self.full_check_due])
-            .min()
-            .map_or(latest, |due| due.max(soon).min(latest))
+            .chain([self.full_check_due]);
+        let soon = now + Duration::from_millis(1);
+        let due = looks.chain(rest).min().map_or(latest, |due| due.clamp(soon, latest));
+        self.clock.as_told(due)
     }
 
     pub fn patients(&self) -> impl Iterator<Item = &Patient> {
@@ -232,24 +251,38 @@ impl Doctor {
         let slept = continuous.saturating_sub(awake);
         if slept > self.policy.sleep {
             self.now = now;
-            self.woke(slept);
+            self.woke();
         }
     }
 
-    /// R42: all states unknown, counts zero, no remedy and no notice for a minute. A remedy under
-    /// way goes on: its deadlines count awake time, so the sleep has not used them up.
-    fn woke(&mut self, _slept: Duration) {
-        let until = self.now.awake + self.policy.wake_hold;
+    /// R9: woken much later than asked for, we were starved ourselves.
+    fn notice_lateness(&mut self, now: Now) {
+        let by = now.awake.since(self.now.awake).saturating_sub(LONGEST_WAIT);
+        self.late(by);
+    }
+
+    /// R42: all states unknown, counts zero, no remedy and no notice for a minute. A remedy that
+    /// has begun to act goes on: its deadlines count awake time, so the sleep has not used them up.
+    fn woke(&mut self) {
+        let now = self.now;
+        let until = now.awake + self.policy.wake_hold;
+        let held = self.hold_until.map_or(now.awake, |held| held.max(now.awake));
         self.hold_until = Some(until);
+        self.supersede_idle();
+        self.extend_verifications(until.since(held));
         for patient in self.patients.values_mut() {
             patient.forget_counts();
             patient.looking = None;
-            patient.due = self.now.awake;
+            patient.due = now.awake;
+            patient.depth = Depth::Full;
+            if let Phase::GivenUp { trial: Some(trial), .. } = &mut patient.phase {
+                // R27: after a sleep the world may have changed; one trial, after the hold.
+                *trial = (*trial).min(now.continuous);
+            }
             let busy = matches!(patient.phase, Phase::Recovering { .. } | Phase::GivenUp { .. });
             if !busy && !matches!(patient.spec.care, Care::Host) {
-                let mut reason = Reason::new("R42", "why.waking");
-                reason.next = Some(until);
-                patient.enter(Phase::Unknown, reason, self.now);
+                let reason = Reason::new("R42", "why.waking").until(until);
+                patient.enter(Phase::Unknown, reason, now);
             }
         }
     }
@@ -259,6 +292,12 @@ impl Doctor {
         if by > Duration::from_secs(1) {
             self.doubt_until = Some(self.now.awake + self.policy.doubt);
         }
+    }
+
+    /// Booted a moment ago: what is watched is still coming up (R14). The continuous clock counts
+    /// from the boot.
+    pub(crate) fn is_freshly_booted(&self) -> bool {
+        self.now.continuous < Continuous::default() + self.policy.boot_grace
     }
 
     pub(crate) fn doubt(&self) -> u32 {
@@ -273,7 +312,11 @@ impl Doctor {
                 continue;
             }
             let account = self.absent.remove(&id).unwrap_or_default();
-            self.patients.insert(id, Patient::new(spec, account, self.now));
+            let mut patient = Patient::new(spec, account, self.now);
+            if self.is_freshly_booted() {
+                patient.give_grace("why.booted", self.now);
+            }
+            self.patients.insert(id, patient);
         }
     }
 
@@ -305,9 +348,15 @@ impl Doctor {
 
     /// No longer watched: its account is kept, an open incident is closed.
     pub(crate) fn dismiss(&mut self, id: &TargetId) {
+        self.supersede(id, "step.not_watched");
         self.close_incident(id, crate::incident::IncidentState::Closed, None);
         self.write_incidents();
-        if let Some(patient) = self.patients.remove(id) {
+        if let Some(patient) = self.patients.remove(id)
+            && patient.account.is_worth_keeping()
+        {
+            if self.absent.len() >= ABSENT_KEPT {
+                self.absent.pop_first();
+            }
             self.absent.insert(id.clone(), patient.account);
         }
     }
@@ -318,6 +367,7 @@ impl Doctor {
         if let Some(patient) = self.patients.get_mut(id) {
             patient.account.attempts = 0;
             patient.account.given_up = None;
+            patient.facts.container_news.ends.clear();
             if let Phase::GivenUp { cause, .. } = &patient.phase {
                 let cause = Some(cause.clone());
                 let reason = Reason::new("R27", "why.world_changed");
@@ -332,9 +382,16 @@ impl Doctor {
             LedgerFound::None => {}
             LedgerFound::Good(ledger) => {
                 self.ledger_saved = Some(ledger.clone());
+                let until = self.now.awake + self.policy.wake_hold;
                 for (id, account) in ledger.on_this_boot(self.now) {
                     match self.patients.get_mut(&id) {
-                        Some(patient) => patient.account = account,
+                        Some(patient) => {
+                            // What we did just before we ended may still be told (R33).
+                            if account.act.is_some() {
+                                patient.facts.container_news.expect_own_stop(until);
+                            }
+                            patient.account = account;
+                        }
                         None => {
                             self.absent.insert(id, account);
                         }
@@ -343,6 +400,7 @@ impl Doctor {
             }
             LedgerFound::Damaged => {
                 self.careful = true;
+                self.tell_about_ourselves("ourselves.ledger_lost", "both copies are damaged");
                 for patient in self.patients.values_mut() {
                     patient.account.attempts = self.policy.attempts.saturating_sub(1);
                 }
@@ -396,22 +454,28 @@ impl Doctor {
 
     fn write_down(&mut self) {
         self.write_incidents();
-        let ledger = self.ledger();
-        let changed =
-            self.ledger_saved.as_ref().map(|saved| &saved.targets) != Some(&ledger.targets);
-        if changed && !(ledger.targets.is_empty() && self.ledger_saved.is_none()) {
+        if self.ledger_changed() {
             self.record(None);
         }
     }
 
+    /// Compared in place: this is asked after every event.
+    fn ledger_changed(&self) -> bool {
+        let blank = Account::default();
+        let saved = |id: &TargetId| {
+            self.ledger_saved.as_ref().and_then(|saved| saved.targets.get(id)).unwrap_or(&blank)
+        };
+        self.patients.iter().any(|(id, patient)| patient.account != *saved(id))
+    }
+
     fn recorded(&mut self, record: RecordId) {
         self.recording_fails = false;
-        self.unrecorded_acts = 0;
+        self.unrecorded_act = None;
         self.written(record);
     }
 
     /// Fault 52: at most one disruptive act goes unrecorded; starting what is stopped goes on.
-    fn record_failed(&mut self, record: RecordId, reason: &str) {
+    pub(crate) fn record_failed(&mut self, record: RecordId, reason: &str) {
         if !self.recording_fails {
             self.recording_fails = true;
             self.tell_about_ourselves("ourselves.record_failed", reason);
@@ -429,10 +493,6 @@ impl Doctor {
                 self.ended.pop_front();
             }
         }
-    }
-
-    pub(crate) fn running_remedy(&self) -> Option<&Operation> {
-        self.operations.iter().find(|one| one.is_remedy() && one.is_under_way())
     }
 
     pub(crate) fn running_on(&self, target: &TargetId) -> Option<&Operation> {

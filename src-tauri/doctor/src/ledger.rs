@@ -40,6 +40,14 @@ pub struct Account {
     pub seen_alive: bool,
 }
 
+impl Account {
+    /// Whether a container that is gone leaves something that must be known when it comes back.
+    pub(crate) fn is_worth_keeping(&self) -> bool {
+        let seen_alive = self.seen_alive;
+        *self != Self { seen_alive, ..Self::default() }
+    }
+}
+
 /// The open breaker (R27).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GivenUp {

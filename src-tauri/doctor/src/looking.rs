@@ -49,7 +49,20 @@ impl Doctor {
         }
     }
 
-    fn look(&mut self, target: &TargetId, confirms: bool) {
+    /// R11: the last reading is too old to act upon; one more decides. Not asked for faster than
+    /// fails are, so that a look that brings nothing is not repeated without end.
+    pub(crate) fn confirm(&mut self, id: &TargetId) {
+        let (now, retry) = (self.now.awake, self.policy.retry);
+        let Some(patient) = self.patients.get_mut(id) else { return };
+        let lately = patient.asked_again.is_some_and(|asked| now.since(asked) < retry);
+        if lately || patient.looking.is_some_and(|looking| looking.confirms) {
+            return;
+        }
+        patient.asked_again = Some(now);
+        self.look(id, true);
+    }
+
+    pub(crate) fn look(&mut self, target: &TargetId, confirms: bool) {
         let id: LookId = self.next_id();
         let deadline = self.now.awake + self.policy.look_deadline;
         let Some(patient) = self.patients.get_mut(target) else { return };
@@ -89,8 +102,7 @@ impl Doctor {
             return;
         };
         patient.looking = None;
-        let pace = patient.pace(&self.policy);
-        self.schedule(target, pace);
+        self.schedule(target);
         self.inhibit(target);
         match observation {
             Observation::Unasked { reason } => self.unasked(target, &reason),
@@ -107,34 +119,31 @@ impl Doctor {
             Observation::Container(seen) => self.saw_container(target, seen),
             Observation::Host(seen) => self.saw_host(target, seen),
         }
-        if let Some(patient) = self.patients.get(target) {
-            let pace = patient.pace(&self.policy);
-            if patient.due > self.now.awake {
-                self.schedule(target, pace);
-            }
+        // What it meant may have changed how soon to look again; a container sets its own time.
+        let own_time = matches!(target, TargetId::Container(_));
+        if !own_time && self.patients.get(target).is_some_and(|one| one.due > self.now.awake) {
+            self.schedule(target);
         }
     }
 
-    /// Period ± 10 % (R10), so that probes spread.
-    fn schedule(&mut self, id: &TargetId, pace: Duration) {
-        let tenth = crate::clock::millis(pace) / 10;
-        let jitter = self.dice(2 * tenth + 1);
-        let now = self.now.awake;
+    /// The period ± 10 % (R10), so that probes spread; a quick retry is never later than named,
+    /// since the time to a verdict is made of it.
+    fn schedule(&mut self, id: &TargetId) {
+        let Some(patient) = self.patients.get(id) else { return };
+        let is_container = matches!(patient.spec.care, Care::Container { .. });
+        let pace = patient.pace(&self.policy);
+        let retries = pace < patient.spec.interval;
+        let due = if is_container && !matches!(patient.phase, Phase::Recovering { .. }) {
+            NEVER
+        } else {
+            let tenth = crate::clock::millis(pace) / 10;
+            let jitter = self.dice(if retries { tenth + 1 } else { 2 * tenth + 1 });
+            self.now.awake
+                + pace.saturating_sub(Duration::from_millis(tenth))
+                + Duration::from_millis(jitter)
+        };
         if let Some(patient) = self.patients.get_mut(id) {
-            patient.due = match patient.spec.care {
-                Care::Container { .. } if !matches!(patient.phase, Phase::Recovering { .. }) => {
-                    NEVER
-                }
-                Care::Container { .. }
-                | Care::Host
-                | Care::Docker
-                | Care::Ollama { .. }
-                | Care::Mlx { .. }
-                | Care::Service { .. } => {
-                    now + pace.saturating_sub(Duration::from_millis(tenth))
-                        + Duration::from_millis(jitter)
-                }
-            };
+            patient.due = due;
         }
     }
 
@@ -142,8 +151,15 @@ impl Doctor {
     pub(crate) fn inhibit(&mut self, id: &TargetId) {
         let parent = self.patients.get(id).and_then(|patient| self.unwell_parent(patient));
         let now = self.now;
+        let grace = self.engine_was_well || self.is_freshly_booted();
         let Some(patient) = self.patients.get_mut(id) else { return };
-        let was = patient.inhibited_by.take();
+        let settled = matches!(
+            patient.phase,
+            Phase::Unknown | Phase::Recovering { .. } | Phase::GivenUp { .. }
+        );
+        if patient.inhibited_by == parent && (parent.is_none() || settled) {
+            return;
+        }
         patient.inhibited_by.clone_from(&parent);
         if let Some(parent) = parent {
             patient.forget_counts();
@@ -151,17 +167,16 @@ impl Doctor {
                 let says = crate::Sentence::new("why.parent").with("parent", parent.to_string());
                 patient.enter(Phase::Unknown, Reason::says("R15", says), now);
             }
-        } else if was.is_some() {
-            // R14: the parent is back, the child gets a fresh grace.
-            patient.forget_counts();
-            patient.due = now.awake;
-            patient.depth = Depth::Full;
-            if matches!(patient.phase, Phase::Unknown) {
-                let until = now.awake + patient.spec.grace;
-                let mut reason = Reason::new("R14", "why.parent_back");
-                reason.next = Some(until);
-                patient.enter(Phase::Starting { until }, reason, now);
-            }
+            return;
+        }
+        patient.forget_counts();
+        patient.due = now.awake;
+        patient.depth = Depth::Full;
+        // R14, R17: the parent is back, the child gets a fresh grace; not so when it is only seen
+        // for the first time.
+        let is_container = matches!(patient.spec.care, Care::Container { .. });
+        if matches!(patient.phase, Phase::Unknown) && (grace || !is_container) {
+            patient.give_grace("why.parent_back", now);
         }
     }
 
@@ -263,7 +278,15 @@ impl Doctor {
     /// Who answered: learn to know it, and notice when it is a new incarnation (R4, R59).
     fn met(&mut self, target: &TargetId, listener: &Listener, verdict: Verdict) {
         let now = self.now;
-        let Listener::Process(process) = listener else { return };
+        let Listener::Process(process) = listener else {
+            // Seen to be gone: whoever comes next was started by somebody.
+            if matches!((listener, verdict), (Listener::Nobody, Verdict::Hard))
+                && let Some(patient) = self.patients.get_mut(target)
+            {
+                patient.incarnation.get_or_insert_default();
+            }
+            return;
+        };
         let own_operation = self.running_on(target).is_some();
         let Some(patient) = self.patients.get_mut(target) else { return };
         if matches!(verdict, Verdict::Good { .. }) {
@@ -272,14 +295,15 @@ impl Doctor {
         let this = incarnation(process);
         let before = patient.incarnation.replace(this.clone());
         let is_new = before.is_some_and(|before| before != this);
-        if !is_new || own_operation {
+        if !is_new || own_operation || !diagnosis::is_own_server(patient, process) {
             return;
         }
+        // R37: somebody started it, which ends a hold.
         if matches!(patient.account.intent, Intent::Held) {
             patient.account.intent = Intent::Wanted;
         }
         // R59: it died and was started again between two looks, by somebody else.
-        if patient.phase.is_usable() && diagnosis::is_own_server(patient, process) {
+        if patient.phase.is_usable() {
             self.restarted(target, crate::incident::RestartedBy::Other);
         }
         let Some(patient) = self.patients.get_mut(target) else { return };
@@ -287,8 +311,7 @@ impl Doctor {
             && !matches!(patient.phase, Phase::Recovering { .. } | Phase::GivenUp { .. })
         {
             let until = now.awake + patient.spec.grace;
-            let mut reason = Reason::new("R12", "why.started_by_others");
-            reason.next = Some(until);
+            let reason = Reason::new("R12", "why.started_by_others").until(until);
             patient.forget_counts();
             patient.enter(Phase::Starting { until }, reason, now);
         }
@@ -311,6 +334,12 @@ impl Doctor {
             patient.forget_counts();
             patient.enter(Phase::Unknown, Reason::new("R34", "why.held"), now);
             return;
+        }
+        let changed = patient.last_verdict.replace(verdict.kind()) != Some(verdict.kind());
+        if changed && looking.depth == Depth::Shallow && patient.is_given_up_for_good() {
+            // Another answer than the one that was given up on: who answers now? (R27)
+            patient.due = now.awake;
+            patient.depth = Depth::Full;
         }
         match patient.weigh(verdict, looking.confirms, now, &self.policy, doubt) {
             Turn::Steady => {}
@@ -341,19 +370,25 @@ impl Doctor {
         let Phase::GivenUp { cause, .. } = &patient.phase else { return };
         if diagnosis::diagnose(patient, self.now, &self.policy).id != cause.id {
             self.forgive(target);
+            self.look_soon(target, Depth::Full);
         }
     }
 
     pub(crate) fn became_healthy(&mut self, target: &TargetId) {
         if let Some(patient) = self.patients.get_mut(target) {
             patient.account.given_up = None;
+            patient.account.act = None;
             patient.observed_only = false;
+            patient.urged = false;
         }
         self.close_incident(target, IncidentState::HealedItself, Some("story.healed_itself"));
         if *target == TargetId::Docker {
             self.look_soon(target, Depth::Full);
         }
         self.inhibit_children(target);
+        if *target == TargetId::Docker {
+            self.engine_was_well = true;
+        }
     }
 
     fn saw_docker(&mut self, target: &TargetId, seen: DockerSeen, looking: Looking) {

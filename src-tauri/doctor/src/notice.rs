@@ -1,6 +1,6 @@
 //! What is told to people unasked, and when (R49 to R57).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
@@ -41,7 +41,9 @@ pub(crate) struct Notices {
     /// Opened incidents that have not been told yet.
     pub(crate) waiting: BTreeMap<TargetId, Awake>,
     /// Problems that were told and not yet closed (R52).
-    pub(crate) told: BTreeMap<(TargetId, CauseId), Continuous>,
+    pub(crate) told: BTreeSet<TargetId>,
+    /// Which incident was said to need a person, and when.
+    pub(crate) needs: BTreeMap<TargetId, (String, Continuous)>,
     pub(crate) last: BTreeMap<(NoticeKind, TargetId, Option<CauseId>), Continuous>,
     pub(crate) hour: VecDeque<Continuous>,
     pub(crate) ooms: BTreeMap<TargetId, Continuous>,

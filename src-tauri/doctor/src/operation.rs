@@ -6,7 +6,8 @@ use crate::clock::{Awake, Now, Wall};
 use crate::event::{Asker, Progress};
 use crate::incident::{RemedyResult, Verb};
 use crate::order::{OperationId, RecordId};
-use crate::remedy::{Plan, Step};
+use crate::plan::Plan;
+use crate::remedy::Step;
 use crate::sentence::Sentence;
 use crate::target::TargetId;
 
@@ -18,6 +19,8 @@ pub struct Operation {
     pub by: Asker,
     pub incident: Option<String>,
     pub attempt: u32,
+    /// Counts against the budget of the episode.
+    pub(crate) counted: bool,
     /// None: still running.
     pub result: Option<RemedyResult>,
     /// What has happened so far.
@@ -41,6 +44,7 @@ pub(crate) enum Stage {
         record: RecordId,
         step: Step,
         within: Duration,
+        deadline: Awake,
     },
     Acting {
         step: Step,
@@ -51,13 +55,18 @@ pub(crate) enum Stage {
 }
 
 /// R46: answering again, then a soak, then the same kind of check once more.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Verification {
+    pub(crate) began: Awake,
     pub(crate) deadline: Awake,
+    /// The deadline was moved once already (R13).
+    pub(crate) extended: bool,
     pub(crate) goods: u32,
     pub(crate) soak_until: Option<Awake>,
     /// The soak is over; the last, full look is awaited.
     pub(crate) last_look: bool,
+    /// The incarnation that answers again.
+    pub(crate) proven: Option<String>,
 }
 
 impl Operation {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::clock::{Awake, Now};
 use crate::incident::Incident;
 use crate::ledger::Account;
+use crate::looking::NEVER;
 use crate::observation::{
     ContainerSeen, DockerSeen, HostSeen, Listener, LoadedSeen, MlxSeen, ModelSeen, OllamaSeen,
     ProcessId, Surroundings,
@@ -14,7 +15,7 @@ use crate::order::{Depth, LookId};
 use crate::phase::{Phase, Reason};
 use crate::policy::Policy;
 use crate::sentence::Sentence;
-use crate::target::{Care, Spec};
+use crate::target::{Care, Spec, TargetId};
 use crate::verdict::Verdict;
 
 #[derive(Clone, Debug)]
@@ -27,7 +28,7 @@ pub struct Patient {
     pub facts: Facts,
     pub account: Account,
     /// The parent that is not well; while there is one, nothing is concluded (R15).
-    pub inhibited_by: Option<crate::target::TargetId>,
+    pub inhibited_by: Option<TargetId>,
     /// The newest incident; open or closed.
     pub incident: Option<Incident>,
     pub last_good: Option<Now>,
@@ -39,6 +40,17 @@ pub struct Patient {
     pub(crate) looking: Option<Looking>,
     pub(crate) incarnation: Option<String>,
     pub(crate) healthy_since: Option<Awake>,
+    /// When the last reading came that showed it down (R11).
+    pub(crate) confirmed: Option<Awake>,
+    /// When a confirming look was last asked for.
+    pub(crate) asked_again: Option<Awake>,
+    /// When its newest incident was opened, on the clock that durations are counted with.
+    pub(crate) opened: Awake,
+    /// A container that is found stopped is not judged before (R14, R17).
+    pub(crate) settles: Option<Awake>,
+    /// It has been judged, or a person spoke for it: no longer "found stopped at first sight".
+    pub(crate) met: bool,
+    pub(crate) last_verdict: Option<Verdict>,
     /// A person asked: skip back-off and giving up once (R22).
     pub(crate) urged: bool,
     /// What it was when a heal was only recorded, so that it is recorded once.
@@ -113,6 +125,8 @@ pub(crate) enum Turn {
 
 impl Patient {
     pub(crate) fn new(spec: Spec, account: Account, now: Now) -> Self {
+        // Containers are told of by the engine's snapshot.
+        let due = if matches!(spec.care, Care::Container { .. }) { NEVER } else { now.awake };
         Self {
             spec,
             phase: Phase::Unknown,
@@ -125,11 +139,17 @@ impl Patient {
             last_good: None,
             first_bad: None,
             tally: Tally::default(),
-            due: now.awake,
+            due,
             depth: Depth::Full,
             looking: None,
             incarnation: None,
             healthy_since: None,
+            confirmed: None,
+            asked_again: None,
+            opened: now.awake,
+            settles: None,
+            met: false,
+            last_verdict: None,
             urged: false,
             observed_only: false,
         }
@@ -157,10 +177,28 @@ impl Patient {
         self.reason = reason;
     }
 
+    /// R14: what is only just coming up is not judged yet.
+    pub(crate) fn give_grace(&mut self, why: &str, now: Now) {
+        let until = now.awake + self.spec.grace;
+        match self.spec.care {
+            Care::Container { .. } => self.settles = Some(until),
+            Care::Docker | Care::Ollama { .. } | Care::Mlx { .. } | Care::Service { .. } => {
+                let reason = Reason::new("R14", why).until(until);
+                self.enter(Phase::Starting { until }, reason, now);
+            }
+            Care::Host => {}
+        }
+    }
+
     /// Forget all counts: after a wake, a parent's return, a new start (R14, R42).
     pub(crate) fn forget_counts(&mut self) {
         self.tally = Tally::default();
         self.first_bad = None;
+    }
+
+    /// Given up on something that no restart cures.
+    pub(crate) fn is_given_up_for_good(&self) -> bool {
+        matches!(self.phase, Phase::GivenUp { trial: None, .. })
     }
 
     /// The process that listens, where it is known.
@@ -214,6 +252,7 @@ impl Patient {
         self.first_bad = None;
         self.last_good = Some(now);
         self.account.seen_alive = true;
+        self.urged = false;
         match &self.phase {
             Phase::Starting { .. } => self.healthy(now),
             Phase::Unknown
@@ -258,11 +297,11 @@ impl Patient {
         if let Phase::Starting { until } = self.phase
             && now.awake < until
         {
-            self.reason = Reason::new("R12", "why.in_grace");
-            self.reason.next = Some(until);
+            self.reason = Reason::new("R12", "why.in_grace").until(until);
             return Turn::Steady;
         }
         self.tally.hard += 1;
+        self.tally.soft = 0;
         self.first_bad = self.first_bad.or(Some(now));
         match self.phase {
             Phase::Unknown | Phase::Starting { .. } | Phase::Healthy | Phase::Slow => {
@@ -270,9 +309,12 @@ impl Patient {
                 self.enter(Phase::Degraded { cause }, self.failing(policy, doubt), now);
             }
             Phase::Degraded { .. } => self.reason = self.failing(policy, doubt),
-            Phase::Down { .. } | Phase::Recovering { .. } | Phase::GivenUp { .. } => {
+            Phase::Down { .. } | Phase::GivenUp { .. } if confirms => return Turn::ConfirmedDown,
+            Phase::Down { .. } | Phase::GivenUp { .. } => {
+                self.confirmed = Some(now.awake);
                 return Turn::Steady;
             }
+            Phase::Recovering { .. } => return Turn::Steady,
         }
         if confirms {
             Turn::ConfirmedDown
@@ -296,12 +338,18 @@ impl Patient {
         self.tally.push(false, Duration::ZERO);
         self.tally.good = 0;
         self.tally.hard = 0;
-        self.tally.soft += 1;
-        self.first_bad = self.first_bad.or(Some(now));
         if !self.is_found() {
             self.enter(Phase::Unknown, Reason::new("1.2", "why.not_found"), now);
             return Turn::Steady;
         }
+        if let Phase::Starting { until } = self.phase
+            && now.awake < until
+        {
+            self.reason = Reason::new("R12", "why.in_grace").until(until);
+            return Turn::Steady;
+        }
+        self.tally.soft += 1;
+        self.first_bad = self.first_bad.or(Some(now));
         if confirms {
             return Turn::Ailing;
         }
@@ -330,7 +378,7 @@ impl Patient {
             | Phase::Healthy
             | Phase::Slow
             | Phase::Degraded { .. } => {
-                if (failing && !self.has_cause()) || rising {
+                if self.tally.hard > 0 || (failing && !self.has_cause()) || rising {
                     retry.min(self.spec.interval)
                 } else {
                     self.spec.interval

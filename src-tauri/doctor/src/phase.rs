@@ -81,4 +81,9 @@ impl Reason {
     pub(crate) fn says(rule: &'static str, says: Sentence) -> Self {
         Self { rule, says, next: None }
     }
+
+    pub(crate) fn until(mut self, next: Awake) -> Self {
+        self.next = Some(next);
+        self
+    }
 }

@@ -52,6 +52,10 @@ pub struct Policy {
     pub supervisor: Duration,
     /// Docker's own restart policy is given this long before we bring a container up (R29).
     pub docker_policy: Duration,
+    /// Before acting, a reading older than this is confirmed by another (R11).
+    pub confirm_within: Duration,
+    /// Between two containers that are brought up: so long to twice as long (R17).
+    pub stagger: Duration,
     /// After waking nothing is concluded for this long (R42).
     pub wake_hold: Duration,
     /// Sleeping longer than this is a sleep (R41).
@@ -65,6 +69,8 @@ pub struct Policy {
     /// Five exits within this time are a crash loop (R30).
     pub crash_loop: Duration,
     pub crash_loop_exits: usize,
+    /// So many in a row with the same code, each within a minute of its start, are one too.
+    pub crash_loop_alike: usize,
     /// A container's second OOM within this time is not restarted (1.14).
     pub oom_repeat: Duration,
     /// Memory warning, critical, and clear must last so long (1.3 Memory).
@@ -78,6 +84,8 @@ pub struct Policy {
     pub notice_every: Duration,
     /// Notices in an hour before they are summed up (R53).
     pub notices_per_hour: usize,
+    /// What is given up is told again this often (R53).
+    pub reminder: Duration,
     /// A model without a request for so long is idle (R61).
     pub idle_model: Duration,
     /// While we have reason to doubt ourselves, fails count half (R9).
@@ -119,6 +127,8 @@ impl Default for Policy {
             patience_kill: seconds(5),
             supervisor: seconds(15),
             docker_policy: seconds(60),
+            confirm_within: seconds(5),
+            stagger: seconds(5),
             wake_hold: seconds(60),
             sleep: seconds(5),
             verdict: seconds(2),
@@ -126,6 +136,7 @@ impl Default for Policy {
             daemon_stop: seconds(15),
             crash_loop: seconds(300),
             crash_loop_exits: 5,
+            crash_loop_alike: 3,
             oom_repeat: seconds(3600),
             pressure_warn: seconds(60),
             pressure_critical: seconds(10),
@@ -134,6 +145,7 @@ impl Default for Policy {
             notice_after_treated: seconds(60),
             notice_every: seconds(300),
             notices_per_hour: 6,
+            reminder: seconds(4 * 3600),
             idle_model: seconds(600),
             doubt: seconds(60),
             boot_grace: seconds(120),

@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::observation::{Listener, ProcessId};
 use crate::order::OperationId;
-use crate::sentence::Sentence;
 use crate::target::{Compose, TargetId};
 use crate::timings::Timing;
 
@@ -62,6 +61,11 @@ pub enum Step {
 }
 
 impl Step {
+    /// Whether it changes nothing at all.
+    pub(crate) fn only_looks(&self) -> bool {
+        matches!(self, Self::FindListener)
+    }
+
     /// Whether it interrupts something that runs (R62).
     pub fn is_disruptive(&self) -> bool {
         match self {
@@ -121,206 +125,4 @@ pub struct Unloaded {
     pub freed_bytes: u64,
     /// Bytes that `/api/ps` said the models took.
     pub expected_bytes: u64,
-}
-
-/// The whole sequence of a remedy, as a value: [`Plan::next`] says what follows each outcome.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Plan {
-    /// A server that is one process on one port.
-    Server(ServerPlan),
-    Container(ContainerPlan),
-    Unload {
-        models: Vec<String>,
-    },
-    /// Measured one after the other, unloaded after each.
-    Measure {
-        models: Vec<(String, Duration)>,
-    },
-    /// Nothing is done: targets are looked at.
-    Check {
-        targets: Vec<TargetId>,
-    },
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct ServerPlan {
-    /// Stop what listens; `None` leaves it: only start what is not there.
-    pub(crate) stop: Option<StopPlan>,
-    pub(crate) start: Option<Lever>,
-    pub(crate) killed: bool,
-    /// How long the start itself may take to return.
-    pub(crate) start_within: Duration,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct StopPlan {
-    /// Only these may be stopped; anything else on the port is left alone.
-    pub(crate) allowed: Vec<ProcessId>,
-    pub(crate) patience: Duration,
-    pub(crate) patience_kill: Duration,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct ContainerPlan {
-    pub(crate) id: String,
-    pub(crate) started_ms: Option<i64>,
-    pub(crate) stop: bool,
-    pub(crate) start: bool,
-    pub(crate) compose: Option<Compose>,
-    /// The container's own stop timeout.
-    pub(crate) stop_timeout: Duration,
-}
-
-/// What follows.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Next {
-    Step(Step, Duration),
-    /// The world is as it should be; now it must be proven.
-    Verify,
-    /// Nothing more to do, and nothing to prove.
-    Finished,
-    Failed {
-        says: Sentence,
-        permanent: bool,
-    },
-    /// The world is not what it was when this was decided.
-    Superseded {
-        says: Sentence,
-    },
-}
-
-const SHORT: Duration = Duration::from_secs(5);
-const ENGINE_CALL: Duration = Duration::from_secs(30);
-const COMPOSE: Duration = Duration::from_secs(130);
-const UNLOAD: Duration = Duration::from_secs(60);
-
-impl Plan {
-    /// The first step, or what follows the last one.
-    pub(crate) fn next(&mut self, last: Option<(&Step, &Outcome)>) -> Next {
-        if let Some((_, Outcome::Failed { reason, permanent })) = last {
-            if let (Self::Container(plan), Some((Step::ComposeUp(_), _)), true) =
-                (&mut *self, last, *permanent)
-            {
-                // The compose file has gone: the container itself can still be started.
-                plan.compose = None;
-                return plan.start_step();
-            }
-            let says = Sentence::new("step.failed").with("reason", reason.as_str());
-            return Next::Failed { says, permanent: *permanent };
-        }
-        match self {
-            Self::Server(plan) => plan.next(last),
-            Self::Container(plan) => plan.next(last),
-            Self::Unload { models } => match last {
-                None => Next::Step(Step::Unload { models: models.clone() }, UNLOAD),
-                Some(_) => Next::Finished,
-            },
-            Self::Measure { models } => {
-                if let Some((Step::Measure { model }, _)) = last {
-                    return Next::Step(Step::Unload { models: vec![model.clone()] }, UNLOAD);
-                }
-                if models.is_empty() {
-                    return Next::Finished;
-                }
-                let (model, within) = models.remove(0);
-                Next::Step(Step::Measure { model }, within)
-            }
-            Self::Check { .. } => Next::Verify,
-        }
-    }
-}
-
-impl ServerPlan {
-    fn next(&mut self, last: Option<(&Step, &Outcome)>) -> Next {
-        let Some((step, outcome)) = last else { return Next::Step(Step::FindListener, SHORT) };
-        if *outcome == Outcome::IdentityChanged {
-            return superseded("step.identity_changed");
-        }
-        match step {
-            Step::FindListener => match outcome {
-                Outcome::Listening(listener) => self.found(listener),
-                _ => superseded("step.identity_changed"),
-            },
-            Step::Terminate(process) => self.wait(process, |stop| stop.patience),
-            Step::Kill(process) => {
-                self.killed = true;
-                self.wait(process, |stop| stop.patience_kill)
-            }
-            Step::AwaitGone(_) if *outcome == Outcome::Gone => self.start(),
-            // Never a second copy beside one that will not go.
-            Step::AwaitGone(_) if self.killed => {
-                Next::Failed { says: Sentence::new("step.cannot_be_killed"), permanent: true }
-            }
-            Step::AwaitGone(process) => Next::Step(Step::Kill(process.clone()), SHORT),
-            Step::Start(_)
-            | Step::StartContainer { .. }
-            | Step::ComposeUp(_)
-            | Step::StopContainer { .. }
-            | Step::Unload { .. }
-            | Step::Measure { .. } => Next::Verify,
-        }
-    }
-
-    fn found(&self, listener: &Listener) -> Next {
-        match (listener, &self.stop) {
-            (Listener::Nobody, _) => self.start(),
-            (Listener::Process(process), Some(stop)) if stop.allowed.contains(&process.id) => {
-                Next::Step(Step::Terminate(process.id.clone()), SHORT)
-            }
-            (Listener::Process(process), Some(_)) => Next::Superseded {
-                says: Sentence::new("step.other_process")
-                    .with("program", process.id.program())
-                    .with("pid", process.id.pid),
-            },
-            (Listener::Process(_), None) => superseded("step.came_back"),
-            (Listener::Hidden | Listener::NotAsked, _) => {
-                Next::Failed { says: Sentence::new("step.hidden_process"), permanent: false }
-            }
-        }
-    }
-
-    fn wait(&self, process: &ProcessId, patience: impl Fn(&StopPlan) -> Duration) -> Next {
-        let within = self.stop.as_ref().map_or(SHORT, patience);
-        Next::Step(Step::AwaitGone(process.clone()), within)
-    }
-
-    fn start(&self) -> Next {
-        match &self.start {
-            Some(lever) => Next::Step(Step::Start(lever.clone()), self.start_within),
-            None => Next::Finished,
-        }
-    }
-}
-
-impl ContainerPlan {
-    fn next(&self, last: Option<(&Step, &Outcome)>) -> Next {
-        match last {
-            None if self.stop => {
-                let step = Step::StopContainer { id: self.id.clone(), started_ms: self.started_ms };
-                Next::Step(step, self.stop_timeout + ENGINE_CALL)
-            }
-            None => self.start_step(),
-            Some((_, Outcome::IdentityChanged)) => superseded("step.container_changed"),
-            Some((Step::StopContainer { .. }, Outcome::StillThere)) => Next::Failed {
-                says: Sentence::new("step.container_will_not_stop"),
-                permanent: false,
-            },
-            Some((Step::StopContainer { .. }, _)) if self.start => self.start_step(),
-            Some((Step::StopContainer { .. }, _)) => Next::Finished,
-            Some(_) => Next::Verify,
-        }
-    }
-
-    fn start_step(&self) -> Next {
-        match &self.compose {
-            // A container that was stopped a moment ago is still the right one: compose is for
-            // bringing back what is gone or was changed.
-            Some(compose) if !self.stop => Next::Step(Step::ComposeUp(compose.clone()), COMPOSE),
-            Some(_) | None => Next::Step(Step::StartContainer { id: self.id.clone() }, ENGINE_CALL),
-        }
-    }
-}
-
-fn superseded(key: &str) -> Next {
-    Next::Superseded { says: Sentence::new(key) }
 }

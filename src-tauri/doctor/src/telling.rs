@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::cause::{Cause, CauseId};
-use crate::clock::{Awake, Continuous, millis};
+use crate::clock::{Awake, Continuous, Now, millis};
 use crate::doctor::Doctor;
 use crate::incident::{Incident, IncidentState, StoryKind, StoryLine};
 use crate::ledger::Intent;
 use crate::notice::{Notice, NoticeKind, Notices};
 use crate::order::{Order, Tell};
 use crate::phase::Phase;
+use crate::policy::Policy;
 use crate::sentence::Sentence;
 use crate::target::TargetId;
 
@@ -20,14 +21,13 @@ const HOUR: Duration = Duration::from_secs(3600);
 impl Doctor {
     // Incidents.
 
-    /// A new incident, or the last one again when the same thing comes back within its episode
-    /// (R47).
+    /// A new incident, or news about the one that is open. What comes back after it was closed is a
+    /// new one, with times of its own; the budget of the episode runs on (R47).
     pub(crate) fn open_incident(&mut self, id: &TargetId, cause: Cause, since: Awake) {
         let now = self.now;
         let fresh = self.incident_id();
         let Some(patient) = self.patients.get_mut(id) else { return };
         let detected_after_ms = millis(now.awake.since(since));
-        let running = patient.account.attempts > 0;
         match &mut patient.incident {
             Some(open) if open.closed.is_none() => {
                 if open.cause.id == cause.id {
@@ -35,11 +35,6 @@ impl Doctor {
                     return;
                 }
                 open.cause = cause;
-            }
-            Some(last) if running && last.cause.id == cause.id => {
-                last.closed = None;
-                last.state = IncidentState::Open;
-                last.cause = cause;
             }
             other => {
                 *other = Some(Incident {
@@ -55,6 +50,7 @@ impl Doctor {
                     attempts: 0,
                     story: Vec::new(),
                 });
+                patient.opened = now.awake;
                 self.notices.opened(id, now.awake);
             }
         }
@@ -155,7 +151,7 @@ impl Doctor {
         incident.state = state;
         incident.closed = Some(now.wall);
         if matches!(state, IncidentState::Verified | IncidentState::HealedItself) {
-            incident.recovered_after_ms = Some(millis(now.wall.since(incident.opened)));
+            incident.recovered_after_ms = Some(millis(now.awake.since(patient.opened)));
         }
         let incident = incident.clone();
         self.touch_incident(id);
@@ -171,15 +167,33 @@ impl Doctor {
         }
         for id in self.notices.waiting() {
             let Some(due) = self.notice_due(&id) else { continue };
-            if self.now.awake >= due {
+            // What the rates hold back stays waiting, and is told when they allow it.
+            if self.now.awake >= due && self.tell_problem(&id) {
                 self.notices.settle(&id);
-                self.tell_problem(&id);
             }
+        }
+        let given_up: Vec<TargetId> = self
+            .patients
+            .values()
+            .filter(|patient| matches!(patient.phase, Phase::GivenUp { .. }))
+            .filter(|patient| self.notices.must_remind(&patient.spec.id, self.now, &self.policy))
+            .map(|patient| patient.spec.id.clone())
+            .collect();
+        for id in given_up {
+            self.tell_needs_you(&id);
         }
     }
 
     pub(crate) fn next_notice(&self) -> Option<Awake> {
-        self.notices.waiting().iter().filter_map(|id| self.notice_due(id)).min()
+        if self.is_waking() {
+            return None;
+        }
+        self.notices
+            .waiting()
+            .iter()
+            .filter_map(|id| self.notice_due(id))
+            .filter(|due| *due > self.now.awake)
+            .min()
     }
 
     fn notice_due(&self, id: &TargetId) -> Option<Awake> {
@@ -195,6 +209,10 @@ impl Doctor {
                 }
                 self.policy.notice_after_treated
             }
+            // It waits its turn, or for another supervisor: it is being dealt with.
+            Phase::Down { .. } if is_underway(patient.reason.rule) => {
+                self.policy.notice_after_treated
+            }
             Phase::Unknown
             | Phase::Starting { .. }
             | Phase::Healthy
@@ -206,19 +224,29 @@ impl Doctor {
         Some(opened + wait)
     }
 
-    fn tell_problem(&mut self, id: &TargetId) {
-        let Some(incident) = self.open_one(id) else { return };
+    fn tell_problem(&mut self, id: &TargetId) -> bool {
+        let Some(incident) = self.open_one(id) else { return true };
         let title = Sentence::new("notice.problem").with("target", self.name(id));
         let lines = vec![cause_text(&incident.cause), cause_advice(&incident.cause)];
-        self.tell(NoticeKind::Problem, id, Some(&incident), title, lines);
+        self.tell(NoticeKind::Problem, id, Some(&incident), title, lines)
     }
 
     pub(crate) fn tell_needs_you(&mut self, id: &TargetId) {
         let Some(incident) = self.open_one(id) else { return };
         self.notices.settle(id);
+        if !self.notices.needs_is_news(id, &incident.id, self.now, &self.policy) {
+            return;
+        }
         let title = Sentence::new("notice.needs_you").with("target", self.name(id));
         let lines = vec![cause_text(&incident.cause), cause_advice(&incident.cause)];
         self.tell(NoticeKind::NeedsYou, id, Some(&incident), title, lines);
+    }
+
+    /// It was told by the app that ran before this one (R55).
+    pub(crate) fn told_before(&mut self, id: &TargetId) {
+        let Some(incident) = self.open_one(id) else { return };
+        self.notices.settle(id);
+        self.notices.needs.insert(id.clone(), (incident.id, self.now.continuous));
     }
 
     /// Always told, once per container and hour (R50).
@@ -238,7 +266,7 @@ impl Doctor {
     /// by itself, one.
     fn tell_closed(&mut self, id: &TargetId, incident: &Incident) {
         self.notices.settle(id);
-        let told = self.notices.was_told(id, incident.cause.id);
+        let told = self.notices.close(id);
         let key = match incident.state {
             IncidentState::Verified => "notice.recovered",
             IncidentState::HealedItself if told => "notice.healed_itself",
@@ -296,11 +324,11 @@ impl Doctor {
         incident: Option<&Incident>,
         title: Sentence,
         lines: Vec<Sentence>,
-    ) {
+    ) -> bool {
         let now = self.now.continuous;
         let cause = incident.map(|incident| incident.cause.id);
         if !self.notices.allows(kind, id, cause, now, &self.policy) {
-            return;
+            return false;
         }
         self.orders.push(Order::Tell(Tell::Notice(Notice {
             kind,
@@ -310,6 +338,7 @@ impl Doctor {
             lines,
             incident: incident.map(|incident| incident.id.clone()),
         })));
+        true
     }
 
     fn open_one(&self, id: &TargetId) -> Option<Incident> {
@@ -320,6 +349,11 @@ impl Doctor {
     fn name(&self, id: &TargetId) -> String {
         self.patients.get(id).map_or_else(|| id.to_string(), |patient| patient.spec.name.clone())
     }
+}
+
+/// Rules under which a target that is down waits for something that is on its way.
+fn is_underway(rule: &str) -> bool {
+    matches!(rule, "R11" | "R17" | "R20" | "R26" | "R29")
 }
 
 pub(crate) fn cause_text(cause: &Cause) -> Sentence {
@@ -347,8 +381,24 @@ impl Notices {
         self.waiting.remove(id);
     }
 
-    fn was_told(&self, id: &TargetId, cause: CauseId) -> bool {
-        self.told.contains_key(&(id.clone(), cause))
+    /// Whether any problem of it was told; from now on none is open (R52).
+    fn close(&mut self, id: &TargetId) -> bool {
+        self.needs.remove(id);
+        self.told.remove(id)
+    }
+
+    /// One incident needs a person once, and again after some hours (R53).
+    fn needs_is_news(&mut self, id: &TargetId, incident: &str, now: Now, policy: &Policy) -> bool {
+        let same = self.needs.get(id).is_some_and(|(known, _)| known == incident);
+        if same && !self.must_remind(id, now, policy) {
+            return false;
+        }
+        self.needs.insert(id.clone(), (incident.to_owned(), now.continuous));
+        true
+    }
+
+    fn must_remind(&self, id: &TargetId, now: Now, policy: &Policy) -> bool {
+        self.needs.get(id).is_some_and(|(_, told)| now.continuous.since(*told) >= policy.reminder)
     }
 
     fn oom_is_news(&mut self, id: &TargetId, now: Continuous) -> bool {
@@ -367,12 +417,9 @@ impl Notices {
         id: &TargetId,
         cause: Option<CauseId>,
         now: Continuous,
-        policy: &crate::policy::Policy,
+        policy: &Policy,
     ) -> bool {
         if kind == NoticeKind::Recovered {
-            if let Some(cause) = cause {
-                self.told.remove(&(id.clone(), cause));
-            }
             return true;
         }
         let key = (kind, id.clone(), cause);
@@ -385,8 +432,8 @@ impl Notices {
         self.last.retain(|_, at| now.since(*at) < HOUR);
         self.last.insert(key, now);
         self.hour.push_back(now);
-        if let Some(cause) = cause {
-            self.told.insert((id.clone(), cause), now);
+        if cause.is_some() {
+            self.told.insert(id.clone());
         }
         true
     }

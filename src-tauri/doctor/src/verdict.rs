@@ -4,7 +4,7 @@ use crate::observation::{Answer, Body, MlxSeen, MlxServer, OllamaSeen, Reply};
 
 /// The class of one look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     Good {
         took_ms: u64,
     },
@@ -20,6 +20,21 @@ pub enum Verdict {
     WrongOwner,
     /// We learnt nothing about the target.
     Nothing,
+}
+
+impl Verdict {
+    /// The same verdict, however long the answer took.
+    pub(crate) fn kind(self) -> Self {
+        match self {
+            Self::Good { .. } => Self::Good { took_ms: 0 },
+            Self::Hard
+            | Self::Soft
+            | Self::Busy
+            | Self::Misplaced
+            | Self::WrongOwner
+            | Self::Nothing => self,
+        }
+    }
 }
 
 /// Transport failures are the same for every kind of target.

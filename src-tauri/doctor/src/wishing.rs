@@ -7,18 +7,22 @@ use crate::doctor::Doctor;
 use crate::event::{Asker, Unload, Wish};
 use crate::incident::{RemedyResult, Verb};
 use crate::ledger::Intent;
+use crate::lever::lever;
 use crate::observation::Listener;
 use crate::operation::Stage;
 use crate::order::{Depth, OperationId, Order, Response, Tell, Ticket};
 use crate::phase::Phase;
-use crate::remedy::{Lever, Plan, ServerPlan};
+use crate::plan::{Plan, ServerPlan};
+use crate::planning::container_plan;
+use crate::remedy::Lever;
 use crate::sentence::Sentence;
 use crate::target::{Care, TargetId};
 use crate::timings::{MeasurePlan, time_limit};
-use crate::treating::{container_plan, lever};
 
 /// More checks at once than this are one too many.
 const CHECKS: usize = 16;
+/// More errands of a kind at once than this are too many.
+const ERRANDS: usize = 16;
 
 impl Doctor {
     pub(crate) fn wished(&mut self, ticket: Ticket, wish: Wish, by: Asker) {
@@ -58,11 +62,11 @@ impl Doctor {
         {
             return refused;
         }
-        if self.is_waking() && by != Asker::Person {
+        if self.is_waking() {
             return Response::NotNow(Sentence::new("why.waking"));
         }
         for target in &targets {
-            self.suspect(target, by);
+            self.suspect(target, by, !everything);
         }
         let same = self.operations.iter().find(|one| {
             one.is_running()
@@ -76,8 +80,7 @@ impl Doctor {
         {
             return Response::Accepted { operation: running.id.clone(), targets };
         }
-        let checks = self.operations.iter().filter(|one| one.verb == Verb::Check);
-        if checks.count() >= CHECKS {
+        if self.running_count(Verb::Check) >= CHECKS {
             return Response::NotNow(Sentence::new("why.too_many_checks"));
         }
         let about = targets.first().filter(|_| !everything).cloned().unwrap_or(TargetId::Host);
@@ -96,21 +99,26 @@ impl Doctor {
         Some(Response::NotNow(says))
     }
 
-    fn suspect(&mut self, target: &TargetId, by: Asker) {
-        if by == Asker::Person {
-            if let Some(patient) = self.patients.get_mut(target)
-                && patient.account.intent == Intent::Held
-            {
-                patient.account.intent = Intent::Wanted;
-            }
-            self.forgive(target);
-            if let Some(patient) = self.patients.get_mut(target) {
-                patient.urged = matches!(patient.phase, Phase::Down { .. });
-            }
-        }
+    /// An agent's word makes us look. A person's word is the confirmation as well (R22), and, when
+    /// it names the target, ends a hold (R37): "recover everything" starts nothing that somebody
+    /// stopped on purpose.
+    fn suspect(&mut self, target: &TargetId, by: Asker, named: bool) {
         self.look_soon(target, Depth::Full);
-        if let Some(patient) = self.patients.get_mut(target) {
-            patient.looking = None;
+        let Some(patient) = self.patients.get_mut(target) else { return };
+        patient.looking = None;
+        if by != Asker::Person {
+            return;
+        }
+        if named && patient.account.intent != Intent::Wanted {
+            patient.account.intent = Intent::Wanted;
+            patient.met = true;
+        }
+        let wanted = patient.account.intent == Intent::Wanted;
+        patient.urged = wanted;
+        let inhibited = patient.inhibited_by.is_some();
+        self.forgive(target);
+        if wanted && !inhibited && self.running_on(target).is_none() {
+            self.look(target, true);
         }
     }
 
@@ -122,6 +130,16 @@ impl Doctor {
         if let Some(parent) = &patient.inhibited_by {
             let says = Sentence::new("why.parent").with("parent", parent.to_string());
             return Response::NotNow(says);
+        }
+        let Some(patient) = self.patients.get(target) else { return unknown(target) };
+        if self.is_waking() && verb != Verb::Stop {
+            return Response::NotNow(Sentence::new("why.waking"));
+        }
+        if verb == Verb::Start && patient.phase.is_usable() {
+            if let Some(patient) = self.patients.get_mut(target) {
+                patient.account.intent = Intent::Wanted;
+            }
+            return Response::Done;
         }
         if let Some(running) = self.running_on(target) {
             if running.verb == verb || (running.verb == Verb::Restart && verb == Verb::Start) {
@@ -136,6 +154,8 @@ impl Doctor {
         };
         if let Some(patient) = self.patients.get_mut(target) {
             patient.account.given_up = None;
+            patient.met = true;
+            patient.facts.container_news.ends.clear();
             patient.account.intent = if verb == Verb::Stop { Intent::Held } else { Intent::Wanted };
         }
         let operation = self.new_operation(target, verb, by, plan);
@@ -210,8 +230,8 @@ impl Doctor {
         }
         if let Some(patient) = self.patients.get_mut(target) {
             patient.account.intent = Intent::Wanted;
-            // It was released on purpose: it is wanted, though it may not have been seen to run.
-            patient.last_good = patient.last_good.or(Some(self.now));
+            // It was released on purpose: it is wanted, though it may never have been seen to run.
+            patient.met = true;
         }
         self.forgive(target);
         self.look_soon(target, Depth::Full);
@@ -295,8 +315,19 @@ impl Doctor {
         models
     }
 
+    fn running_count(&self, verb: Verb) -> usize {
+        self.operations.iter().filter(|one| one.verb == verb && one.is_running()).count()
+    }
+
     fn errand(&mut self, verb: Verb, by: Asker, plan: Plan) -> Response {
         let target = TargetId::Ollama;
+        let same = self.operations.iter().find(|one| one.is_running() && one.plan == plan);
+        if let Some(running) = same {
+            return Response::Accepted { operation: running.id.clone(), targets: vec![target] };
+        }
+        if self.running_count(verb) >= ERRANDS {
+            return Response::NotNow(Sentence::new("why.too_many_errands"));
+        }
         let operation = self.new_operation(&target, verb, by, plan);
         Response::Accepted { operation, targets: vec![target] }
     }
@@ -345,6 +376,12 @@ impl Doctor {
                 (RemedyResult::Failed, says)
             };
             self.end(&id, result, Some(says), false);
+            for target in &targets {
+                // The wish is fulfilled or not; it does not hang over the next failure.
+                if let Some(patient) = self.patients.get_mut(target) {
+                    patient.urged = false;
+                }
+            }
         }
         self.retire();
     }
@@ -364,7 +401,9 @@ impl Doctor {
             Phase::GivenUp { .. } => Settled::Sick,
             Phase::Degraded { cause: Some(_) } => Settled::Sick,
             // Down and nothing will be done: no remedy, no leave, no lever.
-            Phase::Down { .. } if matches!(patient.reason.rule, "R60" | "R62" | "R19" | "1.2") => {
+            Phase::Down { .. }
+                if matches!(patient.reason.rule, "R60" | "R62" | "R16" | "R19" | "R33" | "1.2") =>
+            {
                 Settled::Sick
             }
             Phase::Unknown if container => Settled::Well,

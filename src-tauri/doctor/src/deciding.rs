@@ -1,0 +1,358 @@
+//! Deciding: what a confirmed failure means, and whether to act on it now (RECOVERY 1.2, 1.7).
+
+use std::time::Duration;
+
+use crate::cause::{Cause, CauseId, Confidence};
+use crate::diagnosis;
+use crate::doctor::Doctor;
+use crate::host::Strain;
+use crate::incident::{IncidentState, StoryKind, Verb};
+use crate::ledger::{GivenUp, Intent};
+use crate::lever::lever;
+use crate::patient::Patient;
+use crate::phase::{Phase, Reason};
+use crate::plan::Plan;
+use crate::remedy::Lever;
+use crate::sentence::Sentence;
+use crate::target::{Care, Heal, TargetId};
+
+/// Why nothing is done.
+enum Refusal {
+    Wait(Reason),
+    /// R11: the last reading is too old to act upon.
+    Confirm,
+    /// R60: only write down what would have been done.
+    Observe(Verb),
+    /// The budget is spent.
+    Hopeless,
+}
+
+impl Doctor {
+    /// Confirmed: it is down. The remedy, if there is one, is considered right after.
+    pub(crate) fn down(&mut self, id: &TargetId) {
+        let now = self.now;
+        let Some(patient) = self.patients.get_mut(id) else { return };
+        patient.confirmed = Some(now.awake);
+        if let Phase::GivenUp { .. } = patient.phase {
+            return;
+        }
+        // Fault 54: without a ledger nobody knows whether a person stopped it.
+        if self.careful && patient.last_good.is_none() && !patient.urged {
+            patient.account.intent = Intent::Held;
+            patient.enter(Phase::Unknown, Reason::new("R35", "why.ledger_lost"), now);
+            return;
+        }
+        let known = match patient.phase {
+            Phase::Down { not_before, .. } => Some(not_before),
+            Phase::Unknown
+            | Phase::Starting { .. }
+            | Phase::Healthy
+            | Phase::Slow
+            | Phase::Degraded { .. }
+            | Phase::Recovering { .. }
+            | Phase::GivenUp { .. } => None,
+        };
+        let cause = diagnosis::diagnose(patient, now, &self.policy);
+        let since = patient.first_bad.map_or(now.awake, |first| first.awake);
+        let restored = patient.account.given_up;
+        let not_before = match known {
+            Some(not_before) => not_before,
+            None => now.awake + self.wait_for_others(id, &cause).max(self.rest(id)),
+        };
+        self.open_incident(id, cause.clone(), since);
+        let of_memory = is_of_memory(cause.id);
+        if of_memory && known.is_none() {
+            self.note_oom(id);
+            self.tell_oom(id, &cause);
+        }
+        let Some(patient) = self.patients.get_mut(id) else { return };
+        let mut reason = Reason::new("R11", "why.down");
+        if not_before > now.awake {
+            reason.next = Some(not_before);
+        }
+        patient.enter(Phase::Down { cause: cause.clone(), not_before }, reason, now);
+        if is_never_retried(cause.id) {
+            self.give_up(id, cause, true);
+        } else if let Some(GivenUp { trial, .. }) = restored {
+            // Given up before the app was started anew, and told then (R55).
+            self.stay_given_up(id, cause, trial);
+        }
+        self.inhibit_children(id);
+    }
+
+    /// R29: one owner per kind of failure. Another supervisor gets its time first, unless the
+    /// process is still there: then no supervisor will do anything.
+    fn wait_for_others(&self, id: &TargetId, cause: &Cause) -> Duration {
+        let Some(patient) = self.patients.get(id) else { return Duration::ZERO };
+        match &patient.spec.care {
+            Care::Ollama { .. } | Care::Mlx { .. } => {
+                let supervised =
+                    matches!(lever(patient), Some(Ok(Lever::App(_) | Lever::Launchd(_))));
+                if supervised && !is_there(cause.id) {
+                    self.policy.supervisor
+                } else {
+                    Duration::ZERO
+                }
+            }
+            Care::Container { .. } => match &patient.facts.container {
+                Some(seen) if Self::docker_may_restart(seen) => self.policy.docker_policy,
+                Some(_) | None => Duration::ZERO,
+            },
+            Care::Host | Care::Docker | Care::Service { .. } => Duration::ZERO,
+        }
+    }
+
+    /// R26: what is left of the delay since the last attempt ended.
+    fn rest(&mut self, id: &TargetId) -> Duration {
+        let now = self.now.continuous;
+        let account = self.patients.get(id).map(|patient| &patient.account);
+        let last = account.filter(|account| account.attempts > 0).and_then(|one| one.last_attempt);
+        match last {
+            Some(last) => self.backoff(id).saturating_sub(now.since(last)),
+            None => Duration::ZERO,
+        }
+    }
+
+    /// Unwell in a way that no restart cures.
+    pub(crate) fn ailing(&mut self, id: &TargetId) {
+        let now = self.now;
+        let Some(patient) = self.patients.get(id) else { return };
+        match patient.phase {
+            Phase::Unknown
+            | Phase::Starting { .. }
+            | Phase::Healthy
+            | Phase::Slow
+            | Phase::Degraded { .. }
+            | Phase::Down { .. } => {}
+            Phase::Recovering { .. } | Phase::GivenUp { .. } => return,
+        }
+        let cause = diagnosis::diagnose(patient, now, &self.policy);
+        let since = patient.first_bad.map_or(now.awake, |first| first.awake);
+        if matches!(
+            cause.id,
+            CauseId::ContainerStopped
+                | CauseId::ContainerKilled
+                | CauseId::ContainerOomLimit
+                | CauseId::ContainerCannotRun
+                | CauseId::DockerVmOom
+        ) {
+            // Docker restarts it right now; its end is judged when it stays ended.
+            let cause = None;
+            let reason = Reason::new("R29", "why.docker_restarts");
+            if let Some(patient) = self.patients.get_mut(id) {
+                patient.enter(Phase::Degraded { cause }, reason, now);
+            }
+            return;
+        }
+        self.open_incident(id, cause.clone(), since);
+        let Some(patient) = self.patients.get_mut(id) else { return };
+        let reason = Reason::new("R8", "why.ailing");
+        patient.enter(Phase::Degraded { cause: Some(cause.clone()) }, reason, now);
+        if is_never_retried(cause.id) {
+            self.give_up(id, cause, true);
+        }
+    }
+
+    pub(crate) fn give_up(&mut self, id: &TargetId, cause: Cause, permanent: bool) {
+        let (now, first, cap) = (self.now, self.policy.trial, self.policy.trial_cap);
+        let Some(patient) = self.patients.get_mut(id) else { return };
+        let trials = patient.account.given_up.map_or(0, |given_up| given_up.trials);
+        let wait = (first * 2u32.saturating_pow(trials.min(8))).min(cap);
+        let trial = (!permanent).then_some(now.continuous + wait);
+        patient.account.given_up = Some(GivenUp { trials, trial });
+        let reason = if permanent {
+            Reason::new("R31", "why.cannot_be_cured")
+        } else {
+            Reason::says("R25", Sentence::new("why.given_up").with("wait", wait))
+        };
+        patient.enter(Phase::GivenUp { cause, trial }, reason, now);
+        self.incident_state(id, IncidentState::GivenUp, Some("story.given_up"));
+        self.tell_needs_you(id);
+    }
+
+    fn stay_given_up(
+        &mut self,
+        id: &TargetId,
+        cause: Cause,
+        trial: Option<crate::clock::Continuous>,
+    ) {
+        let now = self.now;
+        let Some(patient) = self.patients.get_mut(id) else { return };
+        let reason = Reason::new("R25", "why.still_given_up");
+        patient.enter(Phase::GivenUp { cause, trial }, reason, now);
+        self.incident_state(id, IncidentState::GivenUp, Some("story.given_up"));
+        self.told_before(id);
+    }
+
+    pub(crate) fn consider_all(&mut self) {
+        let due: Vec<TargetId> = self
+            .patients
+            .iter()
+            .filter(|(_, patient)| self.may_be_due(patient))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in due {
+            self.consider(&id);
+        }
+    }
+
+    fn may_be_due(&self, patient: &Patient) -> bool {
+        match &patient.phase {
+            Phase::Down { .. } => true,
+            Phase::GivenUp { trial, .. } => {
+                patient.urged || trial.is_some_and(|trial| self.now.continuous >= trial)
+            }
+            Phase::Unknown
+            | Phase::Starting { .. }
+            | Phase::Healthy
+            | Phase::Slow
+            | Phase::Degraded { .. }
+            | Phase::Recovering { .. } => false,
+        }
+    }
+
+    /// Whether to act now; if not, why not is written where a person can read it.
+    fn consider(&mut self, id: &TargetId) {
+        let Some(patient) = self.patients.get(id) else { return };
+        let is_trial = matches!(patient.phase, Phase::GivenUp { .. });
+        match self.decide(patient) {
+            Ok((verb, plan)) => self.begin(id, verb, plan, is_trial),
+            Err(Refusal::Wait(reason)) => {
+                if let Some(patient) = self.patients.get_mut(id) {
+                    patient.reason = reason;
+                }
+            }
+            Err(Refusal::Confirm) => self.confirm(id),
+            Err(Refusal::Observe(verb)) => self.would_have(id, verb),
+            Err(Refusal::Hopeless) => {
+                let cause = patient.phase.cause().cloned();
+                if let (Some(cause), false) = (cause, is_trial) {
+                    let permanent = is_of_memory(cause.id);
+                    self.give_up(id, cause, permanent);
+                }
+            }
+        }
+    }
+
+    fn decide(&self, patient: &Patient) -> Result<(Verb, Plan), Refusal> {
+        let wait = |rule, key| Err(Refusal::Wait(Reason::new(rule, key)));
+        let Some(cause) = patient.phase.cause() else { return wait("1.2", "why.no_cause") };
+        if patient.account.intent != Intent::Wanted {
+            return wait("R34", "why.held");
+        }
+        if patient.inhibited_by.is_some() {
+            return wait("R15", "why.parent_unwell");
+        }
+        // R42: not even a person's word counts while the machine is waking.
+        if let Some(until) = self.hold_until {
+            return Err(Refusal::Wait(Reason::new("R42", "why.waking").until(until)));
+        }
+        if self.running_on(&patient.spec.id).is_some() {
+            return wait("R20", "why.under_way");
+        }
+        let (verb, plan) = self.plan(patient).map_err(Refusal::Wait)?;
+        if !patient.urged {
+            self.may_act_unasked(patient, cause, verb)?;
+        }
+        if verb == Verb::Restart && self.recording_fails && self.unrecorded_act.is_some() {
+            return wait("R33", "why.cannot_record");
+        }
+        if self.another_is_under_way(&patient.spec.id) {
+            return wait("R20", "why.one_at_a_time");
+        }
+        let fresh = patient
+            .confirmed
+            .is_some_and(|seen| self.now.awake.since(seen) <= self.policy.confirm_within);
+        if fresh { Ok((verb, plan)) } else { Err(Refusal::Confirm) }
+    }
+
+    /// What only holds for acts of our own accord; a person's word overrules it (R22).
+    fn may_act_unasked(&self, patient: &Patient, cause: &Cause, verb: Verb) -> Result<(), Refusal> {
+        let wait = |rule, key| Err(Refusal::Wait(Reason::new(rule, key)));
+        let account = &patient.account;
+        let disruptive = verb == Verb::Restart;
+        if disruptive && cause.confidence == Confidence::Possible {
+            return wait("R62", "why.only_possible");
+        }
+        match patient.spec.heal {
+            Heal::Auto => {}
+            Heal::Ask => return wait("R60", "why.ask"),
+            Heal::Observe => return Err(Refusal::Observe(verb)),
+        }
+        if disruptive && self.memory_is_critical() {
+            return wait("R19", "why.memory_critical");
+        }
+        if is_of_memory(cause.id) && account.ooms.len() >= 2 {
+            return Err(Refusal::Hopeless);
+        }
+        if account.attempts >= self.policy.attempts && account.given_up.is_none() {
+            return Err(Refusal::Hopeless);
+        }
+        let automatic = account.restarts.iter().filter(|restart| restart.automatic).count();
+        if automatic >= self.policy.restarts_limit {
+            return Err(Refusal::Hopeless);
+        }
+        if let Phase::Down { not_before, .. } = patient.phase
+            && self.now.awake < not_before
+        {
+            let (rule, key) = if account.attempts > 0 {
+                ("R26", "why.backoff")
+            } else {
+                ("R29", "why.supervisor")
+            };
+            return Err(Refusal::Wait(Reason::new(rule, key).until(not_before)));
+        }
+        if let Some(until) = self.stagger_until
+            && self.now.awake < until
+            && matches!(patient.spec.care, Care::Container { .. })
+        {
+            return Err(Refusal::Wait(Reason::new("R17", "why.staggered").until(until)));
+        }
+        Ok(())
+    }
+
+    fn memory_is_critical(&self) -> bool {
+        self.patients
+            .get(&TargetId::Host)
+            .is_some_and(|host| host.facts.pressure.verdict == Strain::Critical)
+    }
+
+    /// R60: in `observe` it is written down what would have been done, once per episode.
+    fn would_have(&mut self, id: &TargetId, verb: Verb) {
+        let key = match verb {
+            Verb::Restart => "story.would_have_restarted",
+            Verb::Start | Verb::Stop | Verb::Check | Verb::Unload | Verb::Measure => {
+                "story.would_have_started"
+            }
+        };
+        if let Some(patient) = self.patients.get_mut(id) {
+            patient.reason = Reason::new("R60", "why.observe");
+            if std::mem::replace(&mut patient.observed_only, true) {
+                return;
+            }
+        }
+        self.tell_story(id, StoryKind::Concluded, Sentence::new(key));
+    }
+}
+
+/// R31: no restart cures these; a person is told at once.
+fn is_never_retried(id: CauseId) -> bool {
+    matches!(
+        id,
+        CauseId::OllamaPortTaken
+            | CauseId::MlxPortTaken
+            | CauseId::OllamaNotInstalled
+            | CauseId::ContainerCannotRun
+            | CauseId::ContainerCrashLoop
+    )
+}
+
+/// Ended for want of memory: one restart, then the limit must be raised (1.14).
+pub(crate) fn is_of_memory(id: CauseId) -> bool {
+    matches!(id, CauseId::ContainerOomLimit | CauseId::DockerVmOom)
+}
+
+/// The server's process is still there, however unwell.
+fn is_there(id: CauseId) -> bool {
+    matches!(id, CauseId::OllamaWedged | CauseId::MlxWedged | CauseId::MlxGenerationDead)
+}

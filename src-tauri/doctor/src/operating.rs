@@ -1,0 +1,506 @@
+//! Operating: one operation from its queue through its steps to its end (R20 to R24, R33).
+
+use std::time::Duration;
+
+use crate::clock::millis;
+use crate::describing::describe;
+use crate::diagnosis;
+use crate::doctor::Doctor;
+use crate::event::{Asker, Progress};
+use crate::incident::{
+    IncidentState, RemedyRecord, RemedyResult, RestartRecord, RestartedBy, StoryKind, Verb,
+};
+use crate::ledger::{Act, Intent, Restart};
+use crate::looking::incarnation;
+use crate::observation::Listener;
+use crate::operation::{Operation, Stage};
+use crate::order::{Depth, Entry, OperationId, Order, RecordId};
+use crate::phase::{Phase, Reason};
+use crate::plan::{Next, Plan};
+use crate::remedy::{Outcome, Step, StepId, Treatment};
+use crate::sentence::Sentence;
+use crate::target::{Care, TargetId};
+
+/// The engine keeps its deadlines; this much later we no longer believe that it will report.
+const REPORT_MARGIN: Duration = Duration::from_secs(10);
+/// A record that has brought no answer by then has failed.
+const RECORD_WITHIN: Duration = Duration::from_secs(10);
+/// After our own stop, its events may still be on their way for so long.
+const STOP_ECHO: Duration = Duration::from_secs(30);
+/// More restarts within the hour than this are not told apart any more.
+const RESTARTS_KEPT: usize = 64;
+
+impl Doctor {
+    /// An automatic remedy.
+    pub(crate) fn begin(&mut self, id: &TargetId, verb: Verb, plan: Plan, is_trial: bool) {
+        let Some(patient) = self.patients.get_mut(id) else { return };
+        let by = if std::mem::take(&mut patient.urged) { Asker::Person } else { Asker::Doctor };
+        if is_trial {
+            if let Some(given_up) = &mut patient.account.given_up {
+                given_up.trials += 1;
+            }
+        } else {
+            patient.account.attempts += 1;
+        }
+        let attempt = patient.account.attempts;
+        let operation = self.new_operation(id, verb, by, plan);
+        if let Some(one) = self.operations.iter_mut().find(|one| one.id == operation) {
+            one.attempt = attempt;
+            one.counted = !is_trial;
+        }
+    }
+
+    /// Queued; [`Doctor::begin_queued`] lets it go as soon as nothing else is under way.
+    pub(crate) fn new_operation(
+        &mut self,
+        id: &TargetId,
+        verb: Verb,
+        by: Asker,
+        plan: Plan,
+    ) -> OperationId {
+        let operation = self.operation_id();
+        let patient = self.patients.get(id);
+        let incident = patient
+            .and_then(|patient| patient.incident.as_ref())
+            .filter(|incident| incident.closed.is_none())
+            .map(|incident| incident.id.clone());
+        self.operations.push(Operation {
+            id: operation.clone(),
+            target: id.clone(),
+            verb,
+            by,
+            incident,
+            attempt: 0,
+            counted: false,
+            result: None,
+            log: Vec::new(),
+            progress: None,
+            began: self.now,
+            before: self.incarnation_of(id),
+            plan,
+            stage: Stage::Queued,
+            steps: Vec::new(),
+            number: 0,
+        });
+        operation
+    }
+
+    /// R20: one remedy at a time on the whole host, and one errand beside it.
+    pub(crate) fn begin_queued(&mut self) {
+        loop {
+            let errand = |one: &Operation| matches!(one.verb, Verb::Unload | Verb::Measure);
+            let errand_free = !self.operations.iter().any(|one| errand(one) && one.is_under_way());
+            let waking = self.is_waking();
+            let next = self.operations.iter().position(|one| {
+                matches!(one.stage, Stage::Queued)
+                    && if one.is_remedy() {
+                        (!waking || one.verb == Verb::Stop)
+                            && !self.is_blocked(&one.target, |other| other.is_under_way())
+                    } else {
+                        !errand(one) || errand_free
+                    }
+            });
+            let Some(at) = next else { return };
+            let operation = &self.operations[at];
+            let (id, target, verb) =
+                (operation.id.clone(), operation.target.clone(), operation.verb);
+            if operation.is_remedy() {
+                self.enter_recovering(&id, &target, verb);
+            }
+            self.proceed(&id, None);
+        }
+    }
+
+    /// Nothing new may begin here: a remedy that is queued counts as well.
+    pub(crate) fn another_is_under_way(&self, target: &TargetId) -> bool {
+        self.is_blocked(target, Operation::is_running)
+    }
+
+    /// One that only soaks interrupts nothing any more, save for its own parent and child.
+    fn is_blocked(&self, target: &TargetId, counts: impl Fn(&Operation) -> bool) -> bool {
+        self.operations.iter().any(|other| {
+            other.is_remedy()
+                && counts(other)
+                && (!other.is_soaking() || self.are_kin(&other.target, target))
+        })
+    }
+
+    /// The same target, or a service and the container that it lives in.
+    fn are_kin(&self, a: &TargetId, b: &TargetId) -> bool {
+        a == b || self.container_in(a) == self.container_in(b)
+    }
+
+    /// The container that a remedy of this target acts on; for others the target itself.
+    pub(crate) fn container_in(&self, id: &TargetId) -> TargetId {
+        match self.patients.get(id).map(|patient| &patient.spec.care) {
+            Some(Care::Service { container: Some(name), .. }) => TargetId::Container(name.clone()),
+            Some(
+                Care::Service { container: None, .. }
+                | Care::Host
+                | Care::Docker
+                | Care::Ollama { .. }
+                | Care::Mlx { .. }
+                | Care::Container { .. },
+            )
+            | None => id.clone(),
+        }
+    }
+
+    fn enter_recovering(&mut self, operation: &OperationId, target: &TargetId, verb: Verb) {
+        let now = self.now;
+        let attempt =
+            self.operations.iter().find(|one| one.id == *operation).map_or(0, |one| one.attempt);
+        let attempts = self.policy.attempts;
+        let incarnation = self.incarnation_of(target).unwrap_or_default();
+        let Some(patient) = self.patients.get_mut(target) else { return };
+        let act = Act { operation: operation.clone(), incarnation, verb, at: now.wall };
+        patient.account.act = Some(act);
+        let cause = patient.phase.cause().cloned();
+        let reason = Reason::new("R46", "why.treating");
+        let operation = operation.clone();
+        patient.enter(Phase::Recovering { cause, operation }, reason, now);
+        self.incident_state(target, IncidentState::Healing, None);
+        self.bump_attempts(target);
+        let key = match verb {
+            Verb::Restart => "story.restart",
+            Verb::Stop => "story.stop",
+            Verb::Start | Verb::Check | Verb::Unload | Verb::Measure => "story.start",
+        };
+        let says = Sentence::new(key).with("attempt", attempt.max(1)).with("of", attempts);
+        self.tell_story(target, StoryKind::Done, says);
+    }
+
+    /// The step after the last one: written down first, then ordered.
+    fn proceed(&mut self, id: &OperationId, last: Option<(&Step, &Outcome)>) {
+        let Some(at) = self.operations.iter().position(|one| one.id == *id) else { return };
+        let next = self.operations[at].plan.next(last);
+        match next {
+            Next::Step(step, within) => {
+                self.operations[at].steps.push(step.clone());
+                let entry = Entry::Remedy(self.remedy_record(at, None));
+                let record = self.record(Some(entry));
+                let deadline = self.now.awake + RECORD_WITHIN;
+                self.operations[at].stage = Stage::Writing { record, step, within, deadline };
+            }
+            Next::Verify => self.begin_verifying(at),
+            Next::Finished => self.end(id, RemedyResult::Verified, None, false),
+            Next::Failed { says, permanent } => {
+                self.end(id, RemedyResult::Failed, Some(says), permanent);
+            }
+            Next::Superseded { says } => {
+                self.end(id, RemedyResult::Superseded, Some(says), false);
+            }
+        }
+    }
+
+    /// The record of the next step is settled: do it, unless the world has changed since.
+    pub(crate) fn written(&mut self, record: RecordId) {
+        let waiting = self.operations.iter().position(
+            |one| matches!(one.stage, Stage::Writing { record: waits, .. } if waits == record),
+        );
+        let Some(at) = waiting else { return };
+        let operation = &self.operations[at];
+        let Stage::Writing { step, within, .. } = operation.stage.clone() else { return };
+        let (id, target) = (operation.id.clone(), operation.target.clone());
+        if step.is_disruptive() && self.recording_fails {
+            // Fault 52: one act at most goes unrecorded, with all its steps.
+            if self.unrecorded_act.as_ref().is_some_and(|act| *act != id) {
+                let says = Sentence::new("step.cannot_record");
+                self.end(&id, RemedyResult::Failed, Some(says), false);
+                return;
+            }
+            self.unrecorded_act = Some(id.clone());
+        }
+        if matches!(step, Step::StopContainer { .. } | Step::ComposeUp(_)) {
+            let until = self.now.awake + within + STOP_ECHO;
+            let container = self.container_in(&target);
+            if let Some(patient) = self.patients.get_mut(&container) {
+                patient.facts.container_news.expect_own_stop(until);
+            }
+        }
+        let operation = &mut self.operations[at];
+        operation.number += 1;
+        let number = operation.number;
+        operation.stage =
+            Stage::Acting { step: step.clone(), deadline: self.now.awake + within + REPORT_MARGIN };
+        let step_id = StepId { operation: id, number };
+        self.orders.push(Order::Treat(Treatment { step: step_id, target, what: step, within }));
+    }
+
+    pub(crate) fn treated(&mut self, step: &StepId, outcome: Outcome) {
+        let now = self.now;
+        let found = self
+            .operations
+            .iter()
+            .position(|one| one.id == step.operation && one.number == step.number);
+        let Some(at) = found else { return };
+        let Stage::Acting { step, .. } = self.operations[at].stage.clone() else { return };
+        let (id, target) = (self.operations[at].id.clone(), self.operations[at].target.clone());
+        let says = describe(&step, &outcome);
+        self.operations[at].say(now.wall, says.clone());
+        self.operations[at].progress = None;
+        if self.operations[at].is_remedy() && !matches!(step, Step::FindListener) {
+            self.tell_story(&target, StoryKind::Done, says);
+        }
+        match &outcome {
+            Outcome::Listening(Listener::Process(process)) => {
+                self.operations[at].before = Some(incarnation(process));
+            }
+            Outcome::Started { process: Some(process) } => {
+                if let Some(patient) = self.patients.get_mut(&target) {
+                    patient.trust(process);
+                }
+            }
+            Outcome::Measured(timing) => {
+                let done = self.operations[at].steps.len();
+                self.operations[at].progress = Some(Progress {
+                    done: u64::try_from(done.div_ceil(2)).unwrap_or(0),
+                    of: u64::try_from(done / 2 + self.operations[at].plan.left()).unwrap_or(0),
+                    about: timing.model.clone(),
+                });
+                self.record(Some(Entry::Timing((**timing).clone())));
+            }
+            Outcome::Listening(_)
+            | Outcome::Started { process: None }
+            | Outcome::Unloaded(_)
+            | Outcome::Done
+            | Outcome::Gone
+            | Outcome::StillThere
+            | Outcome::IdentityChanged
+            | Outcome::Failed { .. } => {}
+        }
+        self.proceed(&id, Some((&step, &outcome)));
+    }
+
+    pub(crate) fn progressed(&mut self, step: &StepId, progress: Progress) {
+        let found = self
+            .operations
+            .iter_mut()
+            .find(|one| one.id == step.operation && one.number == step.number);
+        if let Some(operation) = found {
+            operation.progress = Some(progress);
+        }
+    }
+
+    /// What only time brings about in operations.
+    pub(crate) fn advance_operations(&mut self) {
+        let now = self.now.awake;
+        let ids: Vec<OperationId> = self.operations.iter().map(|one| one.id.clone()).collect();
+        for id in ids {
+            let Some(at) = self.operations.iter().position(|one| one.id == id) else { continue };
+            match self.operations[at].stage {
+                Stage::Acting { deadline, .. } if now >= deadline => {
+                    let says = Sentence::new("step.no_report");
+                    self.end(&id, RemedyResult::Failed, Some(says), false);
+                }
+                Stage::Writing { record, deadline, .. } if now >= deadline => {
+                    self.record_failed(record, "no answer");
+                }
+                Stage::Verifying(_) => self.advance_verification(at),
+                Stage::Acting { .. } | Stage::Queued | Stage::Writing { .. } | Stage::Ended => {}
+            }
+        }
+        self.retire();
+    }
+
+    /// Ends whatever is under way on this target, or through it: a person took over.
+    pub(crate) fn supersede(&mut self, target: &TargetId, key: &str) {
+        let running: Vec<OperationId> = self
+            .operations
+            .iter()
+            .filter(|one| one.is_remedy() && one.is_running() && self.are_kin(&one.target, target))
+            .map(|one| one.id.clone())
+            .collect();
+        for id in running {
+            self.end(&id, RemedyResult::Superseded, Some(Sentence::new(key)), false);
+        }
+    }
+
+    /// R42: what has not begun to act when the machine falls asleep is thought over again.
+    pub(crate) fn supersede_idle(&mut self) {
+        let idle: Vec<OperationId> = self
+            .operations
+            .iter()
+            .filter(|one| one.is_remedy() && one.is_running() && one.by == Asker::Doctor)
+            .filter(|one| one.number == 0)
+            .map(|one| one.id.clone())
+            .collect();
+        for id in idle {
+            let says = Sentence::new("step.woke");
+            self.end(&id, RemedyResult::Superseded, Some(says), false);
+        }
+    }
+
+    /// One operation has ended, in exactly one way (P5).
+    pub(crate) fn end(
+        &mut self,
+        id: &OperationId,
+        result: RemedyResult,
+        says: Option<Sentence>,
+        permanent: bool,
+    ) {
+        let now = self.now;
+        let Some(at) = self.operations.iter().position(|one| one.id == *id) else { return };
+        if !self.operations[at].is_running() {
+            return;
+        }
+        self.operations[at].result = Some(result);
+        self.operations[at].stage = Stage::Ended;
+        if let Some(says) = &says {
+            self.operations[at].say(now.wall, says.clone());
+        }
+        let operation = &self.operations[at];
+        let (target, verb, is_remedy) =
+            (operation.target.clone(), operation.verb, operation.is_remedy());
+        let did_nothing = operation.counted && operation.steps.iter().all(Step::only_looks);
+        if verb != Verb::Check {
+            let entry = Entry::Remedy(self.remedy_record(at, says.clone()));
+            self.record(Some(entry));
+        }
+        if !is_remedy {
+            self.look_soon(&target, Depth::Full);
+            return;
+        }
+        self.stagger();
+        if let Some(patient) = self.patients.get_mut(&target) {
+            patient.account.act = None;
+            if result == RemedyResult::Superseded && did_nothing {
+                patient.account.attempts = patient.account.attempts.saturating_sub(1);
+            } else {
+                patient.account.last_attempt = Some(now.continuous);
+            }
+        }
+        match result {
+            RemedyResult::Verified => self.remedy_verified(&target, verb),
+            RemedyResult::Failed => self.remedy_failed(&target, says, permanent),
+            RemedyResult::Superseded => self.remedy_superseded(&target, says),
+        }
+        let container = self.container_in(&target);
+        if container != target {
+            self.look_soon(&container, Depth::Full);
+        }
+        self.inhibit_children(&target);
+    }
+
+    /// R17: after one remedy the next container is brought up 5 to 10 s later.
+    pub(crate) fn stagger(&mut self) {
+        let least = self.policy.stagger;
+        let jitter = Duration::from_millis(self.dice(millis(least) + 1));
+        self.stagger_until = Some(self.now.awake + least + jitter);
+    }
+
+    fn remedy_verified(&mut self, target: &TargetId, verb: Verb) {
+        let now = self.now;
+        let Some(patient) = self.patients.get_mut(target) else { return };
+        if verb == Verb::Stop {
+            patient.enter(Phase::Unknown, Reason::new("R34", "why.held"), now);
+            self.close_incident(target, IncidentState::Closed, Some("story.held"));
+            self.look_soon(target, Depth::Full);
+            return;
+        }
+        patient.forget_counts();
+        patient.facts.container_news.ends.clear();
+        patient.last_good = Some(now);
+        patient.account.given_up = None;
+        patient.observed_only = false;
+        patient.enter(Phase::Healthy, Reason::new("R46", "why.verified"), now);
+        self.close_incident(target, IncidentState::Verified, Some("story.verified"));
+        self.inhibit_children(target);
+    }
+
+    fn remedy_failed(&mut self, target: &TargetId, says: Option<Sentence>, permanent: bool) {
+        let now = self.now;
+        if let Some(says) = says {
+            self.tell_story(target, StoryKind::Failed, says);
+        }
+        let backoff = self.backoff(target);
+        let Some(patient) = self.patients.get(target) else { return };
+        let Phase::Recovering { cause, .. } = &patient.phase else { return };
+        if patient.account.intent != Intent::Wanted {
+            // A stop that a person asked for has failed: nothing is to be healed.
+            self.remedy_superseded(target, None);
+            return;
+        }
+        let cause = match cause {
+            Some(cause) => cause.clone(),
+            None => diagnosis::diagnose(patient, now, &self.policy),
+        };
+        if patient.incident.as_ref().is_none_or(|incident| incident.closed.is_some()) {
+            self.open_incident(target, cause.clone(), now.awake);
+        }
+        self.incident_state(target, IncidentState::Open, None);
+        let Some(patient) = self.patients.get_mut(target) else { return };
+        patient.forget_counts();
+        let spent = patient.account.attempts >= self.policy.attempts;
+        let on_trial = patient.account.given_up.is_some();
+        if permanent || spent || on_trial {
+            self.give_up(target, cause, permanent);
+            return;
+        }
+        let not_before = now.awake + backoff;
+        let reason = Reason::new("R26", "why.backoff").until(not_before);
+        patient.enter(Phase::Down { cause, not_before }, reason, now);
+        self.look_soon(target, Depth::Full);
+    }
+
+    fn remedy_superseded(&mut self, target: &TargetId, says: Option<Sentence>) {
+        let now = self.now;
+        if let Some(says) = says {
+            self.tell_story(target, StoryKind::Seen, says);
+        }
+        self.incident_state(target, IncidentState::Open, None);
+        if let Some(patient) = self.patients.get_mut(target)
+            && let Phase::Recovering { cause, .. } = &patient.phase
+        {
+            let cause = cause.clone();
+            patient.forget_counts();
+            patient.enter(Phase::Degraded { cause }, Reason::new("R20", "why.look_again"), now);
+        }
+        self.look_soon(target, Depth::Full);
+    }
+
+    /// R26: 20 s, 40 s, … up to 300 s, of which 50 to 100 %.
+    pub(crate) fn backoff(&mut self, target: &TargetId) -> Duration {
+        let attempts = self.patients.get(target).map_or(1, |patient| patient.account.attempts);
+        let doubled = 2u32.saturating_pow(attempts.saturating_sub(1).min(8));
+        let whole = (self.policy.backoff * doubled).min(self.policy.backoff_cap);
+        let half = millis(whole) / 2;
+        Duration::from_millis(half + self.dice(half + 1))
+    }
+
+    /// R28: every restart counts, whoever made it.
+    pub(crate) fn restarted(&mut self, target: &TargetId, by: RestartedBy) {
+        let now = self.now;
+        let id = format!("r-{}", self.operation_id());
+        let entry = RestartRecord { id, target: target.clone(), at: now.wall, by };
+        let Some(patient) = self.patients.get_mut(target) else { return };
+        let restarts = &mut patient.account.restarts;
+        restarts.push(Restart { at: now.continuous, automatic: by == RestartedBy::Us });
+        if restarts.len() > RESTARTS_KEPT {
+            restarts.remove(0);
+        }
+        let many = restarts.len() > self.policy.restarts_alert;
+        let tell = many && !std::mem::replace(&mut patient.account.rate_told, many);
+        self.record(Some(Entry::Restart(entry)));
+        if tell {
+            self.tell_restart_rate(target);
+        }
+    }
+
+    fn remedy_record(&self, at: usize, says: Option<Sentence>) -> RemedyRecord {
+        let operation = &self.operations[at];
+        RemedyRecord {
+            operation: operation.id.clone(),
+            attempt: operation.attempt,
+            incident: operation.incident.clone(),
+            target: operation.target.clone(),
+            verb: operation.verb,
+            by: operation.by,
+            began: operation.began.wall,
+            ended: operation.result.map(|_| self.now.wall),
+            result: operation.result,
+            steps: operation.steps.clone(),
+            says,
+        }
+    }
+}

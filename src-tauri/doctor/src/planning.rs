@@ -1,0 +1,165 @@
+//! Planning: the smallest remedy for what a target has (RECOVERY 1.8).
+
+use std::time::Duration;
+
+use crate::cause::CauseId;
+use crate::diagnosis;
+use crate::doctor::Doctor;
+use crate::incident::Verb;
+use crate::ledger::Intent;
+use crate::lever::lever;
+use crate::observation::Listener;
+use crate::patient::Patient;
+use crate::phase::Reason;
+use crate::plan::{ContainerPlan, Plan, ServerPlan, StopPlan};
+use crate::sentence::Sentence;
+use crate::target::{Care, TargetId};
+
+/// How long the start of a server may take to return.
+const START_WITHIN: Duration = Duration::from_secs(20);
+
+impl Doctor {
+    /// The remedy for what this target has, or the reason why there is none.
+    pub(crate) fn plan(&self, patient: &Patient) -> Result<(Verb, Plan), Reason> {
+        let none = |key: &str| Err(Reason::new("R60", key));
+        let Some(cause) = patient.phase.cause() else { return none("why.no_remedy") };
+        match &patient.spec.care {
+            Care::Ollama { .. } | Care::Mlx { .. } => {
+                let stops = match server_remedy(cause.id) {
+                    Some(Verb::Restart) => true,
+                    Some(_) => false,
+                    None => return none("why.no_remedy"),
+                };
+                let verb = if stops { Verb::Restart } else { Verb::Start };
+                let plan = self.server_plan(patient, stops);
+                Ok((verb, plan.map_err(|says| Reason::says("R60", says))?))
+            }
+            Care::Container { critical: true, .. } => {
+                let curable = matches!(
+                    cause.id,
+                    CauseId::ContainerStopped
+                        | CauseId::ContainerKilled
+                        | CauseId::ContainerOomLimit
+                        | CauseId::DockerVmOom
+                );
+                match container_plan(patient, false, true) {
+                    Some(plan) if curable => Ok((Verb::Start, plan)),
+                    Some(_) | None => none("why.no_remedy"),
+                }
+            }
+            Care::Container { critical: false, .. } => none("why.not_critical"),
+            Care::Service { container: Some(name), .. } => {
+                self.service_plan(patient, cause.id, name)
+            }
+            Care::Service { container: None, .. } => none("why.no_container"),
+            Care::Docker => none("why.docker_consent"),
+            Care::Host => none("why.no_remedy"),
+        }
+    }
+
+    /// A service that no longer answers, in a container that runs: the container is restarted,
+    /// unless what it needs is itself unwell, or has only just come back (R16, R17).
+    fn service_plan(
+        &self,
+        patient: &Patient,
+        cause: CauseId,
+        name: &str,
+    ) -> Result<(Verb, Plan), Reason> {
+        let curable = matches!(
+            cause,
+            CauseId::ServiceRefused | CauseId::ServiceTimeout | CauseId::ServiceEmptyReply
+        );
+        if !curable {
+            return Err(Reason::new("R60", "why.no_remedy"));
+        }
+        for need in &patient.spec.needs {
+            let Some(parent) = self.patients.get(need).filter(|need| need.is_found()) else {
+                continue;
+            };
+            let says = Sentence::new("why.soft_parent").with("parent", need.to_string());
+            if !parent.phase.is_usable() {
+                return Err(Reason::says("R16", says));
+            }
+            let settled = parent.healthy_since.map(|since| since + patient.spec.grace);
+            if let Some(settled) = settled
+                && parent.healthy_since > Some(patient.since.awake)
+                && self.now.awake < settled
+            {
+                return Err(Reason::says("R17", says).until(settled));
+            }
+        }
+        let container = self
+            .patients
+            .get(&TargetId::Container(name.into()))
+            .filter(|container| container.account.intent == Intent::Wanted);
+        match container.and_then(|container| container_plan(container, true, true)) {
+            Some(plan) => Ok((Verb::Restart, plan)),
+            None => Err(Reason::new("R60", "why.no_such_container")),
+        }
+    }
+
+    pub(crate) fn server_plan(&self, patient: &Patient, stops: bool) -> Result<Plan, Sentence> {
+        let start = match lever(patient) {
+            Some(Ok(lever)) => Some(lever),
+            Some(Err(says)) => return Err(says),
+            None => return Err(Sentence::new("why.no_launch")),
+        };
+        Ok(Plan::Server(ServerPlan {
+            stop: stops.then(|| self.stop_plan(patient)),
+            start,
+            killed: false,
+            start_within: START_WITHIN,
+        }))
+    }
+
+    /// Only the process that was judged sick may be stopped, by its identity (R4).
+    pub(crate) fn stop_plan(&self, patient: &Patient) -> StopPlan {
+        let allowed = match patient.listener() {
+            Listener::Process(process) if diagnosis::is_own_server(patient, process) => {
+                vec![process.id.clone()]
+            }
+            Listener::Process(_) | Listener::Nobody | Listener::Hidden | Listener::NotAsked => {
+                Vec::new()
+            }
+        };
+        let patience = match patient.spec.care {
+            Care::Mlx { .. } => self.policy.patience_mlx,
+            Care::Host
+            | Care::Docker
+            | Care::Ollama { .. }
+            | Care::Container { .. }
+            | Care::Service { .. } => self.policy.patience_ollama,
+        };
+        StopPlan { allowed, patience, patience_kill: self.policy.patience_kill }
+    }
+}
+
+/// Starting is enough for what is gone; what hangs is stopped first; nothing else is touched.
+fn server_remedy(id: CauseId) -> Option<Verb> {
+    if matches!(id, CauseId::OllamaWedged | CauseId::MlxWedged | CauseId::MlxGenerationDead) {
+        return Some(Verb::Restart);
+    }
+    let gone =
+        matches!(id, CauseId::OllamaNotRunning | CauseId::OllamaOnlyMcp | CauseId::MlxNotRunning);
+    gone.then_some(Verb::Start)
+}
+
+pub(crate) fn container_plan(patient: &Patient, stop: bool, start: bool) -> Option<Plan> {
+    let seen = patient.facts.container.as_ref()?;
+    let configured = match &patient.spec.care {
+        Care::Container { compose, .. } => compose.clone(),
+        Care::Host
+        | Care::Docker
+        | Care::Ollama { .. }
+        | Care::Mlx { .. }
+        | Care::Service { .. } => None,
+    };
+    Some(Plan::Container(ContainerPlan {
+        id: seen.id.clone(),
+        started_ms: seen.started_ms,
+        stop,
+        start,
+        compose: configured.or_else(|| seen.compose.clone()),
+        stop_timeout: Duration::from_secs(seen.stop_timeout_s),
+    }))
+}

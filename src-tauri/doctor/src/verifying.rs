@@ -1,0 +1,248 @@
+//! Verifying: a remedy is proven by the same kind of check that failed, or it has failed (R46).
+
+use std::time::Duration;
+
+use crate::clock::millis;
+use crate::diagnosis;
+use crate::doctor::Doctor;
+use crate::event::Asker;
+use crate::incident::{RemedyResult, RestartedBy, StoryKind};
+use crate::looking::incarnation;
+use crate::observation::{ContainerHealth, Listener};
+use crate::operation::{Stage, Verification};
+use crate::order::Depth;
+use crate::phase::Reason;
+use crate::plan::Plan;
+use crate::sentence::Sentence;
+use crate::target::{Care, TargetId};
+use crate::verdict::Verdict;
+
+/// A check ends by then, whatever its targets are like: long enough for three attempts.
+const CHECK_WITHIN: Duration = Duration::from_secs(15 * 60);
+
+impl Doctor {
+    pub(crate) fn begin_verifying(&mut self, at: usize) {
+        let now = self.now;
+        let operation = &mut self.operations[at];
+        let (target, by) = (operation.target.clone(), operation.by);
+        let is_check = matches!(operation.plan, Plan::Check { .. });
+        let grace = self
+            .patients
+            .get(&target)
+            .map_or(Duration::ZERO, |patient| patient.spec.grace)
+            .min(self.policy.grace_ceiling);
+        let within = if is_check { CHECK_WITHIN } else { grace };
+        operation.stage = Stage::Verifying(Verification {
+            began: now.awake,
+            deadline: now.awake + within,
+            extended: false,
+            goods: 0,
+            soak_until: None,
+            last_look: false,
+            proven: None,
+        });
+        if !operation.is_remedy() {
+            return;
+        }
+        let by = match by {
+            Asker::Person | Asker::Agent => RestartedBy::Person,
+            Asker::Doctor => RestartedBy::Us,
+        };
+        self.restarted(&target, by);
+        if let Some(patient) = self.patients.get_mut(&target) {
+            patient.forget_counts();
+            patient.looking = None;
+            let says = Sentence::new("why.verifying").with("grace", grace);
+            patient.reason = Reason::says("R46", says).until(now.awake + grace);
+        }
+        self.look_soon(&target, Depth::Full);
+        let container = self.container_in(&target);
+        if container != target {
+            self.look_soon(&container, Depth::Full);
+        }
+    }
+
+    /// Takes the look if a remedy is under way here; false leaves it to the ordinary judgement.
+    pub(crate) fn verify(&mut self, target: &TargetId, verdict: Verdict, depth: Depth) -> bool {
+        let now = self.now;
+        let found = self
+            .operations
+            .iter()
+            .position(|one| one.is_remedy() && one.is_under_way() && one.target == *target);
+        let Some(at) = found else { return false };
+        let id = self.operations[at].id.clone();
+        let this = self.incarnation_of(target);
+        let replaced = self.is_replaced(target, self.operations[at].before.as_deref());
+        let waking = self.is_waking();
+        let (successes, soak) = (self.policy.successes, self.policy.soak);
+        let Stage::Verifying(verification) = &mut self.operations[at].stage else { return true };
+        let soaking = verification.soak_until.is_some();
+        let good = matches!(verdict, Verdict::Good { .. });
+        let bad = matches!(verdict, Verdict::Hard | Verdict::WrongOwner | Verdict::Misplaced);
+        if bad && waking {
+            // R42: straight after a wake a failure says nothing.
+            self.look_soon_verifying(target);
+        } else if soaking {
+            // R46 (5): a process that was replaced in the soak has ended in the soak.
+            let other = this.is_some() && verification.proven.is_some();
+            let other = other && this != verification.proven;
+            if bad || other {
+                let says = Sentence::new("step.failed_in_soak");
+                self.end(&id, RemedyResult::Failed, Some(says), false);
+            } else if good && verification.last_look && depth == Depth::Full {
+                self.end(&id, RemedyResult::Verified, None, false);
+            }
+        } else if good {
+            verification.goods = if replaced { verification.goods + 1 } else { 0 };
+            if verification.goods >= successes {
+                verification.soak_until = Some(now.awake + soak);
+                verification.proven = this;
+                self.answers_again(target);
+            } else {
+                self.look_soon_verifying(target);
+            }
+        } else {
+            if bad {
+                verification.goods = 0;
+            }
+            self.look_soon_verifying(target);
+        }
+        true
+    }
+
+    pub(crate) fn advance_verification(&mut self, at: usize) {
+        let now = self.now.awake;
+        let operation = &self.operations[at];
+        let (id, target) = (operation.id.clone(), operation.target.clone());
+        let Stage::Verifying(verification) = operation.stage.clone() else { return };
+        match verification.soak_until {
+            None if now >= verification.deadline => {
+                let ceiling = verification.began + self.policy.grace_ceiling;
+                if operation.is_remedy()
+                    && !verification.extended
+                    && now < ceiling
+                    && self.is_still_loading(at)
+                {
+                    self.extend(at, ceiling);
+                    return;
+                }
+                let says = Sentence::new("step.not_answering");
+                self.end(&id, RemedyResult::Failed, Some(says), false);
+            }
+            Some(until) if now >= until && !verification.last_look => {
+                if let Stage::Verifying(verification) = &mut self.operations[at].stage {
+                    verification.last_look = true;
+                }
+                self.look_soon(&target, Depth::Full);
+            }
+            // The last look itself never came, three looks long.
+            Some(until) if now >= until + 3 * self.policy.look_deadline => {
+                let says = Sentence::new("step.not_answering");
+                self.end(&id, RemedyResult::Failed, Some(says), false);
+            }
+            None | Some(_) => {}
+        }
+    }
+
+    /// R42: what is being proven when the machine sleeps gets the time of the hold on top.
+    pub(crate) fn extend_verifications(&mut self, by: Duration) {
+        for operation in &mut self.operations {
+            if let Stage::Verifying(verification) = &mut operation.stage {
+                verification.deadline = verification.deadline + by;
+                verification.soak_until = verification.soak_until.map(|until| until + by);
+            }
+        }
+    }
+
+    /// R13: once, to the ceiling, while it is still on its way.
+    fn extend(&mut self, at: usize, ceiling: crate::clock::Awake) {
+        let target = self.operations[at].target.clone();
+        if let Stage::Verifying(verification) = &mut self.operations[at].stage {
+            verification.extended = true;
+            verification.deadline = ceiling;
+        }
+        if let Some(patient) = self.patients.get_mut(&target) {
+            patient.reason = Reason::new("R13", "why.still_loading").until(ceiling);
+        }
+    }
+
+    /// Its process lives and does not listen yet, or its container's health check is undecided.
+    fn is_still_loading(&self, at: usize) -> bool {
+        let operation = &self.operations[at];
+        let Some(patient) = self.patients.get(&operation.target) else { return false };
+        match patient.spec.care {
+            Care::Ollama { .. } | Care::Mlx { .. } => {
+                let silent = matches!(patient.listener(), Listener::Nobody | Listener::NotAsked);
+                silent
+                    && patient.facts.surroundings.iter().flat_map(|around| &around.relatives).any(
+                        |process| {
+                            diagnosis::is_own_server(patient, process)
+                                && operation.before != Some(incarnation(process))
+                        },
+                    )
+            }
+            Care::Container { .. } => patient
+                .facts
+                .container
+                .as_ref()
+                .is_some_and(|seen| seen.health == Some(ContainerHealth::Starting)),
+            Care::Host | Care::Docker | Care::Service { .. } => false,
+        }
+    }
+
+    fn look_soon_verifying(&mut self, target: &TargetId) {
+        let at = self.now.awake + self.policy.verify_every;
+        if let Some(patient) = self.patients.get_mut(target) {
+            patient.due = at;
+            patient.depth = Depth::Full;
+        }
+    }
+
+    /// R46 (1) and (2): another incarnation than before, and the port is its own.
+    fn is_replaced(&self, target: &TargetId, before: Option<&str>) -> bool {
+        let Some(patient) = self.patients.get(target) else { return false };
+        match &patient.spec.care {
+            Care::Ollama { .. } | Care::Mlx { .. } => match patient.listener() {
+                Listener::Process(process) => before != Some(incarnation(process).as_str()),
+                Listener::Nobody => false,
+                // What the system does not show cannot be compared: answering must do.
+                Listener::Hidden | Listener::NotAsked => before.is_none(),
+            },
+            Care::Container { .. } | Care::Service { container: Some(_), .. } => {
+                self.incarnation_of(target).as_deref() != before
+            }
+            Care::Service { container: None, .. } | Care::Host | Care::Docker => true,
+        }
+    }
+
+    /// The incarnation that a remedy of this target replaces (R4).
+    pub(crate) fn incarnation_of(&self, target: &TargetId) -> Option<String> {
+        let acted_on = self.container_in(target);
+        let patient = self.patients.get(&acted_on)?;
+        match patient.listener() {
+            Listener::Process(process) => Some(incarnation(process)),
+            Listener::Nobody | Listener::Hidden | Listener::NotAsked => patient.incarnation.clone(),
+        }
+    }
+
+    fn answers_again(&mut self, target: &TargetId) {
+        let now = self.now;
+        let soak = self.policy.soak;
+        if let Some(patient) = self.patients.get_mut(target) {
+            patient.last_good = Some(now);
+            patient.account.seen_alive = true;
+            let says = Sentence::new("why.soaking").with("soak", soak);
+            patient.reason = Reason::says("R46", says).until(now.awake + soak);
+            patient.due = now.awake + self.policy.retry;
+            let opened = patient.opened;
+            if let Some(incident) = &mut patient.incident
+                && incident.closed.is_none()
+            {
+                incident.answering_after_ms = Some(millis(now.awake.since(opened)));
+            }
+        }
+        self.stagger();
+        self.tell_story(target, StoryKind::Proven, Sentence::new("story.answers_again"));
+        self.inhibit_children(target);
+    }
+}

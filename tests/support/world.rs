@@ -1,0 +1,386 @@
+//! A virtual world for the doctor: what is watched, four clocks that can be moved apart, and hands
+//! that carry out orders. A month passes in a second, and the same seed gives the same tale.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use doctor::{
+    Answer, Asker, Awake, Boot, Continuous, Depth, Doctor, Event, HostSeen, Ledger, LedgerFound,
+    Listener, Look, MemoryGroup, Now, Observation, Order, Outcome, Policy, Reply, Spec, Step,
+    TargetId, Tell, Treatment, Wall, Wish,
+};
+
+#[path = "world/containers.rs"]
+pub mod containers;
+#[path = "world/script.rs"]
+pub mod script;
+#[path = "world/servers.rs"]
+pub mod servers;
+#[path = "world/tale.rs"]
+pub mod tale;
+
+use containers::{Container, Engine, Service};
+use servers::Server;
+use tale::Tale;
+
+/// Wall time at the start of every story: 2026-09-01 08:00 UTC, in milliseconds.
+const WALL: i64 = 1_788_249_600_000;
+/// What the engine's clock and the wall clock share at the start.
+const ENGINE_CLOCK: i64 = WALL;
+const RECORD: u64 = 2;
+
+/// Everything there is, and the doctor in its middle.
+pub struct World {
+    pub doctor: Doctor,
+    pub roster: Vec<Spec>,
+    pub ollama: Option<Server>,
+    pub mlx: Option<Server>,
+    pub engine: Engine,
+    pub containers: BTreeMap<String, Container>,
+    pub services: BTreeMap<String, Service>,
+    pub host: HostSeen,
+    pub disk_full: bool,
+    /// What reached the disk last.
+    pub ledger: Option<Ledger>,
+    pub tale: Tale,
+    /// Every treatment that was ordered, with the awake time of the order.
+    pub treatments: Vec<(Now, Treatment)>,
+    clocks: Clocks,
+    pending: BTreeMap<(u64, u64), Pending>,
+    counter: u64,
+    seed: u64,
+    next_pid: u32,
+    tickets: u64,
+}
+
+/// `run` is the time that really passes awake; the clocks are made from it.
+#[derive(Clone, Copy, Debug)]
+struct Clocks {
+    run: u64,
+    asleep: u64,
+    since_boot: u64,
+    wall_moved: i64,
+    awake_back: u64,
+    boot: u64,
+}
+
+enum Pending {
+    Tell(Event),
+    Then(Box<dyn FnOnce(&mut World) + Send>),
+}
+
+impl World {
+    /// A machine that was booted an hour ago, with nothing on it yet.
+    pub fn new(seed: u64) -> Self {
+        let clocks = Clocks {
+            run: 0,
+            asleep: 0,
+            since_boot: 3_600_000,
+            wall_moved: 0,
+            awake_back: 0,
+            boot: 1,
+        };
+        Self {
+            doctor: Doctor::new(Policy::default(), Vec::new(), seed, clocks.now()),
+            roster: Vec::new(),
+            ollama: None,
+            mlx: None,
+            engine: Engine::default(),
+            containers: BTreeMap::new(),
+            services: BTreeMap::new(),
+            host: calm_host(),
+            disk_full: false,
+            ledger: None,
+            tale: Tale::default(),
+            treatments: Vec::new(),
+            clocks,
+            pending: BTreeMap::new(),
+            counter: 0,
+            seed,
+            next_pid: 500,
+            tickets: 0,
+        }
+    }
+
+    /// How long before the story the machine was booted.
+    pub fn booted(&mut self, before: Duration) {
+        self.clocks.since_boot = doctor::millis(before);
+    }
+
+    /// Starts the doctor over this roster with what the ledger on disk says.
+    pub fn begin(&mut self, found: LedgerFound) {
+        let now = self.now();
+        self.counter += 1;
+        let seed = self.seed.wrapping_mul(31).wrapping_add(self.counter);
+        self.doctor = Doctor::new(Policy::default(), self.roster.clone(), seed, now);
+        self.pending.retain(|_, pending| matches!(pending, Pending::Then(_)));
+        self.tale.forget_doctor();
+        self.tell(Event::Restored { ledger: found });
+        if self.engine.answers() {
+            self.engine.stream = true;
+            self.tell(Event::DockerStream { connected: true });
+        }
+    }
+
+    /// The app is ended at once and started again: what was not on disk is lost.
+    pub fn relaunch(&mut self) {
+        let found = self.ledger.clone().map_or(LedgerFound::None, LedgerFound::Good);
+        self.begin(found);
+    }
+
+    /// Everything stops and starts anew; `away` passes on the wall clock.
+    pub fn reboot(&mut self, away: Duration) {
+        self.clocks.boot += 1;
+        self.clocks.run += doctor::millis(away);
+        self.clocks.since_boot = 20_000u64.saturating_sub(self.clocks.run + self.clocks.asleep);
+        self.relaunch();
+    }
+
+    pub fn now(&self) -> Now {
+        self.clocks.now()
+    }
+
+    /// Milliseconds since the story began, sleep included.
+    pub fn story_ms(&self) -> u64 {
+        self.clocks.run + self.clocks.asleep
+    }
+
+    /// The Docker engine's clock, which the stream's times are read on.
+    pub fn engine_ms(&self) -> i64 {
+        ENGINE_CLOCK + i64::try_from(self.story_ms()).unwrap_or(i64::MAX)
+    }
+
+    /// The machine sleeps: the awake clock stands, the others run on.
+    pub fn sleep(&mut self, how_long: Duration) {
+        self.clocks.asleep += doctor::millis(how_long);
+    }
+
+    pub fn move_wall(&mut self, milliseconds: i64) {
+        self.clocks.wall_moved += milliseconds;
+    }
+
+    pub fn awake_goes_back(&mut self, how_far: Duration) {
+        self.clocks.awake_back += doctor::millis(how_far);
+    }
+
+    pub fn new_pid(&mut self) -> u32 {
+        self.next_pid += 1;
+        self.next_pid
+    }
+
+    pub fn wish(&mut self, wish: Wish, by: Asker) {
+        self.tickets += 1;
+        let ticket = self.tickets;
+        self.tell(Event::Wished { ticket, wish, by });
+    }
+
+    /// Lets time pass until so many milliseconds after the story began.
+    pub fn run_until(&mut self, story_ms: u64) {
+        loop {
+            let target = story_ms.saturating_sub(self.clocks.asleep).max(self.clocks.run);
+            let wake = self.wake_at();
+            let next = self.pending.keys().next().map(|(at, _)| *at);
+            let at = next.map_or(wake, |next| next.min(wake));
+            if at > target {
+                self.clocks.run = target;
+                return;
+            }
+            self.clocks.run = self.clocks.run.max(at);
+            let due = self.pending.first_entry().filter(|entry| entry.key().0 <= at);
+            match due.map(|entry| entry.remove()) {
+                Some(Pending::Tell(event)) => self.tell(event),
+                Some(Pending::Then(then)) => then(self),
+                None => self.tell(Event::Tick),
+            }
+        }
+    }
+
+    /// When the doctor wants to be woken, as run time; never in the past.
+    fn wake_at(&self) -> u64 {
+        let wake = self.doctor.next_wake().0;
+        let behind = self.now().awake.0;
+        self.clocks.run + wake.saturating_sub(behind)
+    }
+
+    pub fn later(&mut self, after_ms: u64, then: impl FnOnce(&mut World) + Send + 'static) {
+        self.counter += 1;
+        let key = (self.clocks.run + after_ms, self.counter);
+        self.pending.insert(key, Pending::Then(Box::new(then)));
+    }
+
+    pub fn tell_later(&mut self, after_ms: u64, event: Event) {
+        self.counter += 1;
+        let key = (self.clocks.run + after_ms, self.counter);
+        self.pending.insert(key, Pending::Tell(event));
+    }
+
+    /// Tells the doctor, and does what it orders.
+    pub fn tell(&mut self, event: Event) {
+        let now = self.now();
+        let orders = self.doctor.handle(event, now);
+        let story = self.story_ms();
+        self.tale.observe(story, &self.doctor);
+        for order in orders {
+            self.tale.ordered(story, &order);
+            match order {
+                Order::Look(look) => self.look(&look),
+                Order::Treat(treatment) => {
+                    self.treatments.push((now, treatment.clone()));
+                    self.treat(treatment);
+                }
+                Order::Record(record) => {
+                    let event = if self.disk_full {
+                        let reason = "no space left on device".into();
+                        Event::RecordFailed { record: record.id, reason }
+                    } else {
+                        if let Some(ledger) = record.ledger {
+                            self.ledger = Some(ledger);
+                        }
+                        Event::Recorded { record: record.id }
+                    };
+                    self.tell_later(RECORD, event);
+                }
+                Order::Tell(Tell::Notice(_) | Tell::Answer { .. }) => {}
+            }
+        }
+    }
+
+    fn look(&mut self, look: &Look) {
+        let (observation, took) = self.observe(&look.target, look.depth);
+        let event = Event::Looked { look: look.id, target: look.target.clone(), observation };
+        self.tell_later(took, event);
+    }
+
+    fn observe(&mut self, target: &TargetId, depth: Depth) -> (Observation, u64) {
+        match target {
+            TargetId::Host => {
+                let mut seen = self.host.clone();
+                if depth == Depth::Shallow {
+                    seen.ledger = None;
+                }
+                (Observation::Host(seen), 1)
+            }
+            TargetId::Ollama => match &self.ollama {
+                Some(server) => {
+                    let (seen, took) = server.ollama_seen(depth, self.clocks.run);
+                    (Observation::Ollama(seen), took)
+                }
+                None => unasked(),
+            },
+            TargetId::Mlx => match &self.mlx {
+                Some(server) => {
+                    let (seen, took) = server.mlx_seen(depth, self.clocks.run);
+                    (Observation::Mlx(seen), took)
+                }
+                None => unasked(),
+            },
+            TargetId::Docker => self.docker_seen(depth),
+            TargetId::Container(name) => {
+                let (ping, took) = self.engine.ping();
+                if matches!(ping.reply, Reply::Status { .. }) {
+                    let seen = self.containers.get(name).map(Container::seen);
+                    (Observation::Container(seen), took)
+                } else {
+                    let reason = "the engine does not answer".into();
+                    (Observation::Unasked { reason }, took)
+                }
+            }
+            TargetId::Service(name) => match self.services.get(name) {
+                Some(service) => {
+                    let up = service.container.as_ref().is_none_or(|name| {
+                        self.containers.get(name).is_some_and(Container::is_running)
+                    });
+                    let (answer, took) = service.answer(up);
+                    (Observation::Service(answer), took)
+                }
+                None => unasked(),
+            },
+        }
+    }
+
+    fn treat(&mut self, treatment: Treatment) {
+        let step = treatment.step.clone();
+        match treatment.what.clone() {
+            Step::FindListener => {
+                let run = self.clocks.run;
+                let server = self.server(&treatment.target);
+                let listener = server.map_or(Listener::Nobody, |server| server.listener(run));
+                self.report(20, step, Outcome::Listening(listener));
+            }
+            Step::Terminate(process) => {
+                let outcome = self.signal(&treatment.target, &process, false);
+                self.report(5, step, outcome);
+            }
+            Step::Kill(process) => {
+                let outcome = self.signal(&treatment.target, &process, true);
+                self.report(5, step, outcome);
+            }
+            Step::AwaitGone(process) => {
+                let deadline = self.clocks.run + doctor::millis(treatment.within);
+                self.await_gone(treatment.target, process, step, deadline);
+            }
+            Step::Start(lever) => self.start_server(&treatment.target, &lever, step),
+            Step::StartContainer { id } => self.start_container(&id, step),
+            Step::ComposeUp(compose) => self.compose_up(&compose, step),
+            Step::StopContainer { id, started_ms } => self.stop_container(&id, started_ms, step),
+            Step::Unload { models } => self.unload(&models, step),
+            Step::Measure { model } => self.measure(model, step),
+        }
+    }
+
+    pub fn report(&mut self, after_ms: u64, step: doctor::StepId, outcome: Outcome) {
+        self.tell_later(after_ms, Event::Treated { step, outcome });
+    }
+
+    pub fn run_ms(&self) -> u64 {
+        self.clocks.run
+    }
+
+    /// Pressure level, memory in use and swap in use, in GB of 64 GB and 16 GB.
+    pub fn memory(&mut self, pressure: u8, swap_gb: u64) {
+        const GB: u64 = 1 << 30;
+        self.host.pressure = pressure;
+        self.host.swap_used_bytes = swap_gb * GB;
+        self.host.available_bytes = match pressure {
+            1 => 40 * GB,
+            2 => 6 * GB,
+            _ => GB,
+        };
+    }
+}
+
+impl Clocks {
+    fn now(&self) -> Now {
+        let wall = i64::try_from(self.run + self.asleep).unwrap_or(i64::MAX);
+        Now {
+            awake: Awake((self.since_boot + self.run).saturating_sub(self.awake_back)),
+            continuous: Continuous(self.since_boot + self.run + self.asleep),
+            wall: Wall(WALL + wall + self.wall_moved),
+            boot: Boot(self.boot),
+        }
+    }
+}
+
+fn unasked() -> (Observation, u64) {
+    (Observation::Unasked { reason: "there is no such target in this world".into() }, 1)
+}
+
+fn calm_host() -> HostSeen {
+    const GB: u64 = 1 << 30;
+    HostSeen {
+        memory_bytes: 64 * GB,
+        available_bytes: 40 * GB,
+        pressure: 1,
+        swap_total_bytes: 16 * GB,
+        swap_used_bytes: 0,
+        ledger: Some(vec![
+            MemoryGroup { name: "ollama".into(), bytes: 12 * GB, processes: 2 },
+            MemoryGroup { name: "docker".into(), bytes: 6 * GB, processes: 3 },
+        ]),
+    }
+}
+
+/// One HTTP answer.
+pub fn answer(url: &str, reply: Reply, took_ms: u64) -> Answer {
+    Answer { url: url.into(), reply, took_ms }
+}

@@ -1,0 +1,376 @@
+//! The Docker engine with its containers, and HTTP services: their ends, events and policies as
+//! the real engine makes them.
+
+use doctor::{
+    Answer, Body, Compose, ContainerEvent, ContainerHealth, ContainerNews, ContainerSeen,
+    ContainerStatus, Depth, DockerSeen, EngineSeen, Event, Observation, Outcome, Reply,
+    RestartPolicy, StepId,
+};
+
+use super::{World, answer};
+
+/// The engine.
+#[derive(Clone, Debug, Default)]
+pub struct Engine {
+    pub state: EngineState,
+    /// The event stream is open.
+    pub stream: bool,
+    /// The stream is open, and says nothing.
+    pub stalled: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EngineState {
+    #[default]
+    Absent,
+    Up,
+    Hangs,
+}
+
+/// One container.
+#[derive(Clone, Debug)]
+pub struct Container {
+    pub seen: ContainerSeen,
+    pub starts: ContainerStarts,
+    pub ignores_stop: bool,
+    /// The engine's own policy may bring it back.
+    stopped_by_hand: bool,
+    runs: u32,
+}
+
+/// What a start of a container leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContainerStarts {
+    Works,
+    /// The engine says no.
+    Fails,
+    /// It says no, and always will.
+    Never,
+    /// It runs and ends after so many milliseconds with this code.
+    ExitsAfter(u64, i64),
+    /// The engine starts it and does not get round to saying so in time.
+    Silently,
+}
+
+/// An HTTP service.
+#[derive(Clone, Debug)]
+pub struct Service {
+    pub url: String,
+    pub container: Option<String>,
+    pub reply: Reply,
+    /// A restart of its container makes it answer again.
+    pub cured_by_restart: bool,
+}
+
+impl Engine {
+    pub fn answers(&self) -> bool {
+        self.state == EngineState::Up
+    }
+
+    pub fn ping(&self) -> (Answer, u64) {
+        let url = "unix:///var/run/docker.sock/_ping";
+        match self.state {
+            EngineState::Up => {
+                let reply = Reply::Status { code: 200, body: Body::Expected };
+                (answer(url, reply, 2), 4)
+            }
+            EngineState::Hangs => (answer(url, Reply::Silent, 12_000), 12_000),
+            EngineState::Absent => (answer(url, Reply::Refused, 1), 1),
+        }
+    }
+}
+
+impl Container {
+    pub fn new(name: &str, started_ms: i64) -> Self {
+        Self {
+            seen: ContainerSeen {
+                id: id_of(name, 1),
+                name: name.into(),
+                image: format!("{name}:latest"),
+                status: ContainerStatus::Running,
+                health: None,
+                exit_code: 0,
+                oom_killed: false,
+                started_ms: Some(started_ms),
+                finished_ms: None,
+                restart_count: 0,
+                restart_policy: RestartPolicy::No,
+                memory_limit: 512 << 20,
+                stop_timeout_s: 10,
+                stop_signal: "SIGTERM".into(),
+                compose: None,
+                skip: false,
+            },
+            starts: ContainerStarts::Works,
+            ignores_stop: false,
+            stopped_by_hand: false,
+            runs: 1,
+        }
+    }
+
+    pub fn seen(&self) -> ContainerSeen {
+        self.seen.clone()
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.seen.status == ContainerStatus::Running
+    }
+
+    pub fn with_compose(&mut self) {
+        self.seen.compose = Some(Compose {
+            files: vec!["/home/ann/site/docker-compose.yml".into()],
+            service: self.seen.name.clone(),
+            project: Some("site".into()),
+            directory: Some("/home/ann/site".into()),
+            env_file: None,
+        });
+    }
+}
+
+impl Service {
+    fn is_well(&self) -> bool {
+        matches!(self.reply, Reply::Status { code: 200, .. })
+    }
+
+    pub fn answer(&self, up: bool) -> (Answer, u64) {
+        if !up {
+            return (answer(&self.url, Reply::Refused, 1), 1);
+        }
+        let took = if self.reply == Reply::Silent { 5000 } else { 8 };
+        (answer(&self.url, self.reply.clone(), took), took)
+    }
+}
+
+impl World {
+    pub(super) fn docker_seen(&mut self, depth: Depth) -> (Observation, u64) {
+        let (ping, took) = self.engine.ping();
+        let up = self.engine.answers();
+        let full = up && depth == Depth::Full;
+        let engine = full.then(|| EngineSeen { version: "28.4".into(), memory_bytes: 8 << 30 });
+        let containers = full.then(|| self.containers.values().map(Container::seen).collect());
+        (Observation::Docker(DockerSeen { ping, engine, containers }), took + u64::from(full) * 30)
+    }
+
+    /// Puts an event on the stream.
+    pub fn news(&mut self, name: &str, what: ContainerEvent) {
+        if !self.engine.stream || self.engine.stalled || !self.engine.answers() {
+            return;
+        }
+        let Some(container) = self.containers.get(name) else { return };
+        let (id, at_ms) = (container.seen.id.clone(), self.engine_ms());
+        let news = ContainerNews { id, name: name.into(), at_ms, what };
+        self.tell_later(5, Event::ContainerNews(news));
+    }
+
+    /// Its main process ends by itself, or is ended.
+    pub fn ends(&mut self, name: &str, code: i64, oom: bool) {
+        let at = self.engine_ms();
+        let Some(container) = self.containers.get_mut(name) else { return };
+        if !matches!(container.seen.status, ContainerStatus::Running | ContainerStatus::Paused) {
+            return;
+        }
+        container.seen.status = ContainerStatus::Exited;
+        container.seen.exit_code = code;
+        container.seen.oom_killed = oom;
+        container.seen.finished_ms = Some(at);
+        container.seen.health = None;
+        if oom {
+            self.news(name, ContainerEvent::Oom);
+        }
+        self.news(name, ContainerEvent::Die { exit_code: code });
+        self.policy_applies(name, code);
+    }
+
+    /// moby's restart manager: 100 ms, doubled each time, up to a minute.
+    fn policy_applies(&mut self, name: &str, code: i64) {
+        let Some(container) = self.containers.get_mut(name) else { return };
+        let tries_left = match container.seen.restart_policy {
+            RestartPolicy::No => false,
+            RestartPolicy::Always | RestartPolicy::UnlessStopped => true,
+            RestartPolicy::OnFailure(tries) => {
+                code != 0 && (tries == 0 || container.seen.restart_count < tries)
+            }
+        };
+        if !tries_left || container.stopped_by_hand {
+            return;
+        }
+        let count = container.seen.restart_count.min(10);
+        container.seen.restart_count += 1;
+        container.seen.status = ContainerStatus::Restarting;
+        let wait = (100u64 << count).min(60_000);
+        let name = name.to_owned();
+        self.later(wait, move |world| {
+            let waits = |one: &Container| one.seen.status == ContainerStatus::Restarting;
+            if world.engine.answers() && world.containers.get(&name).is_some_and(waits) {
+                world.runs(&name);
+            }
+        });
+    }
+
+    /// A new incarnation runs.
+    pub fn runs(&mut self, name: &str) {
+        let at = self.engine_ms();
+        let Some(container) = self.containers.get_mut(name) else { return };
+        container.seen.status = ContainerStatus::Running;
+        container.seen.started_ms = Some(at);
+        container.seen.exit_code = 0;
+        container.seen.oom_killed = false;
+        container.stopped_by_hand = false;
+        container.runs += 1;
+        let (starts, runs) = (container.starts, container.runs);
+        self.news(name, ContainerEvent::Start);
+        for service in self.services.values_mut() {
+            let inside = service.container.as_deref() == Some(name);
+            if inside && service.cured_by_restart && !service.is_well() {
+                service.reply = Reply::Status { code: 200, body: Body::Expected };
+            }
+        }
+        if let ContainerStarts::ExitsAfter(after, code) = starts {
+            let name = name.to_owned();
+            self.later(after, move |world| {
+                if world.containers.get(&name).is_some_and(|one| one.runs == runs) {
+                    world.ends(&name, code, false);
+                }
+            });
+        }
+    }
+
+    /// As `docker stop` does it: TERM, the end, and `stop`.
+    pub fn stopped_by_hand(&mut self, name: &str) {
+        let Some(container) = self.containers.get_mut(name) else { return };
+        container.stopped_by_hand = true;
+        let waiting = container.seen.status == ContainerStatus::Restarting;
+        if waiting {
+            container.seen.status = ContainerStatus::Exited;
+        } else {
+            self.news(name, ContainerEvent::Kill { signal: "15".into() });
+            self.ends(name, 143, false);
+        }
+        self.news(name, ContainerEvent::Stop);
+    }
+
+    /// The engine goes away; with or without stopping its containers first.
+    pub fn engine_goes_down(&mut self, stops_all: bool) {
+        if stops_all {
+            let names: Vec<String> = self.containers.keys().cloned().collect();
+            for name in names {
+                if self.containers.get(&name).is_some_and(Container::is_running) {
+                    self.stopped_by_hand(&name);
+                }
+            }
+        }
+        self.later(400, |world| {
+            world.engine.state = EngineState::Absent;
+            if std::mem::replace(&mut world.engine.stream, false) {
+                world.tell(Event::DockerStream { connected: false });
+            }
+        });
+    }
+
+    pub fn engine_comes_up(&mut self) {
+        self.engine.state = EngineState::Up;
+        self.later(300, |world| {
+            if world.engine.answers() && !std::mem::replace(&mut world.engine.stream, true) {
+                world.tell(Event::DockerStream { connected: true });
+            }
+        });
+    }
+
+    fn name_of(&self, id: &str) -> Option<String> {
+        self.containers.values().find(|one| one.seen.id == id).map(|one| one.seen.name.clone())
+    }
+
+    pub(super) fn start_container(&mut self, id: &str, step: StepId) {
+        match self.name_of(id) {
+            Some(name) => self.bring_up(&name, step),
+            None => {
+                let reason = format!("no such container: {}", id.get(..12).unwrap_or(id));
+                self.report(5, step, Outcome::Failed { reason, permanent: true });
+            }
+        }
+    }
+
+    pub(super) fn compose_up(&mut self, compose: &Compose, step: StepId) {
+        let name = compose.service.clone();
+        self.bring_up(&name, step);
+    }
+
+    fn bring_up(&mut self, name: &str, step: StepId) {
+        let failed = |permanent| Outcome::Failed { reason: "port is allocated".into(), permanent };
+        if !self.engine.answers() {
+            self.report(20, step, failed(false));
+            return;
+        }
+        let Some(container) = self.containers.get(name) else {
+            self.report(20, step, failed(true));
+            return;
+        };
+        match container.starts {
+            ContainerStarts::Fails => self.report(300, step, failed(false)),
+            ContainerStarts::Never => self.report(300, step, failed(true)),
+            ContainerStarts::Silently => {
+                self.runs(name);
+                let reason = "no answer within 30 s".into();
+                self.report(30_000, step, Outcome::Failed { reason, permanent: false });
+            }
+            ContainerStarts::Works | ContainerStarts::ExitsAfter(..) => {
+                if !container.is_running() {
+                    self.runs(name);
+                }
+                self.report(300, step, Outcome::Done);
+            }
+        }
+    }
+
+    pub(super) fn stop_container(&mut self, id: &str, started: Option<i64>, step: StepId) {
+        let Some(name) = self.name_of(id) else {
+            self.report(5, step, Outcome::IdentityChanged);
+            return;
+        };
+        let Some(container) = self.containers.get_mut(&name) else { return };
+        if container.seen.started_ms != started {
+            self.report(5, step, Outcome::IdentityChanged);
+            return;
+        }
+        if container.ignores_stop {
+            self.report(20_000, step, Outcome::StillThere);
+            return;
+        }
+        if container.is_running() {
+            container.stopped_by_hand = true;
+            self.news(&name, ContainerEvent::Kill { signal: "15".into() });
+            self.later(700, move |world| {
+                world.ends(&name, 143, false);
+                world.news(&name, ContainerEvent::Stop);
+            });
+        }
+        self.report(750, step, Outcome::Done);
+    }
+
+    /// Compose made it anew: another id under the same name.
+    pub fn recreated(&mut self, name: &str) {
+        self.stopped_by_hand(name);
+        self.news(name, ContainerEvent::Destroy);
+        if let Some(container) = self.containers.get_mut(name) {
+            container.seen.id = id_of(name, container.runs + 1);
+            container.seen.status = ContainerStatus::Created;
+        }
+        self.news(name, ContainerEvent::Create);
+        self.runs(name);
+    }
+
+    pub fn health(&mut self, name: &str, health: ContainerHealth) {
+        if let Some(container) = self.containers.get_mut(name) {
+            container.seen.health = Some(health);
+        }
+        self.news(name, ContainerEvent::Health(health));
+    }
+}
+
+fn id_of(name: &str, run: u32) -> String {
+    let mut hash = 0xcbf2_9ce4_8422_2325u64 ^ u64::from(run);
+    for byte in name.bytes() {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    format!("{hash:016x}").repeat(4)
+}

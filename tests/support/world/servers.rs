@@ -1,0 +1,380 @@
+//! Ollama and MLX as the doctor's probes would see them, and as its hands would find them.
+
+use doctor::{
+    Answer, Body, Depth, Installed, Launch, Lever, Listener, LoadedSeen, MlxSeen, MlxServer,
+    ModelSeen, OllamaSeen, Outcome, ProcessId, ProcessSeen, Reply, StepId, Surroundings, TargetId,
+    Timing, Unloaded,
+};
+
+use super::{World, answer};
+
+const GB: u64 = 1 << 30;
+
+/// A model server: the process, how it answers, and how it takes being started and stopped.
+#[derive(Clone, Debug)]
+pub struct Server {
+    pub id: TargetId,
+    pub launch: Option<Launch>,
+    pub process: Option<Running>,
+    pub answers: Answers,
+    /// Another program sits on the port.
+    pub stranger: Option<ProcessSeen>,
+    /// The system does not show who listens.
+    pub hidden: bool,
+    pub relatives: Vec<ProcessSeen>,
+    pub installed: Installed,
+    pub starts: Starts,
+    pub stops: Stops,
+    pub models: Vec<ModelSeen>,
+    pub loaded: Vec<LoadedSeen>,
+    /// MLX: answers, but to none of the known paths, and does not say what it is.
+    pub recognised: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct Running {
+    pub seen: ProcessSeen,
+    /// Listens from then on (run time).
+    pub ready: u64,
+}
+
+/// How the server's own process answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answers {
+    Well,
+    /// In this many milliseconds.
+    Late(u64),
+    Hangs,
+    Empty,
+    Reset,
+    Garbage,
+    Status(u16),
+    /// As another product would.
+    Other,
+}
+
+/// What a start leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Starts {
+    /// Listens after so many milliseconds.
+    After(u64),
+    Fails,
+    /// The start is reported, and nothing runs.
+    Nothing,
+    Hangs,
+    /// Answers at once and is gone after so many milliseconds.
+    DiesAfter(u64),
+}
+
+/// What a stop leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stops {
+    Obeys,
+    IgnoresTerm,
+    Unkillable,
+}
+
+impl Server {
+    pub fn ollama() -> Self {
+        let binary = Some("/usr/local/bin/ollama".into());
+        Self {
+            id: TargetId::Ollama,
+            launch: Some(Launch::Auto),
+            process: None,
+            answers: Answers::Well,
+            stranger: None,
+            hidden: false,
+            relatives: Vec::new(),
+            installed: Installed { binary, ..Installed::default() },
+            starts: Starts::After(1500),
+            stops: Stops::Obeys,
+            models: vec![model("llama3:8b", 5 * GB), model("nomic-embed-text", GB / 4)],
+            loaded: Vec::new(),
+            recognised: true,
+        }
+    }
+
+    pub fn mlx() -> Self {
+        let command = ["/opt/mlx/bin/mlx_lm.server", "--port", "11435"];
+        Self {
+            id: TargetId::Mlx,
+            launch: Some(Launch::Command(command.map(String::from).to_vec())),
+            installed: Installed::default(),
+            starts: Starts::After(8000),
+            models: vec![model("qwen3", 20 * GB)],
+            ..Self::ollama()
+        }
+    }
+
+    /// Its own executable, and what it is called with.
+    fn command(&self) -> Vec<String> {
+        match &self.launch {
+            Some(Launch::Command(command)) => command.clone(),
+            _ if self.id == TargetId::Ollama => {
+                vec!["/usr/local/bin/ollama".into(), "serve".into()]
+            }
+            _ => vec!["/opt/mlx/bin/mlx_lm.server".into()],
+        }
+    }
+
+    pub fn url(&self) -> &'static str {
+        if self.id == TargetId::Ollama {
+            "http://127.0.0.1:11434"
+        } else {
+            "http://127.0.0.1:11435"
+        }
+    }
+
+    pub fn comes_up(&mut self, pid: u32, ready: u64) {
+        let seen = process(pid, &self.command());
+        self.process = Some(Running { seen, ready });
+    }
+
+    /// Who holds the port; a process that is still loading holds none.
+    pub fn listener(&self, run: u64) -> Listener {
+        if let Some(stranger) = &self.stranger {
+            return Listener::Process(stranger.clone());
+        }
+        match &self.process {
+            Some(running) if running.ready <= run && self.hidden => Listener::Hidden,
+            Some(running) if running.ready <= run => Listener::Process(running.seen.clone()),
+            Some(_) | None => Listener::Nobody,
+        }
+    }
+
+    fn surroundings(&self, depth: Depth) -> Option<Surroundings> {
+        let own = self.process.iter().map(|running| running.seen.clone());
+        (depth == Depth::Full).then(|| Surroundings {
+            relatives: self.relatives.iter().cloned().chain(own).collect(),
+            installed: self.installed.clone(),
+        })
+    }
+
+    /// What a question to this path comes to, and after how long.
+    fn ask(&self, path: &str, run: u64) -> Answer {
+        let url = format!("{}{path}", self.url());
+        let status = |code, body| Reply::Status { code, body };
+        if self.stranger.is_some() {
+            return answer(&url, status(200, Body::Other), 5);
+        }
+        if !self.process.as_ref().is_some_and(|running| running.ready <= run) {
+            return answer(&url, Reply::Refused, 1);
+        }
+        match self.answers {
+            Answers::Well => answer(&url, status(200, Body::Expected), 4),
+            Answers::Late(took) => answer(&url, status(200, Body::Expected), took),
+            Answers::Hangs => answer(&url, Reply::Silent, 5000),
+            Answers::Empty => answer(&url, Reply::Empty, 3),
+            Answers::Reset => answer(&url, Reply::Reset, 3),
+            Answers::Garbage => answer(&url, status(200, Body::Garbage), 4),
+            Answers::Status(code) => answer(&url, status(code, Body::Other), 4),
+            Answers::Other => answer(&url, status(200, Body::Other), 4),
+        }
+    }
+
+    pub fn ollama_seen(&self, depth: Depth, run: u64) -> (OllamaSeen, u64) {
+        let version = self.ask("/api/version", run);
+        let well = matches!(version.reply, Reply::Status { code: 200, body: Body::Expected });
+        let full = depth == Depth::Full;
+        let took = version.took_ms + if full { 60 } else { 0 };
+        let seen = OllamaSeen {
+            product_version: well.then(|| "0.12.3".into()),
+            installed: (well && full).then(|| self.models.clone()),
+            loaded: well.then(|| self.loaded.clone()),
+            listener: self.listener(run),
+            surroundings: self.surroundings(depth),
+            version,
+        };
+        (seen, took)
+    }
+
+    pub fn mlx_seen(&self, depth: Depth, run: u64) -> (MlxSeen, u64) {
+        let first = self.ask("/health", run);
+        let goes_on = matches!(first.reply, Reply::Status { code: 404, .. });
+        let mut asked = vec![first];
+        if goes_on {
+            asked.extend(["/v1/models", "/api/tags", "/"].map(|path| self.ask(path, run)));
+        }
+        let well = matches!(asked[0].reply, Reply::Status { code: 200, body: Body::Expected });
+        let took = asked.iter().map(|answer| answer.took_ms).sum::<u64>();
+        let known = self.recognised && self.stranger.is_none();
+        let seen = MlxSeen {
+            server: if known { MlxServer::MlxLm } else { MlxServer::Unrecognised },
+            models: well.then(|| self.models.iter().map(|model| model.name.clone()).collect()),
+            listener: self.listener(run),
+            surroundings: self.surroundings(depth),
+            asked,
+        };
+        (seen, took + if depth == Depth::Full { 60 } else { 0 })
+    }
+}
+
+impl World {
+    pub fn server(&self, target: &TargetId) -> Option<&Server> {
+        if *target == TargetId::Ollama { self.ollama.as_ref() } else { self.mlx.as_ref() }
+    }
+
+    pub fn server_mut(&mut self, target: &TargetId) -> Option<&mut Server> {
+        if *target == TargetId::Ollama { self.ollama.as_mut() } else { self.mlx.as_mut() }
+    }
+
+    /// Starts it as a person or another supervisor would.
+    pub fn started_by_others(&mut self, target: &TargetId) {
+        let (pid, run) = (self.new_pid(), self.run_ms());
+        if let Some(server) = self.server_mut(target) {
+            server.answers = Answers::Well;
+            server.comes_up(pid, run);
+        }
+    }
+
+    pub fn dies(&mut self, target: &TargetId) {
+        if let Some(server) = self.server_mut(target) {
+            server.process = None;
+            server.loaded.clear();
+        }
+    }
+
+    pub(super) fn signal(&mut self, target: &TargetId, to: &ProcessId, kill: bool) -> Outcome {
+        let Some(server) = self.server(target) else { return Outcome::IdentityChanged };
+        match &server.process {
+            Some(running) if running.seen.id == *to => {}
+            Some(_) => return Outcome::IdentityChanged,
+            None => return Outcome::Gone,
+        }
+        let obeys = match server.stops {
+            Stops::Obeys => true,
+            Stops::IgnoresTerm => kill,
+            Stops::Unkillable => false,
+        };
+        if obeys {
+            let (target, to) = (target.clone(), to.clone());
+            self.later(if kill { 40 } else { 600 }, move |world| {
+                let same = |running: &Running| running.seen.id == to;
+                if world.server(&target).is_some_and(|one| one.process.as_ref().is_some_and(same)) {
+                    world.dies(&target);
+                }
+            });
+        }
+        Outcome::Done
+    }
+
+    pub(super) fn await_gone(
+        &mut self,
+        target: TargetId,
+        process: ProcessId,
+        step: StepId,
+        deadline: u64,
+    ) {
+        let there = self
+            .server(&target)
+            .and_then(|server| server.process.as_ref())
+            .is_some_and(|running| running.seen.id == process);
+        if !there {
+            self.report(1, step, Outcome::Gone);
+        } else if self.run_ms() >= deadline {
+            self.report(1, step, Outcome::StillThere);
+        } else {
+            self.later(100, move |world| world.await_gone(target, process, step, deadline));
+        }
+    }
+
+    pub(super) fn start_server(&mut self, target: &TargetId, lever: &Lever, step: StepId) {
+        let (pid, run) = (self.new_pid(), self.run_ms());
+        let Some(server) = self.server_mut(target) else { return };
+        let ready = match server.starts {
+            Starts::After(after) => Some(after),
+            Starts::Hangs | Starts::DiesAfter(_) => Some(200),
+            Starts::Nothing => None,
+            Starts::Fails => {
+                let reason = "permission denied".into();
+                self.report(50, step, Outcome::Failed { reason, permanent: false });
+                return;
+            }
+        };
+        // A second copy cannot bind the port and ends.
+        if server.process.is_none()
+            && let Some(ready) = ready
+        {
+            server.answers =
+                if server.starts == Starts::Hangs { Answers::Hangs } else { Answers::Well };
+            server.comes_up(pid, run + ready);
+        }
+        let started = match lever {
+            Lever::Command(command) => Some(process(pid, command).id),
+            Lever::Launchd(_) | Lever::App(_) => None,
+        };
+        if let Starts::DiesAfter(after) = server.starts {
+            let target = target.clone();
+            self.later(after, move |world| world.dies(&target));
+        }
+        self.report(300, step, Outcome::Started { process: started });
+    }
+
+    pub(super) fn unload(&mut self, models: &[String], step: StepId) {
+        let mut unloaded =
+            Unloaded { models: Vec::new(), left: Vec::new(), freed_bytes: 0, expected_bytes: 0 };
+        if let Some(server) = &mut self.ollama {
+            server.loaded.retain(|loaded| {
+                let meant = models.is_empty() || models.contains(&loaded.name);
+                if meant {
+                    unloaded.models.push(loaded.name.clone());
+                    unloaded.freed_bytes += loaded.size_bytes;
+                    unloaded.expected_bytes += loaded.size_bytes;
+                }
+                !meant
+            });
+        }
+        self.report(900, step, Outcome::Unloaded(unloaded));
+    }
+
+    pub(super) fn measure(&mut self, model: String, step: StepId) {
+        let timing = Timing {
+            server: TargetId::Ollama,
+            model,
+            at: self.now().wall,
+            load_ms: Some(6000),
+            first_token_ms: Some(200),
+            prompt_tokens_per_s: Some(300.0),
+            tokens_per_s: Some(42.0),
+            memory_bytes: Some(5 * GB),
+            error: None,
+        };
+        self.report(12_000, step, Outcome::Measured(Box::new(timing)));
+    }
+}
+
+/// A process that this command line runs.
+pub fn process(pid: u32, command: &[String]) -> ProcessSeen {
+    ProcessSeen {
+        id: ProcessId {
+            pid,
+            started: u64::from(pid) * 1000,
+            executable: command.first().cloned().unwrap_or_default(),
+        },
+        uid: Some(501),
+        user: Some("ann".into()),
+        parent: Some(1),
+        command: command.to_vec(),
+        since: None,
+    }
+}
+
+fn model(name: &str, size_bytes: u64) -> ModelSeen {
+    ModelSeen {
+        name: name.into(),
+        size_bytes,
+        parameters: "8.0B".into(),
+        quantisation: "Q4_0".into(),
+    }
+}
+
+/// A loaded model with ten minutes to live.
+pub fn loaded(name: &str, size_gb: u64) -> LoadedSeen {
+    LoadedSeen {
+        name: name.into(),
+        size_bytes: size_gb * GB,
+        vram_bytes: size_gb * GB,
+        context_length: 4096,
+        expires_in_s: Some(600),
+    }
+}
