@@ -115,7 +115,7 @@ impl World {
         self.doctor = Doctor::new(Policy::default(), self.roster.clone(), seed, now);
         self.pending.retain(|_, pending| matches!(pending, Pending::Then(_)));
         self.tale.forget_doctor();
-        self.tell(Event::Restored { ledger: found });
+        self.tell(Event::Restored { ledger: found, open: Vec::new() });
         if self.engine.answers() {
             self.engine.stream = true;
             self.tell(Event::DockerStream { connected: true });

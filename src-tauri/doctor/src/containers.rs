@@ -67,7 +67,7 @@ impl Doctor {
         }
     }
 
-    fn admit(&mut self, name: &str) {
+    pub(crate) fn admit(&mut self, name: &str) {
         let id = TargetId::Container(name.into());
         if !self.patients.contains_key(&id) {
             let account = self.absent.remove(&id).unwrap_or_default();

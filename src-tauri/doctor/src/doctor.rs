@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::clock::{Awake, Continuous, Now, SteadyClock};
 use crate::event::{Event, LedgerFound};
-use crate::incident::Verb;
+use crate::incident::{Incident, Verb};
 use crate::ledger::{Account, Ledger};
 use crate::notice::Notices;
 use crate::operation::{Operation, Stage};
@@ -111,7 +111,10 @@ impl Doctor {
             Event::Recorded { record } => self.recorded(record),
             Event::RecordFailed { record, reason } => self.record_failed(record, &reason),
             Event::Late { by } => self.late(by),
-            Event::Restored { ledger } => self.restore(ledger),
+            Event::Restored { ledger, open } => {
+                self.restore(ledger);
+                self.resume(open);
+            }
         }
         self.advance();
         std::mem::take(&mut self.orders)
@@ -373,6 +376,29 @@ impl Doctor {
                 let reason = Reason::new("R27", "why.world_changed");
                 patient.enter(Phase::Degraded { cause }, reason, now);
                 patient.forget_counts();
+            }
+        }
+    }
+
+    /// An incident outlives us: it is closed when its target is well, whoever healed it.
+    fn resume(&mut self, open: Vec<Incident>) {
+        for incident in open {
+            let id = incident.target.clone();
+            if let Some(patient) = self.patients.get_mut(&id) {
+                patient.incident = Some(incident);
+            } else if let TargetId::Container(name) = &id {
+                self.admit(name);
+                if let Some(patient) = self.patients.get_mut(&id) {
+                    patient.incident = Some(incident);
+                }
+            } else {
+                // No longer watched: it is ended in the journal, as any dismissed target's is.
+                let closed = Incident {
+                    state: crate::incident::IncidentState::Closed,
+                    closed: Some(self.now.wall),
+                    ..incident
+                };
+                self.record(Some(Entry::Incident(closed)));
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::incident::Incident;
 use crate::ledger::Ledger;
 use crate::observation::{ContainerNews, Observation};
 use crate::order::{LookId, RecordId, Ticket};
@@ -64,6 +65,8 @@ pub enum Event {
     /// The ledger that was kept on disk, at start.
     Restored {
         ledger: LedgerFound,
+        /// Incidents that were open when we ended: they go on.
+        open: Vec<Incident>,
     },
 }
 

@@ -102,7 +102,11 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
     let policy = Policy { full_check: config.schedule.full_check, ..Policy::default() };
     let mut doctor = Doctor::new(policy, config.roster.clone(), seed, now);
     let ledger = LedgerFile::new(paths.ledger());
-    let mut orders = doctor.handle(Event::Restored { ledger: ledger.load() }, now);
+    let open = journal.open_incidents().unwrap_or_else(|error| {
+        tracing::warn!(%error, "open incidents could not be read");
+        Vec::new()
+    });
+    let mut orders = doctor.handle(Event::Restored { ledger: ledger.load(), open }, now);
     let timings = journal.latest_timings().unwrap_or_default();
     let frame = Frame { words: &words, config: &config, timings: &timings, messages: Vec::new() };
     let first = picture::snapshot(&doctor, &frame);

@@ -148,7 +148,10 @@ impl World {
         let full = up && depth == Depth::Full;
         let engine = full.then(|| EngineSeen { version: "28.4".into(), memory_bytes: 8 << 30 });
         let containers = full.then(|| self.containers.values().map(Container::seen).collect());
-        (Observation::Docker(DockerSeen { ping, engine, containers }), took + u64::from(full) * 30)
+        (
+            Observation::Docker(DockerSeen { ping, engine, containers, unread: Vec::new() }),
+            took + u64::from(full) * 30,
+        )
     }
 
     /// Puts an event on the stream.
