@@ -70,6 +70,9 @@ export const day = (at, now, words) => {
   return written(at, words.language, today ? HOUR_ONLY : DAY_AND_HOUR);
 };
 
+/** Day and hour. @param {string} at RFC 3339 @param {Words} words */
+export const moment = (at, words) => written(at, words.language, DAY_AND_HOUR);
+
 /** @param {string} at @param {number} now */
 export const since = (at, now) => now - Date.parse(at);
 

@@ -52,7 +52,10 @@ for (const name of NAMES) {
       assert.ok(whole.includes(words(drawn.language).mark[mark(target)]), target.state);
     }
     for (const model of drawn.models) assert.ok(whole.includes(model.name), model.name);
-    for (const group of drawn.memory.groups) assert.ok(whole.includes(group.name), group.name);
+    /** @type {Record<string, string>} */
+    const owners = words(drawn.language).owner;
+    for (const { name } of drawn.memory.groups)
+      assert.ok(whole.includes(owners[name] ?? name), name);
     for (const message of drawn.messages) assert.ok(whole.includes(message), message);
     assert.equal(all('.messages li').length, drawn.messages.length);
     assert.equal(all('[data-timing]').length >= drawn.timings.length, true);
@@ -138,7 +141,17 @@ test('arrows, Home and End move through the list and stop at its ends', async ()
   const { find, deeds } = draw(drawn, { selected: 'mlx' });
   // Nothing is drawn between the keys, as when one is held down.
   find('[aria-selected=true]').focus();
-  for (const key of ['ArrowDown', 'ArrowDown', 'ArrowUp', 'Home', 'ArrowUp', 'End', 'Enter', 'x']) {
+  for (const key of [
+    'ArrowDown',
+    'ArrowDown',
+    'ArrowUp',
+    'Home',
+    'ArrowUp',
+    'End',
+    'ArrowDown',
+    'Enter',
+    'x',
+  ]) {
     const event = new page.KeyboardEvent('keydown', { key, bubbles: true });
     page.document.activeElement?.dispatchEvent(event);
   }
@@ -150,6 +163,7 @@ test('arrows, Home and End move through the list and stop at its ends', async ()
       'docker false',
       'ollama false',
       'ollama false',
+      'host false',
       'host false',
       'host true',
     ],
@@ -260,7 +274,7 @@ test('the journal is listed newest first, each incident once, and unfolds', asyn
   const drawn = await snapshot('healing');
   const recorded = await incidentPage();
   const history = {
-    incidents: [.../** @type {any} */ (drawn.incidents), ...recorded.incidents],
+    incidents: [...recorded.incidents.toReversed(), .../** @type {any} */ (drawn.incidents)],
     next: 'more',
     state: /** @type {const} */ ('read'),
   };
@@ -363,4 +377,35 @@ test('drawing again keeps the rows that are there', async () => {
   const row = find('[data-id="container:veronica-agent"]');
   again({ selected: 'mlx', now: view().now + 5000 });
   assert.equal(find('[data-id="container:veronica-agent"]'), row);
+});
+
+test('details are written for people, and what is empty is left out', async () => {
+  const drawn = await snapshot('well');
+  const [target = assert.fail()] = drawn.targets;
+  const detail = {
+    heal: 'observe',
+    pinned: [],
+    version: null,
+    models: [{ name: 'llama3.2:3b', size_bytes: 1 }, 'b'],
+    memory_limit_bytes: 0,
+    memory_bytes: 1024 ** 3,
+    latency_ms: 12,
+    started: '2026-03-08T13:20:00Z',
+    critical: true,
+    of_tomorrow: 'x',
+  };
+  const { all } = draw({ ...drawn, targets: [{ ...target, detail }] });
+  assert.deepEqual(
+    all('dl div').map((row) => [...row.children].map(text).join(': ')),
+    [
+      'Healing: only watches',
+      'Models: llama3.2:3b, b',
+      'Memory limit: none',
+      'Memory: 1.0 GB',
+      'Answers in: 12 ms',
+      'Started: 8 Mar, 13:20',
+      'Critical: yes',
+      'of tomorrow: x',
+    ],
+  );
 });

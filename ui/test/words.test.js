@@ -23,7 +23,11 @@ test('no Russian word was forgotten to be translated', () => {
         .reduce((value, name) => value[name], table);
     return typeof read(en) === 'string' && read(en) === read(ru);
   });
-  assert.deepEqual(same, []);
+  // Names of products are the same in every language.
+  assert.deepEqual(
+    same.filter((key) => !key.startsWith('owner.')),
+    [],
+  );
 });
 
 test('an unknown language is English', () => {

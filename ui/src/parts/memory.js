@@ -56,7 +56,7 @@ const owners = (memory, words) => html`<table>
 /** @param {Memory} memory @param {Scene['words']} words */
 const parts = ({ total_bytes, available_bytes, groups }, words) => {
   const named = groups.map(({ name, bytes, processes }, index) => ({
-    name,
+    name: /** @type {Record<string, string>} */ (words.owner)[name] ?? name,
     bytes,
     /** @type {number | null} */ processes,
     tone: `owner${index % TONES}`,

@@ -1,6 +1,6 @@
 // One target: how it is, why, what is done about it, and what a person can do.
 
-import { measured, since, size, span } from '../format.js';
+import { measured, moment, since, size, span } from '../format.js';
 import { mark, nameOf } from '../roster.js';
 import { html, nothing } from '../vendor/lit-html/lit-html.js';
 import { targetIncidents } from './incidents.js';
@@ -112,7 +112,7 @@ const evidence = ({ cause, why }, words) =>
 
 /** @param {Target} target @param {Scene['words']} words */
 const details = ({ detail }, words) => {
-  const rows = Object.entries(detail).filter(([, value]) => value !== null && value !== '');
+  const rows = Object.entries(detail).filter(([, value]) => !isEmpty(value));
   if (rows.length === 0) return nothing;
   return html`<div class="card" data-part="details">
     <h3>${words.details}</h3>
@@ -133,9 +133,18 @@ const known = (table, key) => (Object.hasOwn(table, key) ? table[key] : key.repl
 
 /** @param {string} key @param {JsonValue} value @param {Scene['words']} words @returns {string} */
 const written = (key, value, words) => {
+  if (key === 'heal' && typeof value === 'string') return known(words.heal, value);
+  if (key === 'started' && typeof value === 'string') return moment(value, words);
+  // Docker writes no limit as 0.
+  if (key === 'memory_limit_bytes' && value === 0) return words.no_limit;
   if (typeof value === 'number' && key.endsWith('_bytes')) return size(value, words);
   if (typeof value === 'number' && key.endsWith('_ms')) return measured(value, words);
   if (typeof value === 'boolean') return value ? words.yes : words.no;
   if (Array.isArray(value)) return value.map((item) => written(key, item, words)).join(', ');
-  return value !== null && typeof value === 'object' ? JSON.stringify(value) : String(value);
+  if (value === null || typeof value !== 'object') return String(value);
+  return typeof value.name === 'string' ? value.name : JSON.stringify(value);
 };
+
+/** @param {JsonValue} value */
+const isEmpty = (value) =>
+  value === null || value === '' || (Array.isArray(value) && value.length === 0);
