@@ -4,9 +4,12 @@
 //! spoken to, and the system beneath.
 
 pub mod handle;
+pub mod history;
+pub mod menu;
 pub mod picture;
 pub mod run;
 pub mod view;
+pub mod wish;
 pub mod words;
 
 pub mod action;

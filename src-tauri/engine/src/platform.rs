@@ -30,7 +30,7 @@ pub use lever::{LeverError, kickstart, open_app, run};
 pub use place::{Places, installed_ollama};
 pub use signal::{Signal, SignalError, signal};
 pub use system::{
-    Activity, awake, boot, continuous, detach, footprint, is_listening, is_same,
+    Activity, awake, boot, continuous, detach, footprint, has_tray_host, is_listening, is_same,
     keep_awake_activity, listener, memory, process, user_id, watch_power,
 };
 

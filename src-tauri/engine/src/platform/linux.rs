@@ -6,6 +6,7 @@ mod memory;
 mod port;
 mod power;
 mod process;
+mod tray;
 
 use std::ffi::{CStr, OsString};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -26,6 +27,7 @@ pub use port::{is_listening, listener};
 pub use power::watch_power;
 pub(super) use process::{identity, is_in_container, parent, processes};
 pub use process::{is_same, process};
+pub use tray::has_tray_host;
 
 pub(super) const HAS_LAUNCHD: bool = false;
 

@@ -1,0 +1,179 @@
+//! What a click asks for and is answered, as JSON: the window's commands and the tray's items say it
+//! in the same words.
+
+use doctor::{Asker, MeasurePlan, Response, TargetId, Unload, Wish};
+use serde::{Deserialize, Serialize};
+
+use crate::handle::Handle;
+
+/// Longer names and longer lists are no person's click.
+const LONGEST_NAME: usize = 512;
+const MODELS: usize = 100;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verb", rename_all = "snake_case")]
+pub enum Request {
+    Restart {
+        target: TargetId,
+    },
+    Start {
+        target: TargetId,
+    },
+    Stop {
+        target: TargetId,
+    },
+    Hold {
+        target: TargetId,
+    },
+    Release {
+        target: TargetId,
+    },
+    /// None: everything.
+    Recover {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        target: Option<TargetId>,
+    },
+    /// Look at everything, nothing else.
+    Check,
+    /// Exactly one of the three.
+    Unload {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        model: Option<String>,
+        #[serde(default, skip_serializing_if = "is_false")]
+        idle: bool,
+        #[serde(default, skip_serializing_if = "is_false")]
+        all: bool,
+    },
+    /// None named: all of them.
+    Measure {
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        models: Vec<String>,
+    },
+    CancelMeasure,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum Answer {
+    /// An operation runs for it; the snapshot tells how it goes.
+    Accepted {
+        operation: String,
+    },
+    Done,
+    Refused {
+        text: String,
+    },
+}
+
+/// Asks as the person who sits here; a request that makes no sense is refused in words.
+pub async fn ask(handle: &Handle, request: Request) -> Answer {
+    let wish = match Wish::try_from(request) {
+        Ok(wish) => wish,
+        Err(text) => return Answer::Refused { text },
+    };
+    match handle.wish(wish, Asker::Person).await {
+        Response::Accepted { operation, .. } => Answer::Accepted { operation },
+        Response::Done => Answer::Done,
+        Response::Held(says) | Response::NotNow(says) | Response::Impossible(says) => {
+            Answer::Refused { text: handle.words.sentence(&says) }
+        }
+    }
+}
+
+impl TryFrom<Request> for Wish {
+    type Error = String;
+
+    fn try_from(request: Request) -> Result<Self, String> {
+        Ok(match request {
+            Request::Restart { target } => Self::Restart { target },
+            Request::Start { target } => Self::Start { target },
+            Request::Stop { target } => Self::Stop { target },
+            Request::Hold { target } => Self::Hold { target },
+            Request::Release { target } => Self::Release { target },
+            Request::Recover { target } => Self::Recover { targets: target.into_iter().collect() },
+            Request::Check => Self::CheckEverything,
+            Request::Unload { model, idle, all } => Self::Unload(match (model, idle, all) {
+                (Some(model), false, false) => Unload::Model(named(model)?),
+                (None, true, false) => Unload::Idle,
+                (None, false, true) => Unload::All,
+                (Some(_) | None, _, _) => {
+                    return Err("expected exactly one of model, idle and all".into());
+                }
+            }),
+            Request::Measure { models } if models.len() > MODELS => {
+                return Err(format!("at most {MODELS} models can be named"));
+            }
+            Request::Measure { models } => Self::Measure(MeasurePlan {
+                models: models.into_iter().map(named).collect::<Result<_, _>>()?,
+            }),
+            Request::CancelMeasure => Self::CancelMeasure,
+        })
+    }
+}
+
+fn named(model: String) -> Result<String, String> {
+    if model.is_empty() || model.len() > LONGEST_NAME {
+        return Err(format!("a model's name has 1 to {LONGEST_NAME} bytes"));
+    }
+    Ok(model)
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wish(text: &str) -> Result<Wish, String> {
+        let request: Request = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        request.try_into()
+    }
+
+    #[test]
+    fn the_windows_wishes_are_understood() {
+        let ollama = TargetId::Ollama;
+        let cases = [
+            (r#"{"verb":"restart","target":"ollama"}"#, Wish::Restart { target: ollama.clone() }),
+            (r#"{"verb":"hold","target":"ollama"}"#, Wish::Hold { target: ollama.clone() }),
+            (r#"{"verb":"recover"}"#, Wish::Recover { targets: vec![] }),
+            (
+                r#"{"verb":"recover","target":"ollama"}"#,
+                Wish::Recover { targets: vec![ollama.clone()] },
+            ),
+            (r#"{"verb":"check"}"#, Wish::CheckEverything),
+            (r#"{"verb":"unload","model":"a"}"#, Wish::Unload(Unload::Model("a".into()))),
+            (r#"{"verb":"unload","idle":true}"#, Wish::Unload(Unload::Idle)),
+            (r#"{"verb":"unload","all":true}"#, Wish::Unload(Unload::All)),
+            (
+                r#"{"verb":"measure","models":["a"]}"#,
+                Wish::Measure(MeasurePlan { models: vec!["a".into()] }),
+            ),
+            (r#"{"verb":"measure"}"#, Wish::Measure(MeasurePlan::default())),
+            (r#"{"verb":"cancel_measure"}"#, Wish::CancelMeasure),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(wish(text), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        let long = format!(r#"{{"verb":"unload","model":"{}"}}"#, "a".repeat(LONGEST_NAME + 1));
+        for text in [
+            r#"{"verb":"explode","target":"ollama"}"#,
+            r#"{"verb":"restart"}"#,
+            r#"{"verb":"restart","target":"nothing"}"#,
+            r#"{"verb":"unload"}"#,
+            r#"{"verb":"unload","model":""}"#,
+            r#"{"verb":"unload","idle":true,"all":true}"#,
+            "{}",
+            "[]",
+            &long,
+        ] {
+            assert!(wish(text).is_err(), "{text}");
+        }
+    }
+}

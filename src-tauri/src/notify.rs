@@ -1,0 +1,167 @@
+//! The engine's notices as native notifications. Nothing here can hold up healing: what cannot be
+//! shown is logged, kept, and tried again with the next notice.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use engine::handle::Handle;
+use tauri::async_runtime::{spawn, spawn_blocking};
+use tokio::sync::{broadcast::error::RecvError, mpsc};
+
+/// How long a notification daemon may take.
+const DEADLINE: Duration = Duration::from_secs(5);
+/// Older ones are dropped: by then they are no news.
+const KEPT: usize = 20;
+const WAITING: usize = 64;
+
+/// Where the app itself puts something that a person should see.
+#[derive(Clone)]
+pub(crate) struct Notices(mpsc::Sender<Words>);
+
+struct Words {
+    title: String,
+    body: String,
+}
+
+impl Notices {
+    /// Never waits; a flood is not shown.
+    pub(crate) fn show(&self, title: &str, body: &str) {
+        let words = Words { title: title.to_owned(), body: body.to_owned() };
+        if self.0.try_send(words).is_err() {
+            tracing::warn!(title, body, "too many notices wait already");
+        }
+    }
+}
+
+/// Follows the engine's notices until the app ends.
+pub(crate) fn begin(handle: &Handle) -> Notices {
+    system::prepare();
+    let (own, mut asked) = mpsc::channel(WAITING);
+    let mut notices = handle.notices();
+    spawn(async move {
+        let mut pending = Pending::default();
+        loop {
+            let words = tokio::select! {
+                Some(words) = asked.recv() => words,
+                notice = notices.recv() => match notice {
+                    Ok(notice) => Words { title: notice.title, body: notice.body },
+                    Err(RecvError::Lagged(missed)) => {
+                        tracing::warn!(missed, "notices came faster than they could be shown");
+                        continue;
+                    }
+                    Err(RecvError::Closed) => return,
+                },
+            };
+            pending.add(words);
+            pending.show().await;
+        }
+    });
+    Notices(own)
+}
+
+/// One notification when nothing else runs yet or any more.
+pub(crate) async fn alone(title: &str, body: &str) {
+    system::prepare();
+    let mut pending = Pending::default();
+    pending.add(Words { title: title.to_owned(), body: body.to_owned() });
+    pending.show().await;
+}
+
+#[derive(Default)]
+struct Pending {
+    words: VecDeque<Words>,
+    /// A call that a daemon has not answered in time; no other is made beside it.
+    stuck: Option<tauri::async_runtime::JoinHandle<()>>,
+    failing: bool,
+}
+
+impl Pending {
+    fn add(&mut self, words: Words) {
+        while self.words.len() >= KEPT {
+            self.words.pop_front();
+        }
+        self.words.push_back(words);
+    }
+
+    /// Shows what waits, oldest first, until one fails.
+    async fn show(&mut self) {
+        if self.stuck.as_ref().is_some_and(|call| !call.inner().is_finished()) {
+            return;
+        }
+        self.stuck = None;
+        while let Some(Words { title, body }) = self.words.front() {
+            let (title, body) = (title.clone(), body.clone());
+            let (told, outcome) = tokio::sync::oneshot::channel();
+            let call = spawn_blocking(move || {
+                // Nobody waits any more after the deadline.
+                let _ = told.send(system::show(&title, &body));
+            });
+            let failure = match tokio::time::timeout(DEADLINE, outcome).await {
+                Ok(Ok(Ok(()))) => None,
+                Ok(Ok(Err(reason))) => Some(reason),
+                Ok(Err(_)) => Some("it ended badly".to_owned()),
+                Err(_) => {
+                    self.stuck = Some(call);
+                    Some(format!("no answer within {} s", DEADLINE.as_secs()))
+                }
+            };
+            if let Some(reason) = failure {
+                self.failed(&reason);
+                return;
+            }
+            self.failing = false;
+            self.words.pop_front();
+        }
+    }
+
+    /// Said once, not for every notice of a machine without a notification daemon.
+    fn failed(&mut self, reason: &str) {
+        if !self.failing {
+            tracing::warn!(
+                reason,
+                "notifications cannot be shown; they are kept and tried again with the next one"
+            );
+        }
+        self.failing = true;
+    }
+}
+
+#[cfg(not(target_os = "macos"))]
+mod system {
+    use notify_rust::{Notification, get_capabilities};
+
+    pub(super) fn prepare() {}
+
+    pub(super) fn show(title: &str, body: &str) -> Result<(), String> {
+        let said = |error: notify_rust::error::Error| error.to_string();
+        // Where a body is markup, names with `<` or `&` must not be taken for it (Desktop
+        // Notifications Specification, "Markup").
+        let markup = get_capabilities().map_err(said)?.iter().any(|one| one == "body-markup");
+        let body = if markup { escape(body) } else { body.to_owned() };
+        Notification::new().appname("Homeostat").summary(title).body(&body).show().map_err(said)?;
+        Ok(())
+    }
+
+    fn escape(text: &str) -> String {
+        text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    }
+}
+
+#[cfg(target_os = "macos")]
+mod system {
+    use notify_rust::{Notification, set_application};
+
+    /// Notifications carry the name and picture of an installed app; a bare binary borrows the
+    /// terminal's.
+    pub(super) fn prepare() {
+        let name = if tauri::is_dev() { "com.apple.Terminal" } else { "dev.homeostat" };
+        if let Err(error) = set_application(name) {
+            tracing::debug!(%error, "notifications go out under another name");
+        }
+    }
+
+    pub(super) fn show(title: &str, body: &str) -> Result<(), String> {
+        Notification::new().summary(title).body(body).show().map_err(|error| error.to_string())?;
+        Ok(())
+    }
+}
