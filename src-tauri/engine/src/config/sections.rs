@@ -97,7 +97,7 @@ impl Reading<'_> {
         // The kernel tells its pressure without being asked over a network: 5 s cost nothing.
         self.roster.push(Spec {
             id: TargetId::Host,
-            name: "Host".into(),
+            name: "Memory".into(),
             configured: true,
             heal: Heal::Auto,
             interval: Duration::from_secs(5),
