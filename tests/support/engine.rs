@@ -165,7 +165,12 @@ impl Engine {
         found.with_context(|| format!("no target {id} in the snapshot"))
     }
 
-    /// Newest first, one page.
+    /// One incident with its story.
+    pub fn incident(&self, id: &str) -> Result<Incident> {
+        self.json(&format!("/incidents/{id}"))
+    }
+
+    /// Newest first, one page, without their stories.
     pub fn incidents(&self) -> Result<Vec<Incident>> {
         #[derive(Deserialize)]
         struct Page {
@@ -216,7 +221,7 @@ impl Engine {
         found.unwrap_or_else(|| panic!("{id} left the snapshot"))
     }
 
-    /// Waits until an incident of that target is in that state.
+    /// Waits until an incident of that target is in that state; it comes with its story.
     #[track_caller]
     pub fn wait_for_incident(&self, target: &str, state: &str, deadline: Duration) -> Incident {
         let began = Instant::now();
@@ -226,8 +231,8 @@ impl Engine {
                 let found = incidents
                     .iter()
                     .find(|incident| incident.target == target && incident.state == state);
-                if let Some(found) = found {
-                    return found.clone();
+                if let Some(found) = found.and_then(|found| self.incident(&found.id).ok()) {
+                    return found;
                 }
                 last = incidents;
             }

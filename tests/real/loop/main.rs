@@ -43,8 +43,8 @@ fn assert_healed(incident: &Incident, cause: &str) {
     let limit = u64::try_from((VERDICT_CLOSED + SLACK).as_millis()).unwrap();
     assert!(incident.detected_after_ms <= limit, "{incident:#?}");
     assert_eq!(incident.attempts, 1, "{incident:#?}");
-    let (answering, recovered) = (incident.answering_after_ms, incident.recovered_after_ms);
-    assert!(recovered.unwrap() >= answering.unwrap() + 55_000, "{incident:#?}");
+    let soaked = incident.recovered_after_ms.zip(incident.answering_after_ms);
+    assert!(soaked.is_some_and(|(end, answer)| end >= answer + 55_000), "{incident:#?}");
     assert!(incident.closed.is_some());
     for kind in ["seen", "concluded", "done", "proven"] {
         assert!(incident.story.iter().any(|line| line.kind == kind), "{kind}: {incident:#?}");
