@@ -58,7 +58,9 @@ pub struct World {
 struct Clocks {
     run: u64,
     asleep: u64,
-    since_boot: u64,
+    /// Slept before the last boot.
+    asleep_before: u64,
+    since_boot: i64,
     wall_moved: i64,
     awake_back: u64,
     boot: u64,
@@ -75,6 +77,7 @@ impl World {
         let clocks = Clocks {
             run: 0,
             asleep: 0,
+            asleep_before: 0,
             since_boot: 3_600_000,
             wall_moved: 0,
             awake_back: 0,
@@ -104,7 +107,7 @@ impl World {
 
     /// How long before the story the machine was booted.
     pub fn booted(&mut self, before: Duration) {
-        self.clocks.since_boot = doctor::millis(before);
+        self.clocks.since_boot = i64::try_from(doctor::millis(before)).unwrap_or(i64::MAX);
     }
 
     /// Starts the doctor over this roster with what the ledger on disk says.
@@ -132,7 +135,8 @@ impl World {
     pub fn reboot(&mut self, away: Duration) {
         self.clocks.boot += 1;
         self.clocks.run += doctor::millis(away);
-        self.clocks.since_boot = 20_000u64.saturating_sub(self.clocks.run + self.clocks.asleep);
+        self.clocks.since_boot = 20_000 - self.clocks.passed();
+        self.clocks.asleep_before = self.clocks.asleep;
         self.relaunch();
     }
 
@@ -351,13 +355,18 @@ impl World {
 
 impl Clocks {
     fn now(&self) -> Now {
-        let wall = i64::try_from(self.run + self.asleep).unwrap_or(i64::MAX);
+        let up = u64::try_from(self.since_boot + self.passed()).unwrap_or(0);
+        let slept = self.asleep - self.asleep_before;
         Now {
-            awake: Awake((self.since_boot + self.run).saturating_sub(self.awake_back)),
-            continuous: Continuous(self.since_boot + self.run + self.asleep),
-            wall: Wall(WALL + wall + self.wall_moved),
+            awake: Awake(up.saturating_sub(slept).saturating_sub(self.awake_back)),
+            continuous: Continuous(up),
+            wall: Wall(WALL + self.passed() + self.wall_moved),
             boot: Boot(self.boot),
         }
+    }
+
+    fn passed(&self) -> i64 {
+        i64::try_from(self.run + self.asleep).unwrap_or(i64::MAX)
     }
 }
 

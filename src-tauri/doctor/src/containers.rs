@@ -122,7 +122,19 @@ impl Doctor {
             | ContainerStatus::Exited
             | ContainerStatus::Dead => self.container_is_stopped(id, &seen),
         }
+        self.await_verdict(id);
         self.inhibit_children(id);
+    }
+
+    /// What the stream told of memory is concluded when its time has come, whatever was seen since.
+    fn await_verdict(&mut self, id: &TargetId) {
+        let verdict = self.policy.verdict;
+        if let Some(patient) = self.patients.get_mut(id)
+            && let Some(oom) = patient.facts.container_news.oom
+            && patient.facts.container_news.told != Some(oom)
+        {
+            patient.due = patient.due.min(oom.at + verdict);
+        }
     }
 
     /// A new id or start time is a new incarnation; who started it, and does it end a hold?
@@ -288,6 +300,8 @@ impl Doctor {
         self.open_incident(id, cause.clone(), oom.at);
         self.tell_story(id, StoryKind::Seen, Sentence::new(key));
         self.tell_oom(id, &cause);
+        // That it goes on is part of what was just told.
+        self.notices.close(id);
         self.close_incident(id, IncidentState::HealedItself, None);
     }
 

@@ -196,7 +196,8 @@ impl Doctor {
         }
     }
 
-    fn may_be_due(&self, patient: &Patient) -> bool {
+    /// Whether a remedy may be due: what is down, and what was given up and has its trial.
+    pub(crate) fn may_be_due(&self, patient: &Patient) -> bool {
         match &patient.phase {
             Phase::Down { .. } => true,
             Phase::GivenUp { trial, .. } => {
@@ -222,7 +223,12 @@ impl Doctor {
                     patient.reason = reason;
                 }
             }
-            Err(Refusal::Confirm) => self.confirm(id),
+            Err(Refusal::Confirm) => {
+                if let Some(patient) = self.patients.get_mut(id) {
+                    patient.reason = Reason::new("R11", "why.confirming");
+                }
+                self.confirm(id);
+            }
             Err(Refusal::Observe(verb)) => self.would_have(id, verb),
             Err(Refusal::Hopeless) => {
                 let cause = patient.phase.cause().cloned();

@@ -3,7 +3,6 @@
 use crate::cause::{Cause, CauseId, Confidence};
 use crate::clock::Now;
 use crate::container;
-use crate::host::Strain;
 use crate::observation::{
     Answer, Body, ContainerHealth, ContainerSeen, ContainerStatus, Listener, ProcessSeen, Reply,
 };
@@ -187,8 +186,11 @@ fn host(facts: &Facts) -> Cause {
             .with("owner", group.name.as_str())
             .with("bytes", crate::Value::Bytes(group.bytes))
     }));
-    let by_swap = seen.pressure < 2 && facts.pressure.verdict > Strain::None;
-    let id = if by_swap { CauseId::HostSwapExhausted } else { CauseId::HostMemoryPressure };
+    let id = if facts.pressure.by_swap {
+        CauseId::HostSwapExhausted
+    } else {
+        CauseId::HostMemoryPressure
+    };
     cause(id, Confidence::Certain, evidence)
 }
 

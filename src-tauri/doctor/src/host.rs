@@ -13,6 +13,8 @@ pub(crate) struct Pressure {
     critical_since: Option<Awake>,
     clear_since: Option<Awake>,
     last_swap: u64,
+    /// The swap alone made the last strain, the level was normal.
+    pub(crate) by_swap: bool,
     /// What has lasted long enough to be said.
     pub(crate) verdict: Strain,
 }
@@ -30,6 +32,9 @@ const GB: u64 = 1 << 30;
 impl Pressure {
     pub(crate) fn take(&mut self, seen: &HostSeen, now: Awake, policy: &Policy) {
         self.level = seen.pressure.max(self.swap_level(seen));
+        if self.level >= 2 {
+            self.by_swap = seen.pressure < 2;
+        }
         self.last_swap = seen.swap_used_bytes;
         let since = |condition: bool, before: Option<Awake>| {
             if condition { before.or(Some(now)) } else { None }
@@ -46,6 +51,11 @@ impl Pressure {
         } else if self.verdict == Strain::None && lasted(self.warn_since, policy.pressure_warn) {
             self.verdict = Strain::Warning;
         }
+    }
+
+    /// Since when the level has been above normal without a break.
+    pub(crate) fn strained_since(&self) -> Option<Awake> {
+        self.warn_since
     }
 
     /// Swap is a second axis: it counts while it grows, or when it is all but full.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::clock::Awake;
+use crate::clock::{Awake, Now};
 use crate::diagnosis;
 use crate::doctor::Doctor;
 use crate::host::Strain;
@@ -163,9 +163,11 @@ impl Doctor {
         patient.inhibited_by.clone_from(&parent);
         if let Some(parent) = parent {
             patient.forget_counts();
-            if !matches!(patient.phase, Phase::Recovering { .. } | Phase::GivenUp { .. }) {
+            let folds = !matches!(patient.phase, Phase::Recovering { .. } | Phase::GivenUp { .. });
+            if folds {
                 let says = crate::Sentence::new("why.parent").with("parent", parent.to_string());
                 patient.enter(Phase::Unknown, Reason::says("R15", says), now);
+                self.close_incident(id, IncidentState::Closed, Some("story.folded"));
             }
             return;
         }
@@ -291,6 +293,7 @@ impl Doctor {
         let Some(patient) = self.patients.get_mut(target) else { return };
         if matches!(verdict, Verdict::Good { .. }) {
             patient.trust(&process.id);
+            patient.started = None;
         }
         let this = incarnation(process);
         let before = patient.incarnation.replace(this.clone());
@@ -429,6 +432,8 @@ impl Doctor {
         patient.facts.host = Some(seen);
         let strain = patient.facts.pressure.verdict;
         if strain == Strain::None {
+            let since = patient.facts.pressure.strained_since();
+            patient.first_bad = since.map(|awake| Now { awake, ..now });
             if !matches!(patient.phase, Phase::Healthy) {
                 patient.enter(Phase::Healthy, Reason::new("1.2", "why.healthy"), now);
                 self.became_healthy(target);
@@ -456,7 +461,7 @@ pub(crate) fn incarnation(process: &ProcessSeen) -> String {
 fn remember_loaded(
     before: &[LoadedFact],
     loaded: Vec<crate::observation::LoadedSeen>,
-    now: crate::clock::Now,
+    now: Now,
 ) -> Vec<LoadedFact> {
     loaded
         .into_iter()

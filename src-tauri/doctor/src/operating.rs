@@ -249,6 +249,7 @@ impl Doctor {
             Outcome::Started { process: Some(process) } => {
                 if let Some(patient) = self.patients.get_mut(&target) {
                     patient.trust(process);
+                    patient.started = Some(process.clone());
                 }
             }
             Outcome::Measured(timing) => {

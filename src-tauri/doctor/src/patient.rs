@@ -51,6 +51,8 @@ pub struct Patient {
     /// It has been judged, or a person spoke for it: no longer "found stopped at first sight".
     pub(crate) met: bool,
     pub(crate) last_verdict: Option<Verdict>,
+    /// The process that we started last, until it is seen to listen.
+    pub(crate) started: Option<ProcessId>,
     /// A person asked: skip back-off and giving up once (R22).
     pub(crate) urged: bool,
     /// What it was when a heal was only recorded, so that it is recorded once.
@@ -150,6 +152,7 @@ impl Patient {
             settles: None,
             met: false,
             last_verdict: None,
+            started: None,
             urged: false,
             observed_only: false,
         }

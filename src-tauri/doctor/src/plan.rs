@@ -30,7 +30,11 @@ pub(crate) enum Plan {
 pub(crate) struct ServerPlan {
     /// Stop what listens; `None` leaves it: only start what is not there.
     pub(crate) stop: Option<StopPlan>,
+    /// What we started before and never saw listen: ended first, never a second copy beside it.
+    pub(crate) unproven: Option<ProcessId>,
     pub(crate) start: Option<Lever>,
+    /// TERM to KILL where nothing but an unproven start is stopped.
+    pub(crate) patience: Duration,
     pub(crate) killed: bool,
     /// How long the start itself may take to return.
     pub(crate) start_within: Duration,
@@ -129,7 +133,11 @@ impl ServerPlan {
     fn next(&mut self, last: Option<(&Step, &Outcome)>) -> Next {
         let Some((step, outcome)) = last else { return Next::Step(Step::FindListener, SHORT) };
         if *outcome == Outcome::IdentityChanged {
-            return superseded("step.identity_changed");
+            let own = matches!(
+                step,
+                Step::Terminate(process) | Step::Kill(process) if self.unproven.as_ref() == Some(process)
+            );
+            return if own { self.start() } else { superseded("step.identity_changed") };
         }
         match step {
             Step::FindListener => {
@@ -161,7 +169,10 @@ impl ServerPlan {
 
     fn found(&self, listener: &Listener) -> Next {
         match (listener, &self.stop) {
-            (Listener::Nobody, _) => self.start(),
+            (Listener::Nobody, _) => match &self.unproven {
+                Some(process) => Next::Step(Step::Terminate(process.clone()), SHORT),
+                None => self.start(),
+            },
             (Listener::Process(process), Some(stop)) if stop.allowed.contains(&process.id) => {
                 Next::Step(Step::Terminate(process.id.clone()), SHORT)
             }
@@ -178,7 +189,7 @@ impl ServerPlan {
     }
 
     fn wait(&self, process: &ProcessId, patience: impl Fn(&StopPlan) -> Duration) -> Next {
-        let within = self.stop.as_ref().map_or(SHORT, patience);
+        let within = self.stop.as_ref().map_or(self.patience, patience);
         Next::Step(Step::AwaitGone(process.clone()), within)
     }
 

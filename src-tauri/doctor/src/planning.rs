@@ -106,7 +106,9 @@ impl Doctor {
         };
         Ok(Plan::Server(ServerPlan {
             stop: stops.then(|| self.stop_plan(patient)),
+            unproven: patient.started.clone(),
             start,
+            patience: self.policy.patience_ollama,
             killed: false,
             start_within: START_WITHIN,
         }))

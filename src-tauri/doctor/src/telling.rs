@@ -176,6 +176,7 @@ impl Doctor {
             .patients
             .values()
             .filter(|patient| matches!(patient.phase, Phase::GivenUp { .. }))
+            .filter(|patient| !self.may_be_due(patient))
             .filter(|patient| self.notices.must_remind(&patient.spec.id, self.now, &self.policy))
             .map(|patient| patient.spec.id.clone())
             .collect();
@@ -199,6 +200,9 @@ impl Doctor {
     fn notice_due(&self, id: &TargetId) -> Option<Awake> {
         let opened = self.notices.opened_at(id)?;
         let patient = self.patients.get(id)?;
+        if patient.inhibited_by.is_some() {
+            return None;
+        }
         let wait = match &patient.phase {
             // It answers and is only being watched: the one notice comes after verification.
             Phase::Recovering { operation, .. } => {
@@ -382,7 +386,7 @@ impl Notices {
     }
 
     /// Whether any problem of it was told; from now on none is open (R52).
-    fn close(&mut self, id: &TargetId) -> bool {
+    pub(crate) fn close(&mut self, id: &TargetId) -> bool {
         self.needs.remove(id);
         self.told.remove(id)
     }

@@ -199,7 +199,9 @@ impl Doctor {
                     }
                     return Ok(Plan::Server(ServerPlan {
                         stop: Some(self.stop_plan(patient)),
+                        unproven: patient.started.clone(),
                         start: None,
+                        patience: self.policy.patience_ollama,
                         killed: false,
                         start_within: Duration::ZERO,
                     }));
@@ -303,7 +305,7 @@ impl Doctor {
         if let Some(ollama) = self.patients.get(&TargetId::Ollama)
             && ollama.phase.is_usable()
         {
-            let named = ollama.facts.models.iter();
+            let named = ollama.facts.models.iter().filter(|model| !only_embeds(&model.name));
             models.extend(named.map(|model| (model.name.clone(), Some(model.size_bytes))));
         }
         if let Some(mlx) = self.patients.get(&TargetId::Mlx)
@@ -442,6 +444,13 @@ impl Doctor {
             Care::Service { .. } | Care::Host | Care::Docker => Vec::new(),
         }
     }
+}
+
+/// Embedding models generate nothing that could be timed; Ollama's list does not tell them apart,
+/// their names do.
+fn only_embeds(model: &str) -> bool {
+    let name = model.to_lowercase();
+    ["embed", "minilm", "bge-"].iter().any(|part| name.contains(part))
 }
 
 enum Settled {

@@ -33,8 +33,9 @@ pub struct Container {
     pub seen: ContainerSeen,
     pub starts: ContainerStarts,
     pub ignores_stop: bool,
-    /// The engine's own policy may bring it back.
     stopped_by_hand: bool,
+    /// The engine took some signal for a stop, and its policy no longer applies.
+    pub policy_is_off: bool,
     runs: u32,
 }
 
@@ -104,6 +105,7 @@ impl Container {
             starts: ContainerStarts::Works,
             ignores_stop: false,
             stopped_by_hand: false,
+            policy_is_off: false,
             runs: 1,
         }
     }
@@ -194,7 +196,7 @@ impl World {
                 code != 0 && (tries == 0 || container.seen.restart_count < tries)
             }
         };
-        if !tries_left || container.stopped_by_hand {
+        if !tries_left || container.stopped_by_hand || container.policy_is_off {
             return;
         }
         let count = container.seen.restart_count.min(10);

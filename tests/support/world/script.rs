@@ -98,12 +98,13 @@ fn clock(ms: u64) -> String {
 }
 
 fn time_of(text: &str) -> Result<u64, String> {
+    let wrong = |_| format!("`{text}` is not a time");
+    let (whole, tenths) = text.split_once('.').unwrap_or((text, "0"));
     let mut total: u64 = 0;
-    for part in text.split(':') {
-        let part: u64 = part.parse().map_err(|_| format!("`{text}` is not a time"))?;
-        total = total * 60 + part;
+    for part in whole.split(':') {
+        total = total * 60 + part.parse::<u64>().map_err(wrong)?;
     }
-    Ok(total * 1000)
+    Ok(total * 1000 + tenths.parse::<u64>().map_err(wrong)? * 100)
 }
 
 /// `20 s`, `8 h`, `3 min`.
@@ -531,6 +532,14 @@ fn service_happens(world: &mut World, name: &str, what: &str) -> Result<(), Stri
 }
 
 fn container_happens(world: &mut World, name: &str, what: &str) -> Result<(), String> {
+    if let Some(code) =
+        what.strip_prefix("exits with ").and_then(|code| code.strip_suffix(" and stays down"))
+    {
+        let container = world.containers.get_mut(name).ok_or("no such container")?;
+        container.policy_is_off = true;
+        world.ends(name, code.parse().map_err(|_| "a code")?, false);
+        return Ok(());
+    }
     if let Some(code) = what.strip_prefix("exits with ") {
         world.ends(name, code.parse().map_err(|_| "a code")?, false);
         return Ok(());
