@@ -37,13 +37,15 @@ pub(crate) fn columns(rows: &[Vec<String>]) -> Vec<String> {
     rows.iter().map(line).collect()
 }
 
-/// `4.7 GB`.
+/// `4.7 GB`: powers of 1024, as the engine's own sentences have them.
 #[expect(clippy::cast_precision_loss, reason = "one digit after the point is shown")]
 pub(crate) fn bytes(bytes: u64) -> String {
+    const MEGABYTE: u64 = 1024 * 1024;
+    const GIGABYTE: u64 = 1024 * MEGABYTE;
     match bytes {
-        0..1_000_000 => format!("{} kB", bytes / 1000),
-        1_000_000..1_000_000_000 => format!("{} MB", bytes / 1_000_000),
-        _ => format!("{:.1} GB", bytes as f64 / 1e9),
+        0..MEGABYTE => format!("{} KB", bytes / 1024),
+        MEGABYTE..GIGABYTE => format!("{} MB", bytes / MEGABYTE),
+        _ => format!("{:.1} GB", bytes as f64 / GIGABYTE as f64),
     }
 }
 
@@ -105,7 +107,7 @@ mod tests {
         assert_eq!(millis(12_400), "12.4 s");
         assert_eq!(millis(200_000), "3m 20s");
         assert_eq!(seconds(7_500), "2h 5m");
-        assert_eq!(bytes(4_700_000_000), "4.7 GB");
-        assert_eq!(bytes(24_000_000), "24 MB");
+        assert_eq!(bytes(5_046_586_573), "4.7 GB");
+        assert_eq!(bytes(24 << 20), "24 MB");
     }
 }

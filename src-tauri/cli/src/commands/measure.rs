@@ -1,6 +1,7 @@
 //! `measure`: how fast each model is, one after the other.
 
 use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::timings;
 use crate::connection::Connection;
@@ -15,19 +16,20 @@ pub(crate) async fn measure(
     models: &[String],
     manner: Manner,
 ) -> Result<Exit, Failure> {
+    // Listened to before asking, so that an interrupt never leaves a measurement behind.
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(anyhow::Error::new)?;
     let accepted = connection.act(PATH, &json!({ "models": models })).await?;
     let waiting = follow(connection, accepted, manner, "There is no model to measure.");
     tokio::pin!(waiting);
     let exit = tokio::select! {
         ended = &mut waiting => ended?,
-        interrupted = tokio::signal::ctrl_c() => {
-            interrupted.map_err(anyhow::Error::new)?;
+        _ = interrupt.recv() => {
             output::progress("");
             connection.cancel(PATH).await?;
             // It ends by itself now; a second interrupt ends us.
             tokio::select! {
                 ended = &mut waiting => { ended?; Exit::Wrong }
-                _ = tokio::signal::ctrl_c() => Exit::Wrong,
+                _ = interrupt.recv() => Exit::Wrong,
             }
         }
     };
