@@ -154,6 +154,7 @@ fn ollama_status(snapshot: &Snapshot) -> OllamaStatus {
     let count = |name: &str| number(name).map(|value| value as u64);
     let latency_ms = count("latency_ms");
     let health = target.map_or(OllamaHealth::Down, |target| health(target.state, latency_ms));
+    let latency_ms = latency_ms.filter(|_| health != OllamaHealth::Down);
     let models: Vec<&Model> =
         snapshot.models.iter().filter(|model| model.server == "ollama").collect();
     let group = snapshot.memory.groups.iter().find(|group| group.name == "ollama");

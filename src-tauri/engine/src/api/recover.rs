@@ -81,11 +81,12 @@ pub(super) async fn recover(
 ) -> Result<Response, Problem> {
     let asked: RecoverBody = read(&body)?;
     let (wish, target) = wish(&asked)?;
+    let named = matches!(&wish, Wish::Recover { targets } if !targets.is_empty());
     let response = api.wish(wish, caller.by).await?;
     match willing(&api, response, target.as_ref())? {
         doctor::Response::Accepted { operation, targets } => {
             let targets = targets.iter().map(ToString::to_string).collect();
-            Ok(outcome(&api, operation, targets).await)
+            Ok(outcome(&api, operation, targets, named).await)
         }
         doctor::Response::Done
         | doctor::Response::Held(_)
@@ -115,19 +116,16 @@ fn wish(asked: &RecoverBody) -> Result<(Wish, Option<TargetId>), Problem> {
     Ok((wish, named))
 }
 
-/// Waits for a short check; what takes longer is told as under way.
-async fn outcome(api: &Api, operation: String, targets: Vec<String>) -> Response {
+/// Waits for a short check; what takes longer is told as under way. Who names a target that was never
+/// found here is not told that it is well, whatever the check came to.
+async fn outcome(api: &Api, operation: String, targets: Vec<String>, named: bool) -> Response {
     let ended = api.handle.operation_end(&operation, CHECKED_WITHIN).await;
-    let healthy =
+    let passed =
         ended.is_some_and(|ended| ended.verb == "check" && ended.state == OperationState::Verified);
-    if !healthy {
-        return json(202, &Recovering { operation: Some(operation), targets });
-    }
     let snapshot = api.handle.snapshot();
-    let evidence = snapshot
-        .targets
-        .iter()
-        .filter(|target| targets.contains(&target.id))
+    let seen = |id: &String| snapshot.targets.iter().find(|target| target.id == *id);
+    let asked = targets.iter().filter_map(seen).filter(|target| named || target.found);
+    let evidence: Vec<Evidence> = asked
         .map(|target| Evidence {
             target: target.id.clone(),
             state: target.state,
@@ -135,5 +133,10 @@ async fn outcome(api: &Api, operation: String, targets: Vec<String>) -> Response
             line: target.line.clone(),
         })
         .collect();
-    json(200, &Checked { operation: Some(operation), targets, evidence })
+    let well = |found: &Evidence| matches!(found.state, State::Healthy | State::Slow);
+    if passed && !evidence.is_empty() && evidence.iter().all(well) {
+        json(200, &Checked { operation: Some(operation), targets, evidence })
+    } else {
+        json(202, &Recovering { operation: Some(operation), targets })
+    }
 }

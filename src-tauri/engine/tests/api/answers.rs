@@ -7,7 +7,7 @@ use doctor::{
     Sentence, TargetId, Timing, Unload, Wall, Wish,
 };
 use engine::handle::Gate;
-use engine::view::{NoticeView, OperationState, Snapshot};
+use engine::view::{NoticeView, OperationState, Snapshot, State};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -136,6 +136,13 @@ async fn a_check_that_passes_is_answered_with_its_evidence() {
     assert_eq!(reply.status, 200);
     assert_eq!(reply.json()["evidence"][0]["target"], "ollama");
     assert_eq!(reply.json()["evidence"][0]["state"], "healthy");
+    // Nothing of that name was ever found: the check had nothing to fail on.
+    let mut strange = snapshot();
+    strange.targets[0].state = State::Unknown;
+    strange.targets[0].found = false;
+    world.snapshot.send_replace(strange.into());
+    assert_eq!(world.ask("POST", "/recover", &[], r#"{"ollama":false}"#).await.status, 202);
+    world.snapshot.send_replace(snapshot().into());
     // A restart that ended well was no check that found it healthy.
     world.operations.send_replace(vec![operation("restart", OperationState::Verified)].into());
     assert_eq!(world.ask("POST", "/recover", &[], "{}").await.status, 202);
