@@ -1,4 +1,4 @@
-//! Whole-process benchmarks: `cargo bench -p tests --features bench [NAME…]` prints one table each.
+//! Whole-process benchmarks: `cargo bench -p tests --features bench --bench whole -- [NAME…]` prints one table each.
 //!
 //! | name | what |
 //! |---|---|

@@ -274,13 +274,14 @@ impl Loop {
         let mut upkeep = tokio::time::interval(UPKEEP);
         let mut last_prune: Option<Instant> = None;
         let mut changed = true;
+        // One receiver for all rounds: a fresh copy takes what it was born with for news.
+        let mut opened = self.api.as_ref().map(api::Serving::changes);
         loop {
             self.beat();
             let due = self.doctor.next_wake();
             let now = clock::now();
             let wait = due.since(now.awake).min(doctor::LONGEST_WAIT);
             let publish_in = changed.then(|| self.publish_in());
-            let mut opened = self.api.as_ref().map(api::Serving::changes);
             tokio::select! {
                 biased;
                 () = stopped(&mut stopping) => break,
