@@ -231,8 +231,10 @@ impl Engine {
                 let found = incidents
                     .iter()
                     .find(|incident| incident.target == target && incident.state == state);
-                if let Some(found) = found.and_then(|found| self.incident(&found.id).ok()) {
-                    return found;
+                // The one incident may come from the last snapshot, a moment older than the list.
+                let whole = found.and_then(|found| self.incident(&found.id).ok());
+                if let Some(whole) = whole.filter(|whole| whole.state == state) {
+                    return whole;
                 }
                 last = incidents;
             }
