@@ -42,14 +42,14 @@ impl Words {
         self.sentences.keys().map(String::as_str)
     }
 
-    /// A key without words is shown as itself: strange, but never silent.
+    /// A key without words is shown as itself: strange, but never silent. A value that is missing
+    /// is a `?`, unless the sentence has a second wording for that, under `KEY_bare`.
     pub fn sentence(&self, sentence: &Sentence) -> String {
-        let Some(template) = self.sentences.get(&sentence.key) else { return sentence.key.clone() };
+        let Some(template) = self.template(sentence) else { return sentence.key.clone() };
         let mut text = String::with_capacity(template.len() + 16);
-        let mut rest = template.as_str();
-        while let Some((before, after)) = rest.split_once('{') {
+        let mut rest = template;
+        while let Some((before, name, after)) = next_name(rest) {
             text.push_str(before);
-            let Some((name, after)) = after.split_once('}') else { break };
             match sentence.values.get(name) {
                 Some(value) => text.push_str(&self.value(value)),
                 None => text.push('?'),
@@ -65,6 +65,18 @@ impl Words {
         self.sentence(&Sentence::new(key))
     }
 
+    fn template(&self, sentence: &Sentence) -> Option<&str> {
+        let full = self.sentences.get(&sentence.key)?;
+        let mut rest = full.as_str();
+        while let Some((_, name, after)) = next_name(rest) {
+            if !sentence.values.contains_key(name) {
+                return Some(self.sentences.get(&format!("{}_bare", sentence.key)).unwrap_or(full));
+            }
+            rest = after;
+        }
+        Some(full)
+    }
+
     fn value(&self, value: &Value) -> String {
         match value {
             Value::Text(text) => text.clone(),
@@ -74,39 +86,49 @@ impl Words {
         }
     }
 
-    /// `24 MB`, `3.1 GB`: powers of 1024, as Docker's and macOS' memory figures are.
+    /// `24 MB`, `3.1 GB`, rounded: powers of 1024, as Docker's and macOS' memory figures are.
     pub fn bytes(&self, bytes: u64) -> String {
         let units = match self.language {
             "ru" => ["Б", "КБ", "МБ", "ГБ", "ТБ"],
             _ => ["B", "KB", "MB", "GB", "TB"],
         };
-        let (mut whole, mut unit, mut scale) = (bytes, 0, 1u64);
-        while whole >= 1024 && unit + 1 < units.len() {
-            whole /= 1024;
+        let (mut unit, mut scale) = (0, 1u64);
+        while rounded(bytes, scale) >= 1024 && unit + 1 < units.len() {
             unit += 1;
             scale *= 1024;
         }
-        let tenths = (bytes % scale).saturating_mul(10) / scale;
-        if unit < 2 || whole >= 100 || tenths == 0 {
+        let whole = rounded(bytes, scale);
+        let tenths = (u128::from(bytes) * 10 + u128::from(scale / 2)) / u128::from(scale);
+        if unit < 2 || whole >= 100 || tenths % 10 == 0 {
             format!("{whole} {}", units[unit])
         } else {
             let point = if self.language == "ru" { "," } else { "." };
-            format!("{whole}{point}{tenths} {}", units[unit])
+            format!("{}{point}{} {}", tenths / 10, tenths % 10, units[unit])
         }
     }
 
-    /// `340 ms`, `12 s`, `4 min`, `2 h`.
+    /// `340 ms`, `12 s`, `4 min`, `2 h`, `3 d`, rounded; a larger unit begins at two of it.
     pub fn duration(&self, millis: u64) -> String {
+        const SECOND: u64 = 1_000;
+        const MINUTE: u64 = 60 * SECOND;
+        const HOUR: u64 = 60 * MINUTE;
+        const DAY: u64 = 24 * HOUR;
         let units = match self.language {
-            "ru" => ["мс", "с", "мин", "ч"],
-            _ => ["ms", "s", "min", "h"],
+            "ru" => ["мс", "с", "мин", "ч", "д"],
+            _ => ["ms", "s", "min", "h", "d"],
         };
-        match millis {
-            0..1_000 => format!("{millis} {}", units[0]),
-            1_000..120_000 => format!("{} {}", (millis + 500) / 1_000, units[1]),
-            120_000..7_200_000 => format!("{} {}", millis / 60_000, units[2]),
-            7_200_000.. => format!("{} {}", millis / 3_600_000, units[3]),
-        }
+        let (count, unit) = if millis < SECOND {
+            (millis, units[0])
+        } else if rounded(millis, SECOND) < 120 {
+            (rounded(millis, SECOND), units[1])
+        } else if rounded(millis, MINUTE) < 120 {
+            (rounded(millis, MINUTE), units[2])
+        } else if rounded(millis, HOUR) < 48 {
+            (rounded(millis, HOUR), units[3])
+        } else {
+            (rounded(millis, DAY), units[4])
+        };
+        format!("{count} {unit}")
     }
 
     pub fn cause(&self, cause: &Cause) -> view::Cause {
@@ -176,6 +198,17 @@ impl Words {
 /// Wall time as RFC 3339 in UTC, to the millisecond.
 pub fn rfc3339(at: Wall) -> String {
     jiff::Timestamp::from_millisecond(at.0).map(|at| format!("{at:.3}")).unwrap_or_default()
+}
+
+/// The text before the next `{name}`, the name, and what follows it.
+fn next_name(text: &str) -> Option<(&str, &str, &str)> {
+    let (before, rest) = text.split_once('{')?;
+    let (name, after) = rest.split_once('}')?;
+    Some((before, name, after))
+}
+
+fn rounded(amount: u64, scale: u64) -> u64 {
+    amount.saturating_add(scale / 2) / scale
 }
 
 fn flatten(prefix: &str, table: &toml::Table, into: &mut HashMap<String, String>) {
