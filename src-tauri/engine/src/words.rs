@@ -208,7 +208,7 @@ fn next_name(text: &str) -> Option<(&str, &str, &str)> {
 }
 
 fn rounded(amount: u64, scale: u64) -> u64 {
-    amount.saturating_add(scale / 2) / scale
+    amount / scale + u64::from(amount % scale >= scale.div_ceil(2))
 }
 
 fn flatten(prefix: &str, table: &toml::Table, into: &mut HashMap<String, String>) {
