@@ -85,7 +85,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
     };
     app.manage(engine.handle.clone());
     app.manage(notify::begin(&engine.handle));
-    app.manage(tray::Redraw::default());
+    app.manage(tray::Signs::default());
     be_an_accessory(&mut app);
 
     let mut running = Some(engine);
@@ -93,7 +93,10 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         RunEvent::Ready => ready(app, arguments.show),
         // The last window was closed: the tray goes on. A code means that somebody asked to quit.
         RunEvent::ExitRequested { code: None, api, .. } => api.prevent_exit(),
-        RunEvent::Exit => end(running.take()),
+        RunEvent::Exit => {
+            tray::expect_end(app);
+            end(running.take());
+        }
         _ => {}
     });
     Ok(())

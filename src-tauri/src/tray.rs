@@ -3,7 +3,8 @@
 mod draw;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use engine::handle::Handle;
@@ -22,9 +23,14 @@ use draw::Tray;
 /// A panel that starts with the session has this long to appear.
 const PANEL: Duration = Duration::from_secs(10);
 
-/// Wakes the task that draws when something beside the snapshot has changed.
-#[derive(Clone, Default)]
-pub(crate) struct Redraw(Arc<Notify>);
+/// What the task that draws is told beside the snapshot.
+#[derive(Default)]
+pub(crate) struct Signs {
+    /// Something that the menu shows has changed.
+    redraw: Notify,
+    /// The engine falls silent because the app ends.
+    ending: AtomicBool,
+}
 
 /// Only touched on the main thread; the lock is there because the state of an app is shared.
 #[derive(Default)]
@@ -54,7 +60,12 @@ pub(crate) fn begin(app: &AppHandle, handle: Handle) {
 
 /// Reads again what the menu shows beside the snapshot.
 pub(crate) fn redraw(app: &AppHandle) {
-    app.state::<Redraw>().0.notify_one();
+    app.state::<Signs>().redraw.notify_one();
+}
+
+/// The engine is about to be stopped.
+pub(crate) fn expect_end(app: &AppHandle) {
+    app.state::<Signs>().ending.store(true, Ordering::Relaxed);
 }
 
 pub(crate) fn clicked(app: &AppHandle, id: &str) {
@@ -101,7 +112,7 @@ async fn be_reachable(app: AppHandle, missing: bool) {
 
 /// The latest snapshot wins; one that draws the same menu changes nothing in the tray.
 async fn follow(app: AppHandle, handle: Handle) {
-    let redraw = app.state::<Redraw>().inner().clone();
+    let signs = app.state::<Signs>();
     let mut snapshots = handle.snapshots();
     let mut beside = beside(&app, &handle).await;
     loop {
@@ -113,8 +124,11 @@ async fn follow(app: AppHandle, handle: Handle) {
         window::tell(&app, &snapshot);
         tokio::select! {
             changed = snapshots.changed() => if changed.is_err() { break },
-            () = redraw.0.notified() => beside = self::beside(&app, &handle).await,
+            () = signs.redraw.notified() => beside = self::beside(&app, &handle).await,
         }
+    }
+    if signs.ending.load(Ordering::Relaxed) {
+        return;
     }
     tracing::error!("the engine tells nothing any more");
     let snapshot = handle.snapshot();

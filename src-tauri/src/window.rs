@@ -41,6 +41,7 @@ fn show(app: &AppHandle) -> tauri::Result<()> {
         .title("Homeostat")
         .inner_size(980.0, 680.0)
         .min_inner_size(420.0, 480.0)
+        .center()
         .visible(false)
         .build()?;
     place(&window);
@@ -48,12 +49,9 @@ fn show(app: &AppHandle) -> tauri::Result<()> {
     window.set_focus()
 }
 
-/// Under the tray icon where its place is known (macOS, after a click), else in the middle.
+/// Under the tray icon where its place is known: on macOS, after a click.
 fn place(window: &WebviewWindow) {
-    let placed = window
-        .move_window_constrained(Position::TrayBottomCenter)
-        .or_else(|_| window.move_window(Position::Center));
-    if let Err(error) = placed {
-        tracing::debug!(%error, "the window stays where the desktop puts it");
+    if let Err(error) = window.move_window_constrained(Position::TrayBottomCenter) {
+        tracing::debug!(%error, "the window stays in the middle");
     }
 }

@@ -17,10 +17,10 @@ const TEMPLATES: [Image<'_>; 4] = [
     include_image!("../icons/tray/unknown@2x.png"),
 ];
 const COLOURED: [Image<'_>; 4] = [
-    include_image!("../icons/tray/linux/well.png"),
-    include_image!("../icons/tray/linux/busy.png"),
-    include_image!("../icons/tray/linux/sick.png"),
-    include_image!("../icons/tray/linux/unknown.png"),
+    include_image!("../icons/tray/linux/well@2x.png"),
+    include_image!("../icons/tray/linux/busy@2x.png"),
+    include_image!("../icons/tray/linux/sick@2x.png"),
+    include_image!("../icons/tray/linux/unknown@2x.png"),
 ];
 const TEMPLATE: bool = cfg!(target_os = "macos");
 
