@@ -270,12 +270,12 @@ fn templates(text: &str) -> BTreeMap<String, String> {
 fn flatten(prefix: &str, table: &toml::Table, all: &mut BTreeMap<String, String>) {
     for (name, value) in table {
         let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
-        match value {
-            toml::Value::Table(inner) => flatten(&key, inner, all),
-            toml::Value::String(text) => {
-                all.insert(key, text.clone());
-            }
-            other => panic!("{key} is no sentence: {other}"),
+        if let Some(inner) = value.as_table() {
+            flatten(&key, inner, all);
+        } else if let Some(text) = value.as_str() {
+            all.insert(key, text.to_owned());
+        } else {
+            panic!("{key} is no sentence: {value}");
         }
     }
 }
