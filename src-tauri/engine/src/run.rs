@@ -319,6 +319,8 @@ impl Loop {
                 }
                 Some(_) = config_saved.recv() => {
                     self.reload().await;
+                    // The API may have been opened anew.
+                    opened = self.api.as_ref().map(api::Serving::changes);
                     changed = true;
                 }
                 () = door_changed(&mut opened) => {
