@@ -612,12 +612,12 @@ async fn stopped(stopping: &mut watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stop| *stop).await;
 }
 
-async fn door_changed(changes: &mut Option<watch::Receiver<api::Listening>>) {
-    let changed = match changes {
-        Some(changes) => changes.changed().await.is_ok(),
+async fn door_changed(doors: &mut Option<watch::Receiver<api::Listening>>) {
+    let told = match doors {
+        Some(doors) => doors.changed().await.is_ok(),
         None => false,
     };
-    if !changed {
-        std::future::pending().await
+    if !told {
+        std::future::pending::<()>().await;
     }
 }

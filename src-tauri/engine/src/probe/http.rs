@@ -97,10 +97,10 @@ fn failed(error: &reqwest::Error, in_body: bool) -> Outcome {
     let mut source: Option<&(dyn Error + 'static)> = Some(error);
     let mut reason = String::new();
     while let Some(this) = source {
-        if let Some(io) = this.downcast_ref::<io::Error>() {
-            if let Some(outcome) = from_io(io, in_body) {
-                return outcome;
-            }
+        if let Some(io) = this.downcast_ref::<io::Error>()
+            && let Some(outcome) = from_io(io, in_body)
+        {
+            return outcome;
         }
         if let Some(hyper) = this.downcast_ref::<hyper::Error>() {
             if hyper.is_incomplete_message() {
@@ -127,17 +127,27 @@ fn from_io(error: &io::Error, in_body: bool) -> Option<Outcome> {
     if matches!(error.raw_os_error(), Some(12 | 23 | 24)) {
         return Some(Outcome::Unasked(error.to_string()));
     }
-    let reply = match error.kind() {
-        io::ErrorKind::ConnectionRefused => Reply::Refused,
-        io::ErrorKind::ConnectionReset
-        | io::ErrorKind::BrokenPipe
-        | io::ErrorKind::ConnectionAborted => Reply::Reset,
-        io::ErrorKind::UnexpectedEof if in_body => Reply::Reset,
-        io::ErrorKind::TimedOut => Reply::ConnectTimeout,
-        io::ErrorKind::HostUnreachable
-        | io::ErrorKind::NetworkUnreachable
-        | io::ErrorKind::AddrNotAvailable => Reply::Unreachable { reason: error.to_string() },
-        _ => return None,
+    let kind = error.kind();
+    let is = |kinds: &[io::ErrorKind]| kinds.contains(&kind);
+    let reply = if is(&[io::ErrorKind::ConnectionRefused]) {
+        Reply::Refused
+    } else if is(&[
+        io::ErrorKind::ConnectionReset,
+        io::ErrorKind::BrokenPipe,
+        io::ErrorKind::ConnectionAborted,
+    ]) || (in_body && kind == io::ErrorKind::UnexpectedEof)
+    {
+        Reply::Reset
+    } else if is(&[io::ErrorKind::TimedOut]) {
+        Reply::ConnectTimeout
+    } else if is(&[
+        io::ErrorKind::HostUnreachable,
+        io::ErrorKind::NetworkUnreachable,
+        io::ErrorKind::AddrNotAvailable,
+    ]) {
+        Reply::Unreachable { reason: error.to_string() }
+    } else {
+        return None;
     };
     Some(Outcome::Failed(reply))
 }

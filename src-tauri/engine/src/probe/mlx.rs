@@ -62,7 +62,7 @@ impl Mlx {
         format!("{}{path}", self.url)
     }
 
-    /// An empty reply here is no dead server: mlx_lm 0.32 breaks off when the Hugging Face cache
+    /// An empty reply here is no dead server: `mlx_lm` 0.32 breaks off when the Hugging Face cache
     /// does not exist (FACTS I.2).
     async fn models(&self) -> Option<Vec<String>> {
         let list: Value =

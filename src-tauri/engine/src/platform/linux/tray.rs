@@ -1,4 +1,4 @@
-//! Whether the desktop shows tray icons (freedesktop.org StatusNotifierItem, "StatusNotifierWatcher").
+//! Whether the desktop shows tray icons (freedesktop.org `StatusNotifierItem`, `StatusNotifierWatcher`).
 
 use std::time::Duration;
 
