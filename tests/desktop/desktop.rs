@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 use tests::{eventually, programs};
+use x11rb::protocol::xproto::{ClientMessageEvent, ConnectionExt as _, EventMask};
 use zbus::blocking::Connection;
 use zbus::zvariant::OwnedValue;
 
@@ -82,10 +83,6 @@ impl Desktop {
         .into()
     }
 
-    pub(crate) fn directory(&self) -> &Path {
-        self.directory.path()
-    }
-
     pub(crate) fn bus(&self) -> Result<Connection> {
         let bus = zbus::blocking::connection::Builder::address(self.bus.as_str())?;
         Ok(bus.method_timeout(Duration::from_secs(10)).build()?)
@@ -107,9 +104,15 @@ impl Desktop {
         String::from_utf8_lossy(&text).lines().map(str::to_owned).collect()
     }
 
-    /// As its close button does.
+    /// As its close button does (ICCCM, "Window Deletion").
     pub(crate) fn close(&self, window: &str) -> Result<()> {
-        programs::run(self.command("xdotool").args(["windowquit", window]))?;
+        let window: u32 = window.parse()?;
+        let (server, _) = x11rb::connect(Some(&self.display))?;
+        let atom =
+            |name: &[u8]| -> Result<u32> { Ok(server.intern_atom(false, name)?.reply()?.atom) };
+        let delete = [atom(b"WM_DELETE_WINDOW")?, x11rb::CURRENT_TIME, 0, 0, 0];
+        let message = ClientMessageEvent::new(32, window, atom(b"WM_PROTOCOLS")?, delete);
+        server.send_event(false, window, EventMask::NO_EVENT, message)?.check()?;
         Ok(())
     }
 

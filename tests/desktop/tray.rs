@@ -156,7 +156,7 @@ fn the_menu_tells_acts_and_quits() {
     app.wait_for_ollama("wanted", SOON, |target| target.intent == Intent::Wanted);
 
     // Starting at login: an entry that names this program, and a check mark.
-    let entry = desktop.directory().join("config/autostart/Homeostat.desktop");
+    let entry = ollama.directory().join(".config/autostart/Homeostat.desktop");
     assert_eq!(menu.find(None, "Start at login").unwrap().checked, Some(false));
     menu.click(None, "Start at login");
     wait_until("the entry for the login", SOON, || entry.exists());
