@@ -32,6 +32,8 @@ impl Driver {
             .envs(app.environment())
             .env_remove("DOCKER_HOST")
             .stdin(Stdio::null())
+            // It complains until the browser's own driver is up.
+            .stderr(Stdio::null())
             .spawn()?;
         let url = format!("http://127.0.0.1:{port}");
         let mut driver = Self { client: http::client(SOON), url, child };
@@ -53,9 +55,10 @@ impl Driver {
         Ok(answer[ELEMENT].as_str().context("no element")?.to_owned())
     }
 
+    /// As a property: the driver's own `text` is empty where it takes `overflow: hidden` for hidden.
     fn text(&self, selector: &str) -> Result<String> {
         let element = self.find(selector)?;
-        let answer = self.call("GET", &format!("/element/{element}/text"), None)?;
+        let answer = self.call("GET", &format!("/element/{element}/property/textContent"), None)?;
         Ok(answer.as_str().context("no text")?.to_owned())
     }
 
@@ -111,27 +114,22 @@ fn the_window_shows_the_snapshot_and_its_buttons_act() {
     let window = Driver::start(&desktop, &app).unwrap();
     app.await_health();
     app.wait_for_ollama("healthy", SOON, |target| target.state == State::Healthy);
-    wait_until("the headline in the window", SOON, || {
-        let seen = app.status().map(|snapshot| snapshot.headline).unwrap_or_default();
-        window.text("h1").is_ok_and(|headline| headline == seen)
+    eventually("the headline of the snapshot in the window", SOON, || {
+        let seen = app.status().ok()?.headline;
+        (window.text("h1").ok()? == seen).then_some(())
     });
 
     // What happens is seen without asking again: the window is told.
+    window.click("[data-id=ollama]");
+    eventually("Ollama's page", SOON, || window.find("[data-id=ollama][aria-selected=true]").ok());
     window.click("button[data-verb=hold]");
-    let held = |intent| {
-        app.wait_for("an intent", SOON, |snapshot| {
-            snapshot.targets.iter().any(|target| target.intent == intent)
-        })
-    };
-    held(Intent::Held);
+    app.wait_for_ollama("held", SOON, |target| target.intent == Intent::Held);
     eventually("the release in the window", Duration::from_secs(5), || {
         window.find("button[data-verb=release]").ok()
     });
     desktop.picture("window").unwrap();
     window.click("button[data-verb=release]");
-    app.wait_for("nothing held", SOON, |snapshot| {
-        snapshot.targets.iter().all(|target| target.intent != Intent::Held)
-    });
+    app.wait_for_ollama("released", SOON, |target| target.intent == Intent::Wanted);
 
     // Nothing but the app's own files and commands can be reached from the page.
     let refused = window
