@@ -10,8 +10,14 @@ use doctor::{
     TargetId, Tell, Treatment, Wall, Wish,
 };
 
+#[path = "world/audit.rs"]
+pub mod audit;
 #[path = "world/containers.rs"]
 pub mod containers;
+#[path = "world/given.rs"]
+pub mod given;
+#[path = "world/happen.rs"]
+pub mod happen;
 #[path = "world/script.rs"]
 pub mod script;
 #[path = "world/servers.rs"]
@@ -19,6 +25,7 @@ pub mod servers;
 #[path = "world/tale.rs"]
 pub mod tale;
 
+use audit::Audit;
 use containers::{Container, Engine, Service};
 use servers::Server;
 use tale::Tale;
@@ -43,6 +50,7 @@ pub struct World {
     /// What reached the disk last.
     pub ledger: Option<Ledger>,
     pub tale: Tale,
+    pub audit: Audit,
     /// Every treatment that was ordered, with the awake time of the order.
     pub treatments: Vec<(Now, Treatment)>,
     clocks: Clocks,
@@ -95,6 +103,7 @@ impl World {
             disk_full: false,
             ledger: None,
             tale: Tale::default(),
+            audit: Audit::default(),
             treatments: Vec::new(),
             clocks,
             pending: BTreeMap::new(),
@@ -118,10 +127,11 @@ impl World {
         self.doctor = Doctor::new(Policy::default(), self.roster.clone(), seed, now);
         self.pending.retain(|_, pending| matches!(pending, Pending::Then(_)));
         self.tale.forget_doctor();
-        self.tell(Event::Restored { ledger: found, open: Vec::new() });
+        self.audit.forget_doctor();
+        self.tell(&Event::Restored { ledger: found, open: Vec::new() });
         if self.engine.answers() {
             self.engine.stream = true;
-            self.tell(Event::DockerStream { connected: true });
+            self.tell(&Event::DockerStream { connected: true });
         }
     }
 
@@ -175,7 +185,7 @@ impl World {
     pub fn wish(&mut self, wish: Wish, by: Asker) {
         self.tickets += 1;
         let ticket = self.tickets;
-        self.tell(Event::Wished { ticket, wish, by });
+        self.tell(&Event::Wished { ticket, wish, by });
     }
 
     /// Lets time pass until so many milliseconds after the story began.
@@ -191,10 +201,10 @@ impl World {
             }
             self.clocks.run = self.clocks.run.max(at);
             let due = self.pending.first_entry().filter(|entry| entry.key().0 <= at);
-            match due.map(|entry| entry.remove()) {
-                Some(Pending::Tell(event)) => self.tell(event),
+            match due.map(std::collections::btree_map::OccupiedEntry::remove) {
+                Some(Pending::Tell(event)) => self.tell(&event),
                 Some(Pending::Then(then)) => then(self),
-                None => self.tell(Event::Tick),
+                None => self.tell(&Event::Tick),
             }
         }
     }
@@ -219,9 +229,10 @@ impl World {
     }
 
     /// Tells the doctor, and does what it orders.
-    pub fn tell(&mut self, event: Event) {
+    pub fn tell(&mut self, event: &Event) {
         let now = self.now();
-        let orders = self.doctor.handle(event, now);
+        let orders = self.doctor.handle(event.clone(), now);
+        self.audit.check(&self.doctor, event, &orders, now);
         let story = self.story_ms();
         self.tale.observe(story, &self.doctor);
         for order in orders {
@@ -251,7 +262,11 @@ impl World {
 
     fn look(&mut self, look: &Look) {
         let (observation, took) = self.observe(&look.target, look.depth);
-        let event = Event::Looked { look: look.id, target: look.target.clone(), observation };
+        let event = Event::Looked {
+            look: look.id,
+            target: look.target.clone(),
+            observation: Box::new(observation),
+        };
         self.tell_later(took, event);
     }
 

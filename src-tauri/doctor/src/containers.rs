@@ -33,7 +33,7 @@ pub(crate) fn uncritical(name: &str) -> Spec {
         name: name.into(),
         configured: false,
         heal: Heal::Auto,
-        interval: Duration::from_secs(60),
+        interval: Duration::from_mins(1),
         grace: Duration::from_secs(50),
         needs: Vec::new(),
         care: Care::Container { critical: false, compose: None },
@@ -254,7 +254,7 @@ impl Doctor {
             first.awake = died;
         }
         let verdict_at = first.awake + self.policy.verdict;
-        if now.awake < verdict_at {
+        if now.awake < verdict_at && !patient.urged {
             patient.due = verdict_at;
             return;
         }
@@ -401,7 +401,6 @@ impl Doctor {
     }
 
     pub(crate) fn stream(&mut self, connected: bool) {
-        self.stream_connected = connected;
         if connected {
             self.look_soon(&TargetId::Docker, Depth::Full);
         } else {

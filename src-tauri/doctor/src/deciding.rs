@@ -71,7 +71,9 @@ impl Doctor {
             reason.next = Some(not_before);
         }
         patient.enter(Phase::Down { cause: cause.clone(), not_before }, reason, now);
-        if is_never_retried(cause.id) {
+        // A person may have mended what no restart cures: their word is worth one try (R22).
+        let asked = patient.urged && matches!(patient.spec.care, Care::Container { .. });
+        if is_never_retried(cause.id) && !asked {
             self.give_up(id, cause, true);
         } else if let Some(GivenUp { trial, .. }) = restored {
             // Given up before the app was started anew, and told then (R55).

@@ -3,17 +3,17 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use crate::clock::{Awake, Continuous, Now, SteadyClock};
-use crate::event::{Event, LedgerFound};
-use crate::incident::{Incident, Verb};
+use crate::clock::{Awake, Now, SteadyClock};
+use crate::event::Event;
+use crate::incident::Verb;
 use crate::ledger::{Account, Ledger};
 use crate::notice::Notices;
 use crate::operation::{Operation, Stage};
-use crate::order::{Depth, Entry, OperationId, Order, Record, RecordId};
+use crate::order::{Depth, OperationId, Order};
 use crate::patient::Patient;
 use crate::phase::{Phase, Reason};
 use crate::policy::Policy;
-use crate::target::{Care, Spec, TargetId};
+use crate::target::{Spec, TargetId};
 
 /// No wait is longer than this, so that a clock that jumps is noticed (R44).
 pub const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -34,7 +34,6 @@ pub struct Doctor {
     pub(crate) hold_until: Option<Awake>,
     /// Fails count half until then (R9).
     pub(crate) doubt_until: Option<Awake>,
-    pub(crate) stream_connected: bool,
     pub(crate) notices: Notices,
     /// The ledger could not be read: careful (fault 54).
     pub(crate) careful: bool,
@@ -50,8 +49,8 @@ pub struct Doctor {
     pub(crate) engine_was_well: bool,
     clock: SteadyClock,
     full_check_due: Awake,
-    ledger_saved: Option<Ledger>,
-    dirty_incidents: Vec<TargetId>,
+    pub(crate) ledger_saved: Option<Ledger>,
+    pub(crate) dirty_incidents: Vec<TargetId>,
     session: u64,
     counter: u64,
     random: u64,
@@ -70,7 +69,6 @@ impl Doctor {
             now,
             hold_until: None,
             doubt_until: None,
-            stream_connected: false,
             notices: Notices::default(),
             careful: false,
             unrecorded_act: None,
@@ -100,10 +98,12 @@ impl Doctor {
         self.now = now;
         match event {
             Event::Tick => {}
-            Event::Looked { look, target, observation } => self.looked(look, &target, observation),
+            Event::Looked { look, target, observation } => {
+                self.looked(look, &target, *observation);
+            }
             Event::ContainerNews(news) => self.heard(&news),
             Event::DockerStream { connected } => self.stream(connected),
-            Event::Treated { step, outcome } => self.treated(&step, outcome),
+            Event::Treated { step, outcome } => self.treated(&step, &outcome),
             Event::Progressed { step, progress } => self.progressed(&step, progress),
             Event::Wished { ticket, wish, by } => self.wished(ticket, wish, by),
             Event::Woke { .. } => self.woke(),
@@ -127,7 +127,7 @@ impl Doctor {
         let latest = now + LONGEST_WAIT;
         let looks = self.patients.values().filter_map(|patient| match patient.looking {
             Some(looking) => Some(looking.deadline),
-            None => self.is_asked(patient).then_some(patient.due),
+            None => Self::is_asked(patient).then_some(patient.due),
         });
         // What is past and was not acted upon waits for something else than time.
         let ahead = |at: &Awake| *at > now;
@@ -227,7 +227,7 @@ impl Doctor {
 
     /// R25: ten minutes of health close an episode. Hourly ledgers forget what is older.
     fn close_episodes(&mut self) {
-        const HOUR: Duration = Duration::from_secs(3600);
+        const HOUR: Duration = Duration::from_hours(1);
         let now = self.now;
         for patient in self.patients.values_mut() {
             let account = &mut patient.account;
@@ -243,68 +243,6 @@ impl Doctor {
                 account.attempts = 0;
             }
         }
-    }
-
-    // Waking, clocks, configuration, start.
-
-    /// R41: the continuous clock ran on while the awake clock stood.
-    fn notice_sleep(&mut self, now: Now) {
-        let awake = now.awake.since(self.now.awake);
-        let continuous = now.continuous.since(self.now.continuous);
-        let slept = continuous.saturating_sub(awake);
-        if slept > self.policy.sleep {
-            self.now = now;
-            self.woke();
-        }
-    }
-
-    /// R9: woken much later than asked for, we were starved ourselves.
-    fn notice_lateness(&mut self, now: Now) {
-        let by = now.awake.since(self.now.awake).saturating_sub(LONGEST_WAIT);
-        self.late(by);
-    }
-
-    /// R42: all states unknown, counts zero, no remedy and no notice for a minute. A remedy that
-    /// has begun to act goes on: its deadlines count awake time, so the sleep has not used them up.
-    fn woke(&mut self) {
-        let now = self.now;
-        let until = now.awake + self.policy.wake_hold;
-        let held = self.hold_until.map_or(now.awake, |held| held.max(now.awake));
-        self.hold_until = Some(until);
-        self.supersede_idle();
-        self.extend_verifications(until.since(held));
-        for patient in self.patients.values_mut() {
-            patient.forget_counts();
-            patient.looking = None;
-            patient.due = now.awake;
-            patient.depth = Depth::Full;
-            if let Phase::GivenUp { trial: Some(trial), .. } = &mut patient.phase {
-                // R27: after a sleep the world may have changed; one trial, after the hold.
-                *trial = (*trial).min(now.continuous);
-            }
-            let busy = matches!(patient.phase, Phase::Recovering { .. } | Phase::GivenUp { .. });
-            if !busy && !matches!(patient.spec.care, Care::Host) {
-                let reason = Reason::new("R42", "why.waking").until(until);
-                patient.enter(Phase::Unknown, reason, now);
-            }
-        }
-    }
-
-    /// R9: when our own loop is late, we are probably the slow one.
-    fn late(&mut self, by: Duration) {
-        if by > Duration::from_secs(1) {
-            self.doubt_until = Some(self.now.awake + self.policy.doubt);
-        }
-    }
-
-    /// Booted a moment ago: what is watched is still coming up (R14). The continuous clock counts
-    /// from the boot.
-    pub(crate) fn is_freshly_booted(&self) -> bool {
-        self.now.continuous < Continuous::default() + self.policy.boot_grace
-    }
-
-    pub(crate) fn doubt(&self) -> u32 {
-        if self.doubt_until.is_some_and(|until| self.now.awake < until) { 2 } else { 1 }
     }
 
     fn enrol(&mut self, roster: Vec<Spec>) {
@@ -380,62 +318,6 @@ impl Doctor {
         }
     }
 
-    /// An incident outlives us: it is closed when its target is well, whoever healed it.
-    fn resume(&mut self, open: Vec<Incident>) {
-        for incident in open {
-            let id = incident.target.clone();
-            if let Some(patient) = self.patients.get_mut(&id) {
-                patient.incident = Some(incident);
-            } else if let TargetId::Container(name) = &id {
-                self.admit(name);
-                if let Some(patient) = self.patients.get_mut(&id) {
-                    patient.incident = Some(incident);
-                }
-            } else {
-                // No longer watched: it is ended in the journal, as any dismissed target's is.
-                let closed = Incident {
-                    state: crate::incident::IncidentState::Closed,
-                    closed: Some(self.now.wall),
-                    ..incident
-                };
-                self.record(Some(Entry::Incident(closed)));
-            }
-        }
-    }
-
-    fn restore(&mut self, found: LedgerFound) {
-        match found {
-            LedgerFound::None => {}
-            LedgerFound::Good(ledger) => {
-                self.ledger_saved = Some(ledger.clone());
-                let until = self.now.awake + self.policy.wake_hold;
-                for (id, account) in ledger.on_this_boot(self.now) {
-                    match self.patients.get_mut(&id) {
-                        Some(patient) => {
-                            // What we did just before we ended may still be told (R33).
-                            if account.act.is_some() {
-                                patient.facts.container_news.expect_own_stop(until);
-                            }
-                            patient.account = account;
-                        }
-                        None => {
-                            self.absent.insert(id, account);
-                        }
-                    }
-                }
-            }
-            LedgerFound::Damaged => {
-                self.careful = true;
-                self.tell_about_ourselves("ourselves.ledger_lost", "both copies are damaged");
-                for patient in self.patients.values_mut() {
-                    patient.account.attempts = self.policy.attempts.saturating_sub(1);
-                }
-            }
-        }
-    }
-
-    // Records.
-
     pub(crate) fn next_id(&mut self) -> u64 {
         self.counter += 1;
         self.counter
@@ -453,60 +335,6 @@ impl Doctor {
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
         self.random % sides.max(1)
-    }
-
-    pub(crate) fn record(&mut self, entry: Option<Entry>) -> RecordId {
-        let id = self.next_id();
-        let ledger = self.ledger();
-        self.ledger_saved = Some(ledger.clone());
-        self.orders.push(Order::Record(Record { id, ledger: Some(ledger), entry }));
-        id
-    }
-
-    pub(crate) fn touch_incident(&mut self, id: &TargetId) {
-        if !self.dirty_incidents.contains(id) {
-            self.dirty_incidents.push(id.clone());
-        }
-    }
-
-    fn write_incidents(&mut self) {
-        for id in std::mem::take(&mut self.dirty_incidents) {
-            let incident = self.patients.get(&id).and_then(|patient| patient.incident.clone());
-            if let Some(incident) = incident {
-                self.record(Some(Entry::Incident(incident)));
-            }
-        }
-    }
-
-    fn write_down(&mut self) {
-        self.write_incidents();
-        if self.ledger_changed() {
-            self.record(None);
-        }
-    }
-
-    /// Compared in place: this is asked after every event.
-    fn ledger_changed(&self) -> bool {
-        let blank = Account::default();
-        let saved = |id: &TargetId| {
-            self.ledger_saved.as_ref().and_then(|saved| saved.targets.get(id)).unwrap_or(&blank)
-        };
-        self.patients.iter().any(|(id, patient)| patient.account != *saved(id))
-    }
-
-    fn recorded(&mut self, record: RecordId) {
-        self.recording_fails = false;
-        self.unrecorded_act = None;
-        self.written(record);
-    }
-
-    /// Fault 52: at most one disruptive act goes unrecorded; starting what is stopped goes on.
-    pub(crate) fn record_failed(&mut self, record: RecordId, reason: &str) {
-        if !self.recording_fails {
-            self.recording_fails = true;
-            self.tell_about_ourselves("ourselves.record_failed", reason);
-        }
-        self.written(record);
     }
 
     pub(crate) fn retire(&mut self) {

@@ -18,7 +18,7 @@ pub enum Event {
     Looked {
         look: LookId,
         target: TargetId,
-        observation: Observation,
+        observation: Box<Observation>,
     },
     /// The engine's event stream told something about a container.
     ContainerNews(ContainerNews),

@@ -19,7 +19,7 @@ use crate::verdict::{self, Verdict};
 
 impl Doctor {
     /// Containers are not asked one by one on a timer: events and the snapshot tell.
-    pub(crate) fn is_asked(&self, patient: &Patient) -> bool {
+    pub(crate) fn is_asked(patient: &Patient) -> bool {
         match patient.spec.care {
             Care::Container { .. } => patient.inhibited_by.is_none() && patient.due < NEVER,
             Care::Host | Care::Docker | Care::Ollama { .. } | Care::Mlx { .. } => true,
@@ -37,7 +37,7 @@ impl Doctor {
         let due: Vec<TargetId> = self
             .patients
             .iter()
-            .filter(|(_, patient)| self.is_asked(patient))
+            .filter(|(_, patient)| Self::is_asked(patient))
             .filter(|(_, patient)| match patient.looking {
                 Some(looking) => now >= looking.deadline,
                 None => now >= patient.due,

@@ -2,19 +2,15 @@
 
 use std::time::Duration;
 
-use crate::clock::millis;
 use crate::describing::describe;
-use crate::diagnosis;
 use crate::doctor::Doctor;
 use crate::event::{Asker, Progress};
-use crate::incident::{
-    IncidentState, RemedyRecord, RemedyResult, RestartRecord, RestartedBy, StoryKind, Verb,
-};
-use crate::ledger::{Act, Intent, Restart};
+use crate::incident::{IncidentState, RemedyRecord, RemedyResult, StoryKind, Verb};
+use crate::ledger::Act;
 use crate::looking::incarnation;
 use crate::observation::Listener;
 use crate::operation::{Operation, Stage};
-use crate::order::{Depth, Entry, OperationId, Order, RecordId};
+use crate::order::{Entry, OperationId, Order, RecordId};
 use crate::phase::{Phase, Reason};
 use crate::plan::{Next, Plan};
 use crate::remedy::{Outcome, Step, StepId, Treatment};
@@ -27,8 +23,6 @@ const REPORT_MARGIN: Duration = Duration::from_secs(10);
 const RECORD_WITHIN: Duration = Duration::from_secs(10);
 /// After our own stop, its events may still be on their way for so long.
 const STOP_ECHO: Duration = Duration::from_secs(30);
-/// More restarts within the hour than this are not told apart any more.
-const RESTARTS_KEPT: usize = 64;
 
 impl Doctor {
     /// An automatic remedy.
@@ -95,7 +89,7 @@ impl Doctor {
                 matches!(one.stage, Stage::Queued)
                     && if one.is_remedy() {
                         (!waking || one.verb == Verb::Stop)
-                            && !self.is_blocked(&one.target, |other| other.is_under_way())
+                            && !self.is_blocked(&one.target, Operation::is_under_way)
                     } else {
                         !errand(one) || errand_free
                     }
@@ -227,7 +221,7 @@ impl Doctor {
         self.orders.push(Order::Treat(Treatment { step: step_id, target, what: step, within }));
     }
 
-    pub(crate) fn treated(&mut self, step: &StepId, outcome: Outcome) {
+    pub(crate) fn treated(&mut self, step: &StepId, outcome: &Outcome) {
         let now = self.now;
         let found = self
             .operations
@@ -236,13 +230,13 @@ impl Doctor {
         let Some(at) = found else { return };
         let Stage::Acting { step, .. } = self.operations[at].stage.clone() else { return };
         let (id, target) = (self.operations[at].id.clone(), self.operations[at].target.clone());
-        let says = describe(&step, &outcome);
+        let says = describe(&step, outcome);
         self.operations[at].say(now.wall, says.clone());
         self.operations[at].progress = None;
         if self.operations[at].is_remedy() && !matches!(step, Step::FindListener) {
             self.tell_story(&target, StoryKind::Done, says);
         }
-        match &outcome {
+        match outcome {
             Outcome::Listening(Listener::Process(process)) => {
                 self.operations[at].before = Some(incarnation(process));
             }
@@ -270,7 +264,7 @@ impl Doctor {
             | Outcome::IdentityChanged
             | Outcome::Failed { .. } => {}
         }
-        self.proceed(&id, Some((&step, &outcome)));
+        self.proceed(&id, Some((&step, outcome)));
     }
 
     pub(crate) fn progressed(&mut self, step: &StepId, progress: Progress) {
@@ -332,163 +326,7 @@ impl Doctor {
         }
     }
 
-    /// One operation has ended, in exactly one way (P5).
-    pub(crate) fn end(
-        &mut self,
-        id: &OperationId,
-        result: RemedyResult,
-        says: Option<Sentence>,
-        permanent: bool,
-    ) {
-        let now = self.now;
-        let Some(at) = self.operations.iter().position(|one| one.id == *id) else { return };
-        if !self.operations[at].is_running() {
-            return;
-        }
-        self.operations[at].result = Some(result);
-        self.operations[at].stage = Stage::Ended;
-        if let Some(says) = &says {
-            self.operations[at].say(now.wall, says.clone());
-        }
-        let operation = &self.operations[at];
-        let (target, verb, is_remedy) =
-            (operation.target.clone(), operation.verb, operation.is_remedy());
-        let did_nothing = operation.counted && operation.steps.iter().all(Step::only_looks);
-        if verb != Verb::Check {
-            let entry = Entry::Remedy(self.remedy_record(at, says.clone()));
-            self.record(Some(entry));
-        }
-        if !is_remedy {
-            self.look_soon(&target, Depth::Full);
-            return;
-        }
-        self.stagger();
-        if let Some(patient) = self.patients.get_mut(&target) {
-            patient.account.act = None;
-            if result == RemedyResult::Superseded && did_nothing {
-                patient.account.attempts = patient.account.attempts.saturating_sub(1);
-            } else {
-                patient.account.last_attempt = Some(now.continuous);
-            }
-        }
-        match result {
-            RemedyResult::Verified => self.remedy_verified(&target, verb),
-            RemedyResult::Failed => self.remedy_failed(&target, says, permanent),
-            RemedyResult::Superseded => self.remedy_superseded(&target, says),
-        }
-        let container = self.container_in(&target);
-        if container != target {
-            self.look_soon(&container, Depth::Full);
-        }
-        self.inhibit_children(&target);
-    }
-
-    /// R17: after one remedy the next container is brought up 5 to 10 s later.
-    pub(crate) fn stagger(&mut self) {
-        let least = self.policy.stagger;
-        let jitter = Duration::from_millis(self.dice(millis(least) + 1));
-        self.stagger_until = Some(self.now.awake + least + jitter);
-    }
-
-    fn remedy_verified(&mut self, target: &TargetId, verb: Verb) {
-        let now = self.now;
-        let Some(patient) = self.patients.get_mut(target) else { return };
-        if verb == Verb::Stop {
-            patient.enter(Phase::Unknown, Reason::new("R34", "why.held"), now);
-            self.close_incident(target, IncidentState::Closed, Some("story.held"));
-            self.look_soon(target, Depth::Full);
-            return;
-        }
-        patient.forget_counts();
-        patient.facts.container_news.ends.clear();
-        patient.last_good = Some(now);
-        patient.account.given_up = None;
-        patient.observed_only = false;
-        patient.enter(Phase::Healthy, Reason::new("R46", "why.verified"), now);
-        self.close_incident(target, IncidentState::Verified, Some("story.verified"));
-        self.inhibit_children(target);
-    }
-
-    fn remedy_failed(&mut self, target: &TargetId, says: Option<Sentence>, permanent: bool) {
-        let now = self.now;
-        if let Some(says) = says {
-            self.tell_story(target, StoryKind::Failed, says);
-        }
-        let backoff = self.backoff(target);
-        let Some(patient) = self.patients.get(target) else { return };
-        let Phase::Recovering { cause, .. } = &patient.phase else { return };
-        if patient.account.intent != Intent::Wanted {
-            // A stop that a person asked for has failed: nothing is to be healed.
-            self.remedy_superseded(target, None);
-            return;
-        }
-        let cause = match cause {
-            Some(cause) => cause.clone(),
-            None => diagnosis::diagnose(patient, now, &self.policy),
-        };
-        if patient.incident.as_ref().is_none_or(|incident| incident.closed.is_some()) {
-            self.open_incident(target, cause.clone(), now.awake);
-        }
-        self.incident_state(target, IncidentState::Open, None);
-        let Some(patient) = self.patients.get_mut(target) else { return };
-        patient.forget_counts();
-        let spent = patient.account.attempts >= self.policy.attempts;
-        let on_trial = patient.account.given_up.is_some();
-        if permanent || spent || on_trial {
-            self.give_up(target, cause, permanent);
-            return;
-        }
-        let not_before = now.awake + backoff;
-        let reason = Reason::new("R26", "why.backoff").until(not_before);
-        patient.enter(Phase::Down { cause, not_before }, reason, now);
-        self.look_soon(target, Depth::Full);
-    }
-
-    fn remedy_superseded(&mut self, target: &TargetId, says: Option<Sentence>) {
-        let now = self.now;
-        if let Some(says) = says {
-            self.tell_story(target, StoryKind::Seen, says);
-        }
-        self.incident_state(target, IncidentState::Open, None);
-        if let Some(patient) = self.patients.get_mut(target)
-            && let Phase::Recovering { cause, .. } = &patient.phase
-        {
-            let cause = cause.clone();
-            patient.forget_counts();
-            patient.enter(Phase::Degraded { cause }, Reason::new("R20", "why.look_again"), now);
-        }
-        self.look_soon(target, Depth::Full);
-    }
-
-    /// R26: 20 s, 40 s, … up to 300 s, of which 50 to 100 %.
-    pub(crate) fn backoff(&mut self, target: &TargetId) -> Duration {
-        let attempts = self.patients.get(target).map_or(1, |patient| patient.account.attempts);
-        let doubled = 2u32.saturating_pow(attempts.saturating_sub(1).min(8));
-        let whole = (self.policy.backoff * doubled).min(self.policy.backoff_cap);
-        let half = millis(whole) / 2;
-        Duration::from_millis(half + self.dice(half + 1))
-    }
-
-    /// R28: every restart counts, whoever made it.
-    pub(crate) fn restarted(&mut self, target: &TargetId, by: RestartedBy) {
-        let now = self.now;
-        let id = format!("r-{}", self.operation_id());
-        let entry = RestartRecord { id, target: target.clone(), at: now.wall, by };
-        let Some(patient) = self.patients.get_mut(target) else { return };
-        let restarts = &mut patient.account.restarts;
-        restarts.push(Restart { at: now.continuous, automatic: by == RestartedBy::Us });
-        if restarts.len() > RESTARTS_KEPT {
-            restarts.remove(0);
-        }
-        let many = restarts.len() > self.policy.restarts_alert;
-        let tell = many && !std::mem::replace(&mut patient.account.rate_told, many);
-        self.record(Some(Entry::Restart(entry)));
-        if tell {
-            self.tell_restart_rate(target);
-        }
-    }
-
-    fn remedy_record(&self, at: usize, says: Option<Sentence>) -> RemedyRecord {
+    pub(crate) fn remedy_record(&self, at: usize, says: Option<Sentence>) -> RemedyRecord {
         let operation = &self.operations[at];
         RemedyRecord {
             operation: operation.id.clone(),

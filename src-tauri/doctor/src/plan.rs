@@ -80,7 +80,7 @@ pub(crate) enum Next {
 const SHORT: Duration = Duration::from_secs(5);
 const ENGINE_CALL: Duration = Duration::from_secs(30);
 const COMPOSE: Duration = Duration::from_secs(130);
-const UNLOAD: Duration = Duration::from_secs(60);
+const UNLOAD: Duration = Duration::from_mins(1);
 
 impl Plan {
     /// The first step, or what follows the last one.

@@ -41,7 +41,11 @@ impl Doctor {
                         | CauseId::ContainerKilled
                         | CauseId::ContainerOomLimit
                         | CauseId::DockerVmOom
-                );
+                ) || patient.urged
+                    && matches!(
+                        cause.id,
+                        CauseId::ContainerCannotRun | CauseId::ContainerCrashLoop
+                    );
                 match container_plan(patient, false, true) {
                     Some(plan) if curable => Ok((Verb::Start, plan)),
                     Some(_) | None => none("why.no_remedy"),

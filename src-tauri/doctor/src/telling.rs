@@ -16,7 +16,7 @@ use crate::sentence::Sentence;
 use crate::target::TargetId;
 
 const STORY_LINES: usize = 200;
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 
 impl Doctor {
     // Incidents.
@@ -371,6 +371,15 @@ fn cause_advice(cause: &Cause) -> Sentence {
 impl Notices {
     fn opened(&mut self, id: &TargetId, at: Awake) {
         self.waiting.insert(id.clone(), at);
+    }
+
+    /// An incident of the app that ran before this one.
+    pub(crate) fn resumed(&mut self, id: &TargetId, at: Awake, is_new: bool) {
+        if is_new {
+            self.opened(id, at);
+        } else {
+            self.told.insert(id.clone());
+        }
     }
 
     fn opened_at(&self, id: &TargetId) -> Option<Awake> {

@@ -2,6 +2,9 @@
 
 use crate::observation::{Answer, Body, MlxSeen, MlxServer, OllamaSeen, Reply};
 
+/// What the engine answers a ping with.
+const SUCCESS: [u16; 2] = [200, 204];
+
 /// The class of one look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -117,16 +120,20 @@ pub(crate) fn service(answer: &Answer, expect: &[u16]) -> Verdict {
             Verdict::Good { took_ms: answer.took_ms }
         }
         Reply::Status { .. } => Verdict::Soft,
-        other => transport(other).unwrap_or(Verdict::Nothing),
+        Reply::Refused
+        | Reply::Unreachable { .. }
+        | Reply::ConnectTimeout
+        | Reply::Silent
+        | Reply::Stalled
+        | Reply::Reset
+        | Reply::Empty
+        | Reply::Malformed { .. }
+        | Reply::TooLarge => transport(&answer.reply).unwrap_or(Verdict::Nothing),
     }
 }
 
 pub(crate) fn docker(ping: &Answer) -> Verdict {
-    match &ping.reply {
-        Reply::Status { code: 200..=299, .. } => Verdict::Good { took_ms: ping.took_ms },
-        Reply::Status { .. } => Verdict::Soft,
-        other => transport(other).unwrap_or(Verdict::Nothing),
-    }
+    service(ping, &SUCCESS)
 }
 
 fn status(answer: &Answer) -> Option<u16> {

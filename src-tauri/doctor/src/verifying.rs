@@ -18,7 +18,7 @@ use crate::target::{Care, TargetId};
 use crate::verdict::Verdict;
 
 /// A check ends by then, whatever its targets are like: long enough for three attempts.
-const CHECK_WITHIN: Duration = Duration::from_secs(15 * 60);
+const CHECK_WITHIN: Duration = Duration::from_mins(15);
 
 impl Doctor {
     pub(crate) fn begin_verifying(&mut self, at: usize) {

@@ -397,6 +397,9 @@ impl Doctor {
         if aside {
             return Settled::Well;
         }
+        if patient.looking.is_some_and(|looking| looking.confirms) {
+            return Settled::Pending;
+        }
         let container = matches!(patient.spec.care, Care::Container { .. });
         match &patient.phase {
             Phase::Healthy | Phase::Slow if fresh || container => Settled::Well,

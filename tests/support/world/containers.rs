@@ -267,7 +267,7 @@ impl World {
         self.later(400, |world| {
             world.engine.state = EngineState::Absent;
             if std::mem::replace(&mut world.engine.stream, false) {
-                world.tell(Event::DockerStream { connected: false });
+                world.tell(&Event::DockerStream { connected: false });
             }
         });
     }
@@ -276,7 +276,7 @@ impl World {
         self.engine.state = EngineState::Up;
         self.later(300, |world| {
             if world.engine.answers() && !std::mem::replace(&mut world.engine.stream, true) {
-                world.tell(Event::DockerStream { connected: true });
+                world.tell(&Event::DockerStream { connected: true });
             }
         });
     }
@@ -286,12 +286,11 @@ impl World {
     }
 
     pub(super) fn start_container(&mut self, id: &str, step: StepId) {
-        match self.name_of(id) {
-            Some(name) => self.bring_up(&name, step),
-            None => {
-                let reason = format!("no such container: {}", id.get(..12).unwrap_or(id));
-                self.report(5, step, Outcome::Failed { reason, permanent: true });
-            }
+        if let Some(name) = self.name_of(id) {
+            self.bring_up(&name, step);
+        } else {
+            let reason = format!("no such container: {}", id.get(..12).unwrap_or(id));
+            self.report(5, step, Outcome::Failed { reason, permanent: true });
         }
     }
 

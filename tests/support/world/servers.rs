@@ -157,7 +157,7 @@ impl Server {
         if self.stranger.is_some() {
             return answer(&url, status(200, Body::Other), 5);
         }
-        if !self.process.as_ref().is_some_and(|running| running.ready <= run) {
+        if self.process.as_ref().is_none_or(|running| running.ready > run) {
             return answer(&url, Reply::Refused, 1);
         }
         match self.answers {

@@ -1,0 +1,122 @@
+//! Recording: what must be on disk before it is done, and what was found there (R33, faults 52, 54).
+
+use crate::clock::{Awake, millis};
+use crate::doctor::Doctor;
+use crate::event::LedgerFound;
+use crate::incident::{Incident, IncidentState};
+use crate::ledger::Account;
+use crate::order::{Entry, Order, Record, RecordId};
+use crate::target::TargetId;
+
+impl Doctor {
+    pub(crate) fn restore(&mut self, found: LedgerFound) {
+        match found {
+            LedgerFound::None => {}
+            LedgerFound::Good(ledger) => {
+                self.ledger_saved = Some(ledger.clone());
+                let until = self.now.awake + self.policy.wake_hold;
+                for (id, account) in ledger.on_this_boot(self.now) {
+                    match self.patients.get_mut(&id) {
+                        Some(patient) => {
+                            // What we did just before we ended may still be told (R33).
+                            if account.act.is_some() {
+                                patient.facts.container_news.expect_own_stop(until);
+                            }
+                            patient.account = account;
+                        }
+                        None => {
+                            self.absent.insert(id, account);
+                        }
+                    }
+                }
+            }
+            LedgerFound::Damaged => {
+                self.careful = true;
+                self.tell_about_ourselves("ourselves.ledger_lost", "both copies are damaged");
+                for patient in self.patients.values_mut() {
+                    patient.account.attempts = self.policy.attempts.saturating_sub(1);
+                }
+            }
+        }
+    }
+
+    /// An incident outlives us: it is closed when its target is well, whoever healed it. It was
+    /// told before we ended, unless it was quite new (R55).
+    pub(crate) fn resume(&mut self, open: Vec<Incident>) {
+        for incident in open {
+            let id = incident.target.clone();
+            if let TargetId::Container(name) = &id {
+                self.admit(name);
+            }
+            let (now, is_new_within) = (self.now, self.policy.notice_after_treated);
+            if let Some(patient) = self.patients.get_mut(&id) {
+                let age = now.wall.since(incident.opened);
+                patient.opened = Awake(now.awake.0.saturating_sub(millis(age)));
+                patient.incident = Some(incident);
+                self.notices.resumed(&id, now.awake, age < is_new_within);
+            } else {
+                // No longer watched: it is ended in the journal, as any dismissed target's is.
+                let closed = Incident {
+                    state: IncidentState::Closed,
+                    closed: Some(now.wall),
+                    ..incident
+                };
+                self.record(Some(Entry::Incident(closed)));
+            }
+        }
+    }
+
+    pub(crate) fn record(&mut self, entry: Option<Entry>) -> RecordId {
+        let id = self.next_id();
+        let ledger = self.ledger();
+        self.ledger_saved = Some(ledger.clone());
+        self.orders.push(Order::Record(Record { id, ledger: Some(ledger), entry }));
+        id
+    }
+
+    pub(crate) fn touch_incident(&mut self, id: &TargetId) {
+        if !self.dirty_incidents.contains(id) {
+            self.dirty_incidents.push(id.clone());
+        }
+    }
+
+    pub(crate) fn write_incidents(&mut self) {
+        for id in std::mem::take(&mut self.dirty_incidents) {
+            let incident = self.patients.get(&id).and_then(|patient| patient.incident.clone());
+            if let Some(incident) = incident {
+                self.record(Some(Entry::Incident(incident)));
+            }
+        }
+    }
+
+    pub(crate) fn write_down(&mut self) {
+        self.write_incidents();
+        if self.ledger_changed() {
+            self.record(None);
+        }
+    }
+
+    /// Compared in place: this is asked after every event.
+    pub(crate) fn ledger_changed(&self) -> bool {
+        let blank = Account::default();
+        let saved = |id: &TargetId| {
+            self.ledger_saved.as_ref().and_then(|saved| saved.targets.get(id)).unwrap_or(&blank)
+        };
+        self.patients.iter().any(|(id, patient)| patient.account != *saved(id))
+    }
+
+    pub(crate) fn recorded(&mut self, record: RecordId) {
+        self.recording_fails = false;
+        self.unrecorded_act = None;
+        self.written(record);
+    }
+
+    /// Fault 52: at most one disruptive act goes unrecorded; starting what is stopped goes on.
+    pub(crate) fn record_failed(&mut self, record: RecordId, reason: &str) {
+        if !self.recording_fails {
+            self.recording_fails = true;
+            self.tell_about_ourselves("ourselves.record_failed", reason);
+        }
+        self.written(record);
+    }
+}

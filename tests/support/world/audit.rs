@@ -1,0 +1,215 @@
+//! What must hold after every single event, in every story and every random sequence (P1 to P15).
+
+use std::collections::BTreeMap;
+
+use doctor::{
+    Asker, Awake, Doctor, Event, Intent, LONGEST_WAIT, Now, Operation, OperationId, Order, Phase,
+    RemedyResult, Step, TargetId, Verb,
+};
+
+/// Longer than any operation may take: three attempts with all their waits.
+const LONGEST_OPERATION_S: u64 = 30 * 60;
+
+/// Remembers what it saw before each event.
+#[derive(Default)]
+pub struct Audit {
+    phases: BTreeMap<TargetId, &'static str>,
+    results: BTreeMap<OperationId, Option<RemedyResult>>,
+    /// When the last attempt that did something ended.
+    ended: BTreeMap<TargetId, Awake>,
+    looks_since_wake: BTreeMap<TargetId, u32>,
+    was_waking: bool,
+    ticks: (u64, u32),
+}
+
+impl Audit {
+    /// A new doctor begins.
+    pub fn forget_doctor(&mut self) {
+        *self = Self { ended: std::mem::take(&mut self.ended), ..Self::default() };
+    }
+
+    /// Panics with what does not hold.
+    pub fn check(&mut self, doctor: &Doctor, event: &Event, orders: &[Order], now: Now) {
+        self.wakes(doctor, event, now);
+        self.operations(doctor, now);
+        starts(doctor, orders);
+        self.phases(doctor, event);
+        bounds(doctor, orders);
+    }
+
+    /// It is never woken in the past, never later than in 30 s, and does not spin.
+    fn wakes(&mut self, doctor: &Doctor, event: &Event, now: Now) {
+        let wake = doctor.next_wake();
+        assert!(wake > now.awake, "next wake {wake:?} is not after {now:?}");
+        assert!(wake <= now.awake + LONGEST_WAIT, "next wake {wake:?} is too far from {now:?}");
+        if *event == Event::Tick {
+            let second = now.continuous.0 / 1000;
+            self.ticks =
+                if self.ticks.0 == second { (second, self.ticks.1 + 1) } else { (second, 1) };
+            assert!(self.ticks.1 < 200, "woken {} times within a second", self.ticks.1);
+        }
+    }
+
+    fn operations(&mut self, doctor: &Doctor, now: Now) {
+        let mut busy: Vec<&Operation> = Vec::new();
+        for operation in doctor.operations() {
+            let before = self.results.insert(operation.id.clone(), operation.result);
+            if let Some(Some(result)) = before {
+                assert_eq!(operation.result, Some(result), "P5: {} ended twice", operation.id);
+            }
+            let is_remedy = matches!(operation.verb, Verb::Start | Verb::Stop | Verb::Restart);
+            // What was superseded has given its attempt back, or made way for a person.
+            let ended =
+                matches!(operation.result, Some(RemedyResult::Failed | RemedyResult::Verified));
+            if ended && before == Some(None) && is_remedy {
+                self.ended.insert(operation.target.clone(), doctor.now().awake);
+            }
+            if operation.is_running() {
+                let age = now.awake.since(operation.began.awake).as_secs();
+                assert!(age < LONGEST_OPERATION_S, "P5: {} runs for {age} s", operation.id);
+                if is_remedy {
+                    let same = busy.iter().any(|other| other.target == operation.target);
+                    assert!(!same, "P13: two remedies of {}", operation.target);
+                    busy.push(operation);
+                }
+            }
+        }
+        let acting = doctor.patients().filter(|patient| match &patient.phase {
+            Phase::Recovering { operation, .. } => {
+                busy.iter().any(|one| one.id == *operation && !one.is_soaking())
+            }
+            Phase::Unknown
+            | Phase::Starting { .. }
+            | Phase::Healthy
+            | Phase::Slow
+            | Phase::Degraded { .. }
+            | Phase::Down { .. }
+            | Phase::GivenUp { .. } => false,
+        });
+        let acting: Vec<String> = acting.map(|patient| patient.spec.id.to_string()).collect();
+        assert!(acting.len() <= 1, "P1: remedies of {acting:?} at once");
+    }
+
+    fn phases(&mut self, doctor: &Doctor, event: &Event) {
+        let waking = doctor.is_waking();
+        if waking && !self.was_waking {
+            self.looks_since_wake.clear();
+        }
+        self.was_waking = waking;
+        if let Event::Looked { target, .. } = event {
+            *self.looks_since_wake.entry(target.clone()).or_default() += 1;
+        }
+        for patient in doctor.patients() {
+            let id = &patient.spec.id;
+            let phase = word(&patient.phase);
+            let before = self.phases.insert(id.clone(), phase).unwrap_or("unknown");
+            if before == phase {
+                continue;
+            }
+            match &patient.phase {
+                Phase::Recovering { operation, .. } => {
+                    let operation = doctor.operations().find(|one| one.id == *operation);
+                    let operation = operation.expect("the operation of a recovering target");
+                    self.begins(doctor, operation, before);
+                }
+                Phase::Down { .. } => {
+                    // A remedy that was under way may fail at any time; that concludes nothing new.
+                    let failed = before == "recovering";
+                    assert!(!waking || failed, "P10: {id} is down while waking");
+                    let looks = self.looks_since_wake.get(id).copied().unwrap_or(0);
+                    let by_itself = matches!(id, TargetId::Container(_)) || failed;
+                    assert!(by_itself || looks >= 3, "P10: {id} is down after {looks} looks");
+                }
+                Phase::Healthy => {
+                    let seen = matches!(event, Event::Looked { .. });
+                    assert!(seen, "P6: {id} is healthy after {event:?}");
+                }
+                Phase::Unknown
+                | Phase::Starting { .. }
+                | Phase::Slow
+                | Phase::Degraded { .. }
+                | Phase::GivenUp { .. } => {}
+            }
+        }
+    }
+
+    fn begins(&self, doctor: &Doctor, operation: &Operation, before: &str) {
+        let id = &operation.target;
+        let patient = doctor.patient(id).expect("a known target");
+        let stops = operation.verb == Verb::Stop;
+        assert!(!doctor.is_waking() || stops, "P3: {id} is treated while waking");
+        if operation.by != Asker::Doctor {
+            return;
+        }
+        // A confirmed failure passes through `down` within the same event; a container's end is
+        // its own proof (1.2).
+        let from = ["down", "given up", "degraded", "unknown"].contains(&before)
+            || matches!(id, TargetId::Container(_));
+        assert!(from, "P3: {id} is treated while {before}");
+        assert_eq!(patient.account.intent, Intent::Wanted, "P3: {id} is treated and not wanted");
+        assert!(patient.inhibited_by.is_none(), "P3: {id} is treated while inhibited");
+        assert!(patient.account.attempts <= 3, "P2: attempt {} of {id}", operation.attempt);
+        let automatic = patient.account.restarts.iter().filter(|one| one.automatic).count();
+        assert!(automatic <= 6, "P2: {automatic} restarts of {id} within the hour");
+        if operation.attempt > 1
+            && before != "given up"
+            && let Some(ended) = self.ended.get(id)
+        {
+            let gap = doctor.now().awake.since(*ended);
+            assert!(gap.as_secs() >= 10, "P4: {id} is treated {gap:?} after the last attempt");
+        }
+    }
+}
+
+/// P12: nothing that is held is started.
+fn starts(doctor: &Doctor, orders: &[Order]) {
+    for order in orders {
+        let Order::Treat(treatment) = order else { continue };
+        let starts = match &treatment.what {
+            Step::Start(_) | Step::StartContainer { .. } | Step::ComposeUp(_) => true,
+            Step::FindListener
+            | Step::Terminate(_)
+            | Step::Kill(_)
+            | Step::AwaitGone(_)
+            | Step::StopContainer { .. }
+            | Step::Unload { .. }
+            | Step::Measure { .. } => false,
+        };
+        let patient = doctor.patient(&treatment.target).expect("a known target");
+        if starts {
+            assert_eq!(
+                patient.account.intent,
+                Intent::Wanted,
+                "P12: {} is started and not wanted",
+                treatment.target
+            );
+        }
+    }
+}
+
+/// P15: nothing grows without end.
+fn bounds(doctor: &Doctor, orders: &[Order]) {
+    assert!(orders.len() < 6_000, "P15: {} orders at once", orders.len());
+    let running = doctor.operations().filter(|operation| operation.is_running()).count();
+    assert!(running <= 64, "P15: {running} operations");
+    assert!(doctor.patients().count() <= 2_001, "P15: too many targets");
+    for patient in doctor.patients() {
+        assert!(patient.account.restarts.len() <= 64, "P15: restarts");
+        assert!(patient.account.ooms.len() <= 16, "P15: ends for want of memory");
+        let story = patient.incident.as_ref().map_or(0, |incident| incident.story.len());
+        assert!(story <= 200, "P15: a story of {story} lines");
+    }
+}
+
+fn word(phase: &Phase) -> &'static str {
+    match phase {
+        Phase::Unknown => "unknown",
+        Phase::Starting { .. } => "starting",
+        Phase::Healthy => "healthy",
+        Phase::Slow => "slow",
+        Phase::Degraded { .. } => "degraded",
+        Phase::Down { .. } => "down",
+        Phase::Recovering { .. } => "recovering",
+        Phase::GivenUp { .. } => "given up",
+    }
+}

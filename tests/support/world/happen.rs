@@ -1,0 +1,337 @@
+//! What happens in a story, in plain sentences.
+
+use std::time::Duration;
+
+use doctor::{
+    Asker, ContainerEvent, ContainerHealth, ContainerStatus, Event, MeasurePlan, Reply, TargetId,
+    Unload, Wish,
+};
+
+use super::World;
+use super::containers::{ContainerStarts, EngineState};
+use super::script::{duration, ms};
+use super::servers::{Answers, Starts, Stops, process};
+
+/// A line of the timeline.
+pub fn happen(world: &mut World, line: &str) -> Result<(), String> {
+    if let Some(wish) = line.strip_prefix("a person asks: ") {
+        let wish = wish_of(wish)?;
+        world.wish(wish, Asker::Person);
+        return Ok(());
+    }
+    if let Some(target) = line.strip_prefix("an agent complains about ") {
+        let targets = match target {
+            "everything" => Vec::new(),
+            one => vec![one.parse()?],
+        };
+        world.wish(Wish::Recover { targets }, Asker::Agent);
+        return Ok(());
+    }
+    if let Some(how_long) = line.strip_prefix("the machine sleeps for ") {
+        let slept = duration(how_long)?;
+        world.sleep(slept);
+        world.tell_later(200, Event::Woke { slept });
+        return Ok(());
+    }
+    if let Some(how_long) = line.strip_prefix("the machine sleeps unnoticed for ") {
+        world.sleep(duration(how_long)?);
+        return Ok(());
+    }
+    if let Some(away) = line.strip_prefix("the machine is booted anew, away for ") {
+        world.reboot(duration(away)?);
+        return Ok(());
+    }
+    if let Some(late) = line.strip_prefix("our own loop is late by ") {
+        world.tell(&Event::Late { by: duration(late)? });
+        return Ok(());
+    }
+    if let Some(server) = server_named(line) {
+        return server_happens(world, &server, line.split_once(' ').map_or("", |(_, what)| what));
+    }
+    match line {
+        "the end" | "nothing happens" => Ok(()),
+        "the wall clock jumps a day ahead" => {
+            world.move_wall(86_400_000);
+            Ok(())
+        }
+        "the wall clock is set back an hour" => {
+            world.move_wall(-3_600_000);
+            Ok(())
+        }
+        "the awake clock goes back 10 s" => {
+            world.awake_goes_back(Duration::from_secs(10));
+            Ok(())
+        }
+        "the disk is full" => {
+            world.disk_full = true;
+            Ok(())
+        }
+        "the disk has room again" => {
+            world.disk_full = false;
+            Ok(())
+        }
+        "Homeostat is relaunched" => {
+            world.relaunch();
+            Ok(())
+        }
+        "memory is under pressure" => {
+            world.memory(2, 1);
+            Ok(())
+        }
+        "memory is critical" => {
+            world.memory(4, 4);
+            Ok(())
+        }
+        "the swap is full and the level normal" => {
+            world.memory(1, 16);
+            Ok(())
+        }
+        "memory is calm again" => {
+            world.memory(1, 0);
+            Ok(())
+        }
+        "docker goes away" => {
+            world.engine_goes_down(false);
+            Ok(())
+        }
+        "docker shuts down, stopping all containers" => {
+            world.engine_goes_down(true);
+            Ok(())
+        }
+        "docker hangs" => {
+            world.engine.state = EngineState::Hangs;
+            Ok(())
+        }
+        "docker answers again" | "docker comes up" => {
+            world.engine_comes_up();
+            Ok(())
+        }
+        "the event stream stalls" => {
+            world.engine.stalled = true;
+            Ok(())
+        }
+        _ => thing_happens(world, line),
+    }
+}
+
+fn server_named(line: &str) -> Option<TargetId> {
+    match line.split_once(' ')?.0 {
+        "ollama" => Some(TargetId::Ollama),
+        "mlx" => Some(TargetId::Mlx),
+        _ => None,
+    }
+}
+
+fn server_happens(world: &mut World, id: &TargetId, what: &str) -> Result<(), String> {
+    match what {
+        "dies" => {
+            world.dies(id);
+            return Ok(());
+        }
+        "is started by a person" | "is started by somebody else" => {
+            world.started_by_others(id);
+            return Ok(());
+        }
+        "is restarted by somebody else" => {
+            world.dies(id);
+            world.started_by_others(id);
+            return Ok(());
+        }
+        _ => {}
+    }
+    let server = world.server_mut(id).ok_or("no such server is given")?;
+    if let Some(program) = what.strip_prefix("loses its port to ") {
+        let (program, pid) = program.split_once(" pid ").ok_or("PROGRAM pid N")?;
+        let pid = pid.parse().map_err(|_| "pid N")?;
+        server.process = None;
+        server.stranger = Some(process(pid, &[format!("/usr/bin/{program}")]));
+        return Ok(());
+    }
+    if let Some(after) = what.strip_prefix("will start in ") {
+        server.starts = Starts::After(ms(after)?);
+        return Ok(());
+    }
+    if let Some(after) = what.strip_prefix("will die ") {
+        let after =
+            after.strip_suffix(" after each start").ok_or("will die N s after each start")?;
+        server.starts = Starts::DiesAfter(ms(after)?);
+        return Ok(());
+    }
+    if let Some(after) = what.strip_prefix("answers late, after ") {
+        let after = after.strip_suffix(" ms").and_then(|ms| ms.parse().ok());
+        server.answers = Answers::Late(after.ok_or("answers late, after N ms")?);
+        return Ok(());
+    }
+    if let Some(code) = what.strip_prefix("answers with status ") {
+        server.answers = Answers::Status(code.parse().map_err(|_| "a status code")?);
+        return Ok(());
+    }
+    match what {
+        "answers again" => server.answers = Answers::Well,
+        "hangs" => server.answers = Answers::Hangs,
+        "hangs behind a hidden listener" => {
+            server.answers = Answers::Hangs;
+            server.hidden = true;
+        }
+        "closes without an answer" => server.answers = Answers::Empty,
+        "resets connections" => server.answers = Answers::Reset,
+        "answers garbage" => server.answers = Answers::Garbage,
+        "answers as another product" => server.answers = Answers::Other,
+        "is not recognised" => server.recognised = false,
+        "gets its port back" => server.stranger = None,
+        "leaves an ollama-mcp running" => {
+            let command = ["/usr/bin/node".to_owned(), "/opt/ollama-mcp.js".to_owned()];
+            server.relatives.push(process(321, &command));
+        }
+        "is uninstalled" => server.installed.binary = None,
+        "is installed" => server.installed.binary = Some("/usr/local/bin/ollama".into()),
+        "ignores TERM" => server.stops = Stops::IgnoresTerm,
+        "cannot be killed" => server.stops = Stops::Unkillable,
+        "cannot be started" => server.starts = Starts::Fails,
+        "starts do nothing" => server.starts = Starts::Nothing,
+        "hangs after each start" => server.starts = Starts::Hangs,
+        "can be started again" => server.starts = Starts::After(1500),
+        _ => return Err(format!("`{what}` cannot happen to a server")),
+    }
+    Ok(())
+}
+
+fn thing_happens(world: &mut World, line: &str) -> Result<(), String> {
+    for (before, act) in [
+        ("a person stops ", World::stopped_by_hand as fn(&mut World, &str)),
+        ("a person starts ", World::runs),
+        ("compose makes anew ", World::recreated),
+    ] {
+        if let Some(name) = line.strip_prefix(before) {
+            act(world, name);
+            return Ok(());
+        }
+    }
+    let (name, what) = line.split_once(' ').ok_or("what?")?;
+    if world.services.contains_key(name) {
+        return service_happens(world, name, what);
+    }
+    if !world.containers.contains_key(name) {
+        return Err(format!("`{name}` is nothing that is given"));
+    }
+    container_happens(world, name, what)
+}
+
+fn service_happens(world: &mut World, name: &str, what: &str) -> Result<(), String> {
+    let service = world.services.get_mut(name).ok_or("no such service")?;
+    service.reply = match what {
+        "refuses connections" => Reply::Refused,
+        "hangs" => Reply::Silent,
+        "closes without an answer" => Reply::Empty,
+        "answers again" => Reply::Status { code: 200, body: doctor::Body::Expected },
+        other => match other.strip_prefix("answers with status ") {
+            Some(code) => Reply::Status {
+                code: code.parse().map_err(|_| "a status code")?,
+                body: doctor::Body::Other,
+            },
+            None => return Err(format!("`{what}` cannot happen to a service")),
+        },
+    };
+    Ok(())
+}
+
+fn container_happens(world: &mut World, name: &str, what: &str) -> Result<(), String> {
+    if let Some(code) =
+        what.strip_prefix("exits with ").and_then(|code| code.strip_suffix(" and stays down"))
+    {
+        let container = world.containers.get_mut(name).ok_or("no such container")?;
+        container.policy_is_off = true;
+        world.ends(name, code.parse().map_err(|_| "a code")?, false);
+        return Ok(());
+    }
+    if let Some(code) = what.strip_prefix("exits with ") {
+        world.ends(name, code.parse().map_err(|_| "a code")?, false);
+        return Ok(());
+    }
+    if let Some(rest) = what.strip_prefix("will exit with ") {
+        let (code, after) = rest.split_once(" after ").ok_or("CODE after N s")?;
+        let (code, after) = (code.parse().map_err(|_| "a code")?, ms(after)?);
+        let container = world.containers.get_mut(name).ok_or("no such container")?;
+        container.starts = ContainerStarts::ExitsAfter(after, code);
+        return Ok(());
+    }
+    if let Some(signal) = what.strip_prefix("is sent signal ") {
+        world.news(name, ContainerEvent::Kill { signal: signal.into() });
+        return Ok(());
+    }
+    match what {
+        "runs out of memory" => world.ends(name, 137, true),
+        "runs out of memory unseen" => {
+            world.engine.stalled = true;
+            world.ends(name, 137, true);
+            world.engine.stalled = false;
+        }
+        "loses a child for want of memory" => world.news(name, ContainerEvent::Oom),
+        "becomes unhealthy" => world.health(name, ContainerHealth::Unhealthy),
+        "becomes healthy" => world.health(name, ContainerHealth::Healthy),
+        "is paused" => {
+            if let Some(container) = world.containers.get_mut(name) {
+                container.seen.status = ContainerStatus::Paused;
+            }
+            world.news(name, ContainerEvent::Pause);
+        }
+        "is unpaused" => {
+            if let Some(container) = world.containers.get_mut(name) {
+                container.seen.status = ContainerStatus::Running;
+            }
+            world.news(name, ContainerEvent::Unpause);
+        }
+        "is removed" => {
+            world.news(name, ContainerEvent::Destroy);
+            world.containers.remove(name);
+        }
+        "is started unheard" => {
+            world.engine.stalled = true;
+            world.runs(name);
+            world.engine.stalled = false;
+        }
+        "cannot be started" => set_starts(world, name, ContainerStarts::Fails),
+        "can never be started" => set_starts(world, name, ContainerStarts::Never),
+        "will start without saying so" => set_starts(world, name, ContainerStarts::Silently),
+        "can be started again" => set_starts(world, name, ContainerStarts::Works),
+        "ignores being stopped" => {
+            if let Some(container) = world.containers.get_mut(name) {
+                container.ignores_stop = true;
+            }
+        }
+        _ => return Err(format!("`{what}` cannot happen to a container")),
+    }
+    Ok(())
+}
+
+fn set_starts(world: &mut World, name: &str, starts: ContainerStarts) {
+    if let Some(container) = world.containers.get_mut(name) {
+        container.starts = starts;
+    }
+}
+
+fn wish_of(text: &str) -> Result<Wish, String> {
+    match text {
+        "recover everything" => return Ok(Wish::Recover { targets: Vec::new() }),
+        "check everything" => return Ok(Wish::CheckEverything),
+        "unload all" => return Ok(Wish::Unload(Unload::All)),
+        "unload idle" => return Ok(Wish::Unload(Unload::Idle)),
+        "measure" => return Ok(Wish::Measure(MeasurePlan::default())),
+        "cancel the measurement" => return Ok(Wish::CancelMeasure),
+        _ => {}
+    }
+    let (verb, what) = text.split_once(' ').ok_or("VERB TARGET")?;
+    if verb == "unload" {
+        return Ok(Wish::Unload(Unload::Model(what.into())));
+    }
+    let target: TargetId = what.parse()?;
+    match verb {
+        "recover" => Ok(Wish::Recover { targets: vec![target] }),
+        "restart" => Ok(Wish::Restart { target }),
+        "start" => Ok(Wish::Start { target }),
+        "stop" => Ok(Wish::Stop { target }),
+        "hold" => Ok(Wish::Hold { target }),
+        "release" => Ok(Wish::Release { target }),
+        _ => Err(format!("`{verb}` is nothing a person can ask")),
+    }
+}
