@@ -18,6 +18,8 @@ pub mod containers;
 pub mod given;
 #[path = "world/happen.rs"]
 pub mod happen;
+#[path = "world/said.rs"]
+pub mod said;
 #[path = "world/script.rs"]
 pub mod script;
 #[path = "world/servers.rs"]
@@ -27,6 +29,7 @@ pub mod tale;
 
 use audit::Audit;
 use containers::{Container, Engine, Service};
+use said::Said;
 use servers::Server;
 use tale::Tale;
 
@@ -51,6 +54,8 @@ pub struct World {
     pub ledger: Option<Ledger>,
     pub tale: Tale,
     pub audit: Audit,
+    /// What was said, where somebody listens.
+    pub said: Option<Said>,
     /// Every treatment that was ordered, with the awake time of the order.
     pub treatments: Vec<(Now, Treatment)>,
     clocks: Clocks,
@@ -104,6 +109,7 @@ impl World {
             ledger: None,
             tale: Tale::default(),
             audit: Audit::default(),
+            said: None,
             treatments: Vec::new(),
             clocks,
             pending: BTreeMap::new(),
@@ -233,6 +239,9 @@ impl World {
         let now = self.now();
         let orders = self.doctor.handle(event.clone(), now);
         self.audit.check(&self.doctor, event, &orders, now);
+        if let Some(said) = &mut self.said {
+            said.hear(&self.doctor, &orders);
+        }
         let story = self.story_ms();
         self.tale.observe(story, &self.doctor);
         for order in orders {

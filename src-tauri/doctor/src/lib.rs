@@ -1,7 +1,8 @@
 //! The doctor decides. It is told events and the time, and returns orders; it reads no clock,
 //! opens no file and knows no network, so it cannot fail and a month passes in a second of test.
 //!
-//! In reading order: what is watched, what was seen, what can be wrong, what is done about it.
+//! In reading order: what comes in and goes out, what is known of a target, what it means, what is
+//! done about it, and what is said of it.
 
 mod clock;
 mod event;
@@ -9,36 +10,41 @@ mod observation;
 mod order;
 mod target;
 
+mod doctor;
+mod patient;
+mod phase;
+mod policy;
+
 mod cause;
 mod container;
 mod containers;
-mod deciding;
-mod describing;
 mod diagnosis;
-mod doctor;
-mod ending;
 mod host;
-mod incident;
-mod ledger;
-mod lever;
 mod looking;
-mod notice;
-mod operating;
-mod operation;
-mod patient;
-mod phase;
+mod verdict;
+
+mod deciding;
+mod lever;
 mod plan;
 mod planning;
-mod policy;
-mod recording;
 mod remedy;
+
+mod ending;
+mod operating;
+mod operation;
+mod verifying;
+
+mod ledger;
+mod recording;
+mod waking;
+mod wishing;
+
+mod describing;
+mod incident;
+mod notice;
 mod sentence;
 mod telling;
 mod timings;
-mod verdict;
-mod verifying;
-mod waking;
-mod wishing;
 
 pub use cause::*;
 pub use clock::*;

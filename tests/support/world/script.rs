@@ -53,13 +53,17 @@ impl Story {
 
     /// Plays it and writes it down again, with what the doctor did under what happened.
     pub fn play(&self, seed: u64) -> Result<String, String> {
-        let mut world = World::new(seed);
+        self.play_in(&mut World::new(seed))
+    }
+
+    /// The same, in a world of one's own that has not begun.
+    pub fn play_in(&self, world: &mut World) -> Result<String, String> {
         let mut found = LedgerFound::None;
         for line in &self.given {
             if line == "a damaged ledger" {
                 found = LedgerFound::Damaged;
             } else {
-                given(&mut world, line).map_err(|error| format!("given {line}: {error}"))?;
+                given(world, line).map_err(|error| format!("given {line}: {error}"))?;
             }
         }
         world.begin(found);
@@ -67,10 +71,10 @@ impl Story {
         let mut written = 0;
         for (at, time, what) in &self.happens {
             world.run_until(*at);
-            write_lines(&mut told, &world, &mut written);
+            write_lines(&mut told, world, &mut written);
             let _ = writeln!(told, "{time}  {what}");
-            happen(&mut world, what).map_err(|error| format!("{time}  {what}: {error}"))?;
-            write_lines(&mut told, &world, &mut written);
+            happen(world, what).map_err(|error| format!("{time}  {what}: {error}"))?;
+            write_lines(&mut told, world, &mut written);
         }
         let covers = self.covers.join(" ");
         let mut written = format!("{}\ncovers: {covers}\n\n", self.title);

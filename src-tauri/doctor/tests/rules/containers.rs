@@ -1,0 +1,81 @@
+//! 1.14: out of memory and exit codes.
+
+use super::world;
+
+const LIMITED: &[&str] = &["docker", "container web: critical"];
+const UNLIMITED: &[&str] = &["docker", "container web: critical, no memory limit"];
+
+/// What happens, the cause of the incident, and how many starts follow within two minutes.
+const ENDS: &[(&[&str], &str, &str, usize)] = &[
+    (UNLIMITED, "web runs out of memory", "docker.vm_oom", 1),
+    (LIMITED, "web runs out of memory", "container.oom_limit", 1),
+    (LIMITED, "web loses a child for want of memory", "container.oom_child", 0),
+    (LIMITED, "web runs out of memory unseen", "container.oom_limit", 1),
+    (LIMITED, "web exits with 137", "container.killed", 1),
+    (LIMITED, "web exits with 134", "container.stopped", 1),
+    (LIMITED, "web exits with 139", "container.stopped", 1),
+    (LIMITED, "web exits with 0", "container.stopped", 1),
+    (LIMITED, "web exits with 125", "container.cannot_run", 0),
+    (LIMITED, "web exits with 126", "container.cannot_run", 0),
+    (LIMITED, "web exits with 127", "container.cannot_run", 0),
+];
+
+#[test]
+fn t114_each_end_has_its_cause() {
+    for (given, what, cause, starts) in ENDS {
+        let mut world = world(given);
+        world.then(what, 120);
+        let incident = world.patient("container:web").incident.clone();
+        let found = incident.map_or("none", |incident| incident.cause.id.as_str());
+        assert_eq!(found, *cause, "{what}");
+        assert_eq!(world.told("start the container"), *starts, "{what}");
+    }
+}
+
+#[test]
+fn t114_the_second_want_of_memory_within_the_hour_is_given_up() {
+    for given in [LIMITED, UNLIMITED] {
+        let mut world = world(given);
+        world.then("web runs out of memory", 900).then("web runs out of memory", 30);
+        assert_eq!(world.phase("container:web"), "given up");
+        assert_eq!(world.told("start the container"), 1);
+        assert_eq!(world.told("NOTICE needs you"), 1);
+    }
+}
+
+#[test]
+fn t114_two_ends_for_memory_far_apart_are_two_restarts() {
+    let mut world = world(LIMITED);
+    world.then("web runs out of memory", 3700).then("web runs out of memory", 30);
+    assert_eq!(world.told("start the container"), 2);
+}
+
+#[test]
+fn t114_the_flag_of_an_earlier_end_colours_no_later_one() {
+    let mut world = world(LIMITED);
+    world.then("web runs out of memory", 300).then("web exits with 137", 30);
+    assert_eq!(world.told("recovering from container.killed"), 1);
+}
+
+#[test]
+fn r29_an_end_under_a_policy_is_dockers_for_a_minute() {
+    let mut world = world(&["docker", "container web: critical, policy always"]);
+    world.then("web exits with 1 and stays down", 55);
+    assert!(world.nothing_done());
+    world.pass(20);
+    assert_eq!(world.told("start the container"), 1);
+}
+
+#[test]
+fn r63_a_container_without_a_health_check_is_healthy_at_its_first_running_reading() {
+    let mut world = world(LIMITED);
+    world.then("docker goes away", 60).then("docker comes up", 8);
+    assert_eq!(world.phase("container:web"), "healthy", "no grace for what runs");
+}
+
+#[test]
+fn r2_events_are_for_speed_and_the_snapshot_for_truth() {
+    let mut world = world(LIMITED);
+    world.then("the event stream stalls", 0).then("web exits with 1", 80);
+    assert_eq!(world.told("start the container"), 1);
+}

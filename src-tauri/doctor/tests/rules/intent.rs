@@ -1,0 +1,170 @@
+//! 1.9, 1.10: what a person stopped stays stopped.
+
+use doctor::{Intent, LedgerFound};
+
+use super::{world, world_with};
+
+const WEB: &[&str] = &["docker", "container web: critical"];
+
+#[test]
+fn r33_the_act_is_in_the_ledger_before_it_is_done() {
+    let mut world = world(&["ollama"]);
+    world.then("ollama dies", 0);
+    world.until_done();
+    let ledger = world.ledger.clone().expect("a ledger on disk");
+    let account = &ledger.targets[&doctor::TargetId::Ollama];
+    assert!(account.act.is_some() && account.attempts == 1, "{account:?}");
+}
+
+#[test]
+fn r33_one_disruptive_act_at_most_goes_unrecorded() {
+    let mut world = world(&["ollama"]);
+    world.then("the disk is full", 0).then("ollama hangs", 120).then("ollama hangs", 120);
+    assert_eq!(world.told("TERM"), 1);
+    assert_eq!(world.patient("ollama").reason.rule, "R33");
+    assert_eq!(world.told("ourselves.record_failed"), 1);
+}
+
+#[test]
+fn r33_starting_what_is_gone_needs_no_record() {
+    let mut world = world(&["ollama"]);
+    world.then("the disk is full", 0).then("ollama dies", 120).then("ollama dies", 120);
+    assert_eq!(world.told("> ollama: start"), 2);
+}
+
+#[test]
+fn r34_a_persons_stop_is_kept() {
+    for what in ["a person stops web", "web is paused"] {
+        let mut world = world(WEB);
+        world.then(what, 600);
+        assert_eq!(world.patient("container:web").account.intent, Intent::Held, "{what}");
+        assert!(world.nothing_done(), "{what}");
+    }
+}
+
+#[test]
+fn r34_signals_that_are_no_stop() {
+    for signal in ["1", "HUP", "10", "USR1", "28"] {
+        let mut world = world(WEB);
+        world.then(&format!("web is sent signal {signal}"), 5).then("web exits with 1", 10);
+        assert_eq!(world.told("start the container"), 1, "signal {signal}");
+    }
+}
+
+#[test]
+fn r34_signals_that_are_a_stop() {
+    for signal in ["15", "SIGTERM", "2", "3", "9", "KILL"] {
+        let mut world = world(WEB);
+        world.then(&format!("web is sent signal {signal}"), 5).then("web exits with 143", 60);
+        assert_eq!(world.patient("container:web").account.intent, Intent::Held, "{signal}");
+        assert!(world.nothing_done(), "signal {signal}");
+    }
+}
+
+#[test]
+fn r34_a_signal_long_before_the_end_is_no_stop() {
+    let mut world = world(WEB);
+    // The container's stop timeout of 10 s and 5 s more have passed.
+    world.then("web is sent signal 15", 20).then("web exits with 1", 10);
+    assert_eq!(world.told("start the container"), 1);
+}
+
+#[test]
+fn r34_a_daemon_that_shuts_down_changes_no_intent() {
+    for given in [WEB, &["docker", "container web: critical", "container db: critical"]] {
+        let mut world = world(given);
+        world.then("docker shuts down, stopping all containers", 60);
+        assert_eq!(world.patient("container:web").account.intent, Intent::Wanted);
+        world.then("docker comes up", 90);
+        assert!(world.told("start the container") >= 1);
+    }
+}
+
+#[test]
+fn r34_our_own_stop_is_nobodys_stop() {
+    let mut world = world(WEB);
+    world.then("a person asks: restart container:web", 90);
+    assert_eq!(world.patient("container:web").account.intent, Intent::Wanted);
+    assert_eq!(world.phase("container:web"), "healthy");
+    assert_eq!(world.told("is held"), 0);
+}
+
+#[test]
+fn r34_a_failed_restart_of_ours_is_healed_and_not_held() {
+    let mut world = world(WEB);
+    world.then("web cannot be started", 0).then("a person asks: restart container:web", 5);
+    world.then("web can be started again", 60);
+    assert_eq!(world.patient("container:web").account.intent, Intent::Wanted);
+    assert!(world.told("waits out the soak") == 1);
+}
+
+#[test]
+fn r34_a_person_wins_over_a_remedy_in_every_stage() {
+    for seconds in [1, 2, 3, 5, 30, 60] {
+        let mut world = world(WEB);
+        world.then("web exits with 1", seconds).then("a person stops web", 300);
+        let starts = world.times("start the container");
+        assert!(starts.len() <= 1, "{seconds} s: {starts:?}");
+        assert_ne!(world.phase("container:web"), "recovering");
+    }
+}
+
+#[test]
+fn r35_found_stopped_at_first_sight() {
+    let mut critical = world(&["docker", "container web: critical, exited with 0"]);
+    critical.pass(10);
+    assert_eq!(critical.told("start the container"), 1);
+    let mut other = world(&["docker", "container web: exited with 0"]);
+    other.pass(300);
+    assert!(other.nothing_done());
+}
+
+#[test]
+fn r35_a_damaged_ledger_holds_what_is_found_stopped() {
+    let given = ["docker", "ollama: not running", "container web: critical, exited with 0"];
+    let mut world = world_with(&given, LedgerFound::Damaged);
+    world.pass(600);
+    assert!(world.nothing_done());
+    assert_eq!(world.told("ourselves.ledger_lost"), 1);
+}
+
+#[test]
+fn r35_an_orderly_end_of_what_is_not_critical_is_completed() {
+    let mut world = world(&["docker", "container job"]);
+    world.then("job exits with 0", 10);
+    assert_eq!(world.patient("container:job").account.intent, Intent::Completed);
+    assert_eq!(world.told("incident"), 0);
+}
+
+#[test]
+fn r36_a_hold_is_a_hold() {
+    let mut world = world(&["ollama"]);
+    world.then("a person asks: hold ollama", 10).then("ollama dies", 600);
+    assert!(world.nothing_done());
+    assert_eq!(world.told("NOTICE"), 0);
+    world.then("a person asks: release ollama", 30);
+    assert_eq!(world.told("> ollama: start"), 1);
+}
+
+#[test]
+fn r37_a_hold_ends_with_a_persons_start() {
+    let mut world = world(WEB);
+    world.then("a person stops web", 60).then("a person starts web", 10);
+    assert_eq!(world.patient("container:web").account.intent, Intent::Wanted);
+}
+
+#[test]
+fn r37_recover_by_name_ends_a_hold_and_recover_everything_does_not() {
+    let mut world = world(WEB);
+    world.then("a person stops web", 60).then("a person asks: recover everything", 60);
+    assert!(world.nothing_done());
+    world.then("a person asks: recover container:web", 60);
+    assert_eq!(world.told("start the container"), 1);
+}
+
+#[test]
+fn r38_a_labelled_container_is_left_alone() {
+    let mut world = world(&["docker", "container web: critical, skip"]);
+    world.then("web exits with 1", 600);
+    assert!(world.nothing_done());
+}

@@ -1,0 +1,121 @@
+//! 1.3, R8: what each outcome of a look leads to.
+
+use super::world;
+
+/// What happens, the state and cause that it leads to within 40 s, and whether anything is done.
+const OLLAMA: &[(&str, &str, &str, bool)] = &[
+    ("ollama dies", "recovering", "ollama.not_running", true),
+    ("ollama hangs", "recovering", "ollama.wedged", true),
+    ("ollama closes without an answer", "recovering", "ollama.wedged", true),
+    ("ollama resets connections", "recovering", "ollama.wedged", true),
+    ("ollama answers with status 503", "degraded", "ollama.overloaded", false),
+    ("ollama answers with status 429", "degraded", "ollama.overloaded", false),
+    ("ollama answers with status 500", "degraded", "unknown", false),
+    ("ollama answers garbage", "degraded", "unknown", false),
+    ("ollama answers with status 401", "degraded", "unknown", false),
+    ("ollama answers with status 302", "degraded", "unknown", false),
+    ("ollama loses its port to python3 pid 9", "given up", "ollama.port_taken", false),
+    ("ollama answers late, after 1500 ms", "slow", "none", false),
+];
+
+const MLX: &[(&str, &str, &str, bool)] = &[
+    ("mlx dies", "recovering", "mlx.not_running", true),
+    ("mlx hangs", "recovering", "mlx.wedged", true),
+    ("mlx answers with status 503", "recovering", "mlx.generation_dead", true),
+    ("mlx answers with status 404", "degraded", "mlx.wrong_endpoint", false),
+    ("mlx answers with status 405", "degraded", "mlx.wrong_endpoint", false),
+    ("mlx answers with status 429", "degraded", "unknown", false),
+    ("mlx answers with status 500", "degraded", "unknown", false),
+    ("mlx loses its port to nginx pid 9", "given up", "mlx.port_taken", false),
+];
+
+const SERVICE: &[(&str, &str, &str, bool)] = &[
+    ("api refuses connections", "recovering", "service.refused", true),
+    ("api hangs", "recovering", "service.timeout", true),
+    ("api closes without an answer", "recovering", "service.empty_reply", true),
+    ("api answers with status 500", "degraded", "service.bad_status", false),
+    ("api answers with status 404", "degraded", "service.bad_status", false),
+];
+
+fn check(given: &[&str], target: &str, table: &[(&str, &str, &str, bool)]) {
+    for (what, phase, cause, acts) in table {
+        let mut world = world(given);
+        world.then(what, 40);
+        assert_eq!((world.phase(target), world.cause(target)), (*phase, *cause), "{what}");
+        assert_eq!(!world.nothing_done(), *acts, "{what}: {:?}", world.treatments);
+    }
+}
+
+#[test]
+fn r8_outcomes_of_ollama() {
+    check(&["ollama"], "ollama", OLLAMA);
+}
+
+#[test]
+fn r8_outcomes_of_mlx() {
+    check(&["mlx"], "mlx", MLX);
+}
+
+#[test]
+fn r8_outcomes_of_a_service() {
+    let given = ["docker", "container web: critical", "service api: in container web"];
+    check(&given, "service:api", SERVICE);
+}
+
+#[test]
+fn r8_a_port_owner_that_is_not_ours_is_never_touched_however_it_answers() {
+    let mut world = world(&["ollama"]);
+    world.then("ollama loses its port to python3 pid 9", 0);
+    world.pass(1800);
+    assert!(world.nothing_done());
+    // Not even a person's word makes us stop another program.
+    world.then("a person asks: restart ollama", 60).then("a person asks: recover ollama", 60);
+    assert_eq!(world.told("TERM"), 0);
+    assert_eq!(world.told("KILL"), 0);
+}
+
+#[test]
+fn s4_worst_times_to_a_verdict() {
+    // 10 s + 10 % and two retries; with a hang each look takes its 5 s; 5 s for the confirmation.
+    for (what, limit) in [("ollama dies", 22_000), ("ollama hangs", 37_000)] {
+        for offset in 0..12 {
+            let mut world = world(&["ollama"]);
+            world.pass(offset);
+            let began = world.story_ms();
+            world.then(what, 60);
+            let verdict = world.times("recovering from")[0] - began;
+            assert!(verdict <= limit, "{what} after {offset} s: {verdict} ms");
+        }
+    }
+    let mut world = world(&["docker", "container web: critical"]);
+    let began = world.story_ms();
+    world.then("web runs out of memory", 20);
+    let verdict = world.times("recovering from container.oom_limit")[0] - began;
+    assert!(verdict <= 3_000, "a container's end: {verdict} ms");
+}
+
+#[test]
+fn t13_memory_is_said_after_its_time_and_over_after_a_calm_minute() {
+    for (what, early, late) in [("memory is under pressure", 55, 15), ("memory is critical", 5, 15)]
+    {
+        let mut world = world(&["ollama"]);
+        world.then(what, early);
+        assert_eq!(world.phase("host"), "healthy", "{what}");
+        world.pass(late);
+        assert_eq!(
+            (world.phase("host"), world.cause("host")),
+            ("degraded", "host.memory_pressure")
+        );
+        world.then("memory is calm again", 50);
+        assert_eq!(world.phase("host"), "degraded", "{what}");
+        world.pass(20);
+        assert_eq!(world.phase("host"), "healthy", "{what}");
+    }
+}
+
+#[test]
+fn t13_swap_is_a_second_axis() {
+    let mut world = world(&["ollama"]);
+    world.then("the swap is full and the level normal", 25);
+    assert_eq!(world.cause("host"), "host.swap_exhausted");
+}
