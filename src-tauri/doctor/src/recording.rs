@@ -56,11 +56,8 @@ impl Doctor {
                 self.notices.resumed(&id, now.awake, age < is_new_within);
             } else {
                 // No longer watched: it is ended in the journal, as any dismissed target's is.
-                let closed = Incident {
-                    state: IncidentState::Closed,
-                    closed: Some(now.wall),
-                    ..incident
-                };
+                let closed =
+                    Incident { state: IncidentState::Closed, closed: Some(now.wall), ..incident };
                 self.record(Some(Entry::Incident(closed)));
             }
         }
