@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use doctor::{
-    Answer, Asker, Awake, Boot, Continuous, Depth, Doctor, Event, HostSeen, Ledger, LedgerFound,
-    Listener, Look, MemoryGroup, Now, Observation, Order, Outcome, Policy, Reply, Spec, Step,
-    TargetId, Tell, Treatment, Wall, Wish,
+    Answer, Asker, Awake, Boot, Continuous, Depth, Doctor, Entry, Event, HostSeen, Incident,
+    Ledger, LedgerFound, Listener, Look, MemoryGroup, Now, Observation, Order, Outcome, Policy,
+    Reply, Spec, Step, TargetId, Tell, Treatment, Wall, Wish,
 };
 
 #[path = "world/audit.rs"]
@@ -52,6 +52,8 @@ pub struct World {
     pub disk_full: bool,
     /// What reached the disk last.
     pub ledger: Option<Ledger>,
+    /// Every incident as it was last written down.
+    pub journal: BTreeMap<String, Incident>,
     pub tale: Tale,
     pub audit: Audit,
     /// What was said, where somebody listens.
@@ -107,6 +109,7 @@ impl World {
             host: calm_host(),
             disk_full: false,
             ledger: None,
+            journal: BTreeMap::new(),
             tale: Tale::default(),
             audit: Audit::default(),
             said: None,
@@ -134,7 +137,8 @@ impl World {
         self.pending.retain(|_, pending| matches!(pending, Pending::Then(_)));
         self.tale.forget_doctor();
         self.audit.forget_doctor();
-        self.tell(&Event::Restored { ledger: found, open: Vec::new() });
+        let open = self.journal.values().filter(|one| one.closed.is_none()).cloned().collect();
+        self.tell(&Event::Restored { ledger: found, open });
         if self.engine.answers() {
             self.engine.stream = true;
             self.tell(&Event::DockerStream { connected: true });
@@ -257,6 +261,9 @@ impl World {
                         let reason = "no space left on device".into();
                         Event::RecordFailed { record: record.id, reason }
                     } else {
+                        if let Some(Entry::Incident(incident)) = record.entry {
+                            self.journal.insert(incident.id.clone(), incident);
+                        }
                         if let Some(ledger) = record.ledger {
                             self.ledger = Some(ledger);
                         }

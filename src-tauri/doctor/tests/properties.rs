@@ -311,7 +311,7 @@ fn nonsense() -> impl Strategy<Value = Event> {
         (0..300u64).prop_map(|record| Event::Recorded { record }),
         (0..300u64).prop_map(|record| Event::RecordFailed { record, reason: "nonsense".into() }),
         (0..100u64).prop_map(|s| Event::Late { by: Duration::from_secs(s) }),
-        Just(Event::Restored { ledger: LedgerFound::Damaged }),
+        Just(Event::Restored { ledger: LedgerFound::Damaged, open: Vec::new() }),
     ]
 }
 

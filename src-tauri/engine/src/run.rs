@@ -380,13 +380,9 @@ impl Loop {
                 Observation::Unasked { reason: "the probe itself broke; see the log".into() }
             });
             // The loop has ended when nobody listens.
-            let _ = inbox
-                .send(Event::Looked {
-                    look: look.id,
-                    target: look.target,
-                    observation: Box::new(observation),
-                })
-                .await;
+            let observation = Box::new(observation);
+            let _ =
+                inbox.send(Event::Looked { look: look.id, target: look.target, observation }).await;
         });
     }
 
