@@ -1,4 +1,8 @@
 //! What the window may ask of the app. Each command needs its permission in `capabilities/`.
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "Tauri hands commands what they ask for by value"
+)]
 
 use engine::handle::Handle;
 use engine::history::Page;

@@ -89,6 +89,10 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
     be_an_accessory(&mut app);
 
     let mut running = Some(engine);
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "Tauri's events may grow; most are not for us"
+    )]
     app.run(move |app, event| match event {
         RunEvent::Ready => ready(app, arguments.show),
         // The last window was closed: the tray goes on. A code means that somebody asked to quit.

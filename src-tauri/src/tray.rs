@@ -80,7 +80,7 @@ pub(crate) fn clicked(app: &AppHandle, id: &str) {
                 refused(app, &text);
             }
             // The click has turned the check mark already, whatever came of it.
-            on_main_thread(app, |tray| tray.forget());
+            on_main_thread(app, Tray::forget);
             redraw(app);
         }
         Action::Ask { wish } => {

@@ -18,7 +18,7 @@ fn a_second_copy_opens_the_firsts_window_and_closing_it_leaves_the_app() {
     assert!(app.command().unwrap().status().unwrap().success());
     let window = eventually("the window", SOON, || desktop.windows("Homeostat").pop());
     assert!(app.command().unwrap().status().unwrap().success());
-    assert_eq!(desktop.windows("Homeostat"), [window.clone()], "one window at a time");
+    assert_eq!(desktop.windows("Homeostat"), std::slice::from_ref(&window), "one window at a time");
 
     desktop.close(&window).unwrap();
     wait_until("the window's end", SOON, || desktop.windows("Homeostat").is_empty());

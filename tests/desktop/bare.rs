@@ -11,7 +11,7 @@ use crate::desktop::Desktop;
 
 #[test]
 fn without_a_tray_the_window_opens_and_without_notifications_healing_goes_on() {
-    let desktop = Desktop::bare().unwrap();
+    let mut desktop = Desktop::bare().unwrap();
     let mut ollama = Ollama::start(&[]).unwrap();
     let mut app = App::start(&desktop, &ollama).unwrap();
     app.wait_for_ollama("healthy", SOON, |target| target.state == State::Healthy);
@@ -28,11 +28,19 @@ fn without_a_tray_the_window_opens_and_without_notifications_healing_goes_on() {
 
     let old = ollama.pid().unwrap();
     ollama.kill().unwrap();
-    wait_until("another Ollama", Duration::from_secs(60), || {
+    wait_until("another Ollama", Duration::from_mins(1), || {
         ollama.running().first().is_some_and(|pid| *pid != old)
     });
     ollama.await_answer();
     assert_eq!(unshown(), 1);
+
+    // As soon as somebody shows them, the ones that were kept come with the next.
+    desktop.show_notifications().unwrap();
+    app.configure("[ollama]\ninterval = 1\n").unwrap();
+    wait_until("the kept notification and the new one", SOON, || {
+        let shown = desktop.notifications().unwrap_or_default();
+        shown.iter().filter(|title| title.contains("configuration has a mistake")).count() == 2
+    });
     assert!(app.terminate().unwrap().success());
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tempfile::TempDir;
-use tests::{eventually, programs};
+use tests::{programs, wait_until};
 use x11rb::protocol::xproto::{ClientMessageEvent, ConnectionExt as _, EventMask};
 use zbus::blocking::Connection;
 use zbus::zvariant::OwnedValue;
@@ -28,15 +28,26 @@ impl Desktop {
     /// With xfce4-panel, which shows tray icons, and dunst, which shows notifications.
     pub(crate) fn full() -> Result<Self> {
         let mut desktop = Self::with_bus(true)?;
-        desktop.start("dunst", &[])?;
         desktop.start("xfce4-panel", &["--disable-wm-check"])?;
-        let bus = desktop.bus()?;
-        for name in ["org.kde.StatusNotifierWatcher", "org.freedesktop.Notifications"] {
-            eventually(&format!("{name} on the bus"), SOON, || {
-                has_owner(&bus, name).ok().filter(|owned| *owned).map(|_| ())
-            });
-        }
+        desktop.show_notifications()?;
+        desktop.await_name("org.kde.StatusNotifierWatcher")?;
         Ok(desktop)
+    }
+
+    /// Starts dunst and waits for it.
+    pub(crate) fn show_notifications(&mut self) -> Result<()> {
+        self.start("dunst", &[])?;
+        self.await_name("org.freedesktop.Notifications")
+    }
+
+    fn await_name(&self, name: &str) -> Result<()> {
+        let bus = self.bus()?;
+        let names = zbus::blocking::fdo::DBusProxy::new(&bus)?;
+        let name = zbus::names::BusName::try_from(name)?;
+        wait_until(&format!("{name} on the bus"), SOON, || {
+            names.name_has_owner(name.clone()).is_ok_and(|owned| owned)
+        });
+        Ok(())
     }
 
     /// A screen and a bus on which nobody shows anything.
@@ -180,11 +191,6 @@ impl Drop for Desktop {
             let _ = child.wait();
         }
     }
-}
-
-pub(crate) fn has_owner(bus: &Connection, name: &str) -> Result<bool> {
-    let names = zbus::blocking::fdo::DBusProxy::new(bus)?;
-    Ok(names.name_has_owner(name.try_into()?)?)
 }
 
 fn bus_configuration(directory: &Path) -> String {

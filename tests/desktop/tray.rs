@@ -1,4 +1,4 @@
-//! The tray's item, its menu and its clicks, as a panel sees them (StatusNotifierItem and
+//! The tray's item, its menu and its clicks, as a panel sees them (`StatusNotifierItem` and
 //! com.canonical.dbusmenu), and a notification at dunst.
 
 use std::collections::HashMap;
@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use engine::view::{Intent, State};
 use tests::{Model, Ollama, eventually, wait_until};
 use zbus::blocking::{Connection, Proxy};
-use zbus::zvariant::{OwnedObjectPath, OwnedValue, Structure, Value};
+use zbus::zvariant::{OwnedObjectPath, OwnedValue, Value};
 
 use crate::app::App;
 use crate::desktop::Desktop;
@@ -25,6 +25,9 @@ struct Item {
     /// How deep it lies.
     level: usize,
 }
+
+/// Id, properties and children of an item.
+type Layout = (i32, HashMap<String, OwnedValue>, Vec<OwnedValue>);
 
 struct Menu {
     bus: Connection,
@@ -47,10 +50,9 @@ impl Menu {
     fn items(&self) -> Result<Vec<Item>> {
         let everything = (0, -1, Vec::<&str>::new());
         let answer = self.proxy()?.call_method("GetLayout", &everything)?;
-        let (_, root): (u32, (i32, HashMap<String, OwnedValue>, Vec<OwnedValue>)) =
-            answer.body().deserialize()?;
+        let (_, (_, _, children)): (u32, Layout) = answer.body().deserialize()?;
         let mut items = Vec::new();
-        for child in &root.2 {
+        for child in &children {
             read(child, 0, &mut items)?;
         }
         Ok(items)
@@ -99,11 +101,10 @@ fn registered(bus: &Connection) -> Result<Option<String>> {
 
 /// `(ia{sv}av)`, one level in the next.
 fn read(value: &Value<'_>, level: usize, items: &mut Vec<Item>) -> Result<()> {
-    let structure: &Structure<'_> = match value {
-        Value::Structure(structure) => structure,
-        Value::Value(inner) => return read(inner, level, items),
-        _ => bail!("no item: {value:?}"),
-    };
+    if let Value::Value(inner) = value {
+        return read(inner, level, items);
+    }
+    let Value::Structure(structure) = value else { bail!("no item: {value:?}") };
     let [id, properties, children] = structure.fields() else { bail!("{structure:?}") };
     let properties: HashMap<String, Value<'_>> = properties.try_clone()?.try_into()?;
     let text = |name: &str| match properties.get(name) {
@@ -191,7 +192,7 @@ fn what_needs_a_person_arrives_at_the_notification_daemon() {
     ollama.kill().unwrap();
     app.wait_for_ollama("its cause", VERDICT, |target| target.cause.is_some());
     let mut shown = Vec::new();
-    wait_until("a notification about Ollama", VERDICT + Duration::from_secs(60), || {
+    wait_until("a notification about Ollama", VERDICT + Duration::from_mins(1), || {
         shown = desktop.notifications().unwrap_or_default();
         shown.iter().any(|title| title.starts_with("Ollama "))
     });

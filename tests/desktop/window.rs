@@ -1,4 +1,4 @@
-//! The window, through WebDriver (W3C WebDriver; tauri-driver in front of WebKitWebDriver).
+//! The window, through W3C `WebDriver` (tauri-driver in front of `WebKitWebDriver`).
 
 use std::process::{Child, Stdio};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::SOON;
 use crate::app::App;
 use crate::desktop::Desktop;
 
-/// What a driver calls an element (W3C WebDriver, "Elements").
+/// What a driver calls an element (W3C `WebDriver`, "Elements").
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 /// A session with the app that the driver has started; both end when it is dropped.
