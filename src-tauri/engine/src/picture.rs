@@ -81,7 +81,7 @@ fn target(doctor: &Doctor, patient: &Patient, frame: &Frame<'_>) -> Target {
     let mut actions: Vec<String> =
         doctor.actions(&patient.spec.id).iter().map(view::word).collect();
     let held = patient.account.intent == doctor::Intent::Held;
-    if !matches!(patient.spec.care, Care::Host) {
+    if patient.is_found() && !matches!(patient.spec.care, Care::Host) {
         actions.push(if held { "release" } else { "hold" }.into());
     }
     Target {

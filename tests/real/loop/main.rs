@@ -6,6 +6,7 @@
 mod docker;
 mod engine_itself;
 mod mlx;
+mod models;
 mod ollama;
 mod services;
 

@@ -1,0 +1,90 @@
+//! Models: unloading gives memory back and says how much, measuring tells how fast each is.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tests::{Engine, Model, Ollama, eventually, http};
+
+use crate::{SOON, VERIFIED, is_healthy, without_mcp};
+
+const HELD: u64 = 200 << 20;
+
+fn two_models() -> (Ollama, Engine) {
+    let mut large = Model::named("large:latest");
+    large.memory_bytes = HELD;
+    let ollama = Ollama::start(&[large, Model::named("small:latest")]).unwrap();
+    let configuration = format!("[ollama]\nurl = \"{}\"\n", ollama.url());
+    let engine = Engine::start(&configuration, &ollama.environment()).unwrap();
+    engine.wait_for_target("ollama", "healthy", SOON, is_healthy);
+    (ollama, engine)
+}
+
+/// `homeostat VERB MORE…`, which must end well; what it printed.
+fn homeostat(engine: &Engine, verb: &str, more: &[&str]) -> String {
+    let output = engine.command(verb).unwrap().args(more).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{verb} {more:?}: {said}{errors}");
+    said
+}
+
+#[test]
+fn an_unload_waits_until_the_memory_is_back_and_says_how_much() {
+    let _alone = without_mcp();
+    let (ollama, engine) = two_models();
+    let load = serde_json::json!({ "model": "large:latest", "stream": false });
+    let client = http::client(Duration::from_secs(30));
+    client.post(format!("{}/api/generate", ollama.url())).json(&load).send().unwrap();
+    engine.wait_for("the model in memory", SOON, |snapshot| snapshot.models.len() == 1);
+
+    let said = homeostat(&engine, "unload", &["large:latest"]);
+    assert!(said.contains("large:latest"), "{said}");
+    let operation = engine.status().unwrap();
+    assert!(operation.operations.is_empty(), "it has ended");
+    // The runner really held 200 MB, and a page more or less is the system's.
+    let megabytes: Vec<u64> = said
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .windows(2)
+        .filter(|pair| pair[1].starts_with("MB"))
+        .filter_map(|pair| pair[0].split(['.', ',']).next()?.parse().ok())
+        .collect();
+    assert!(megabytes.iter().any(|freed| (190..=260).contains(freed)), "{said}");
+    eventually("no model in memory", SOON, || {
+        engine.status().unwrap().models.is_empty().then_some(())
+    });
+    let idle = engine.command("unload").unwrap().arg("--idle").output().unwrap();
+    assert_eq!(idle.status.code(), Some(1), "nothing is idle, and that is said");
+}
+
+#[test]
+fn every_model_is_measured_and_kept() {
+    let _alone = without_mcp();
+    let (_ollama, mut engine) = two_models();
+    homeostat(&engine, "measure", &[]);
+    let rows = |engine: &Engine| -> Vec<Value> {
+        let text = homeostat(engine, "timings", &["--format", "json"]);
+        let value: Value = serde_json::from_str(&text).unwrap();
+        let list = value.as_array().or_else(|| value["timings"].as_array());
+        list.cloned().unwrap_or_else(|| value["models"].as_array().cloned().unwrap_or_default())
+    };
+    let measured = rows(&engine);
+    assert_eq!(measured.len(), 2, "{measured:#?}");
+    let snapshot = engine.status().unwrap();
+    for timing in &snapshot.timings {
+        assert_eq!(timing.error, None, "{timing:#?}");
+        assert!(timing.tokens_per_s.unwrap() > 0.0 && timing.load_ms.is_some(), "{timing:#?}");
+        assert!(timing.first_token_ms.is_some(), "{timing:#?}");
+    }
+    assert!(snapshot.models.is_empty(), "each was unloaded after its measurement");
+    for (format, mark) in [("table", "large:latest"), ("md", "|"), ("csv", ",")] {
+        let text = homeostat(&engine, "timings", &["--format", format]);
+        assert!(text.contains(mark) && text.contains("small:latest"), "{format}: {text}");
+    }
+    // What was measured is in the journal, not only in memory.
+    assert!(engine.stop().unwrap().success());
+    engine.run().unwrap();
+    engine.await_health().unwrap();
+    engine.wait_for("the measurements again", VERIFIED, |snapshot| snapshot.timings.len() == 2);
+    assert_eq!(rows(&engine).len(), 2);
+}
