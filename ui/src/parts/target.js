@@ -61,7 +61,9 @@ const lead = (target, words) =>
 
 /** A rule has a name worth showing when it begins with R; the others are the table of states. Beside evidence it is named there. @param {Target} target */
 const rule = ({ cause, why }) =>
-  cause === null && why.rule.startsWith('R') ? html`<span class="mono">${why.rule}</span>` : nothing;
+  cause === null && why.rule.startsWith('R')
+    ? html`<span class="mono">${why.rule}</span>`
+    : nothing;
 
 /** @param {Scene} scene @param {Target} target */
 const actions = (scene, target) => {
