@@ -42,6 +42,7 @@ fn the_windows_types_are_the_engines() {
         one::<OperationStep>(&config),
         one::<ModelTiming>(&config),
         one::<NoticeView>(&config),
+        one::<serde_json::Value>(&config),
     ] {
         types.push_str(&part);
     }

@@ -149,3 +149,5 @@ export type NoticeView = {
  * `problem`, `out_of_memory`, `needs_you`, `recovered`, `restart_rate`, `ourselves`.
  */
 kind: string, target: string, cause: string | null, title: string, body: string, incident: string | null, at: string, };
+
+export type JsonValue = number | string | boolean | Array<JsonValue> | { [key in string]: JsonValue } | null;
