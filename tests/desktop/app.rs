@@ -31,7 +31,7 @@ impl App {
         let app = Self { directory, port: programs::free_port()?, environment, child: None };
         app.configure(&format!(
             "[docker]\nhost = \"unix:///nonexistent/docker.sock\"\nheal = \"observe\"\n\
-             [ollama]\nurl = \"{}\"\ninterval = \"2s\"\n\
+             [ollama]\nurl = \"{}\"\ninterval = \"2s\"\npinned = [\"llama3.2:latest\"]\n\
              [api]\nlisten = \"127.0.0.1:{}\"\n",
             ollama.url(),
             app.port

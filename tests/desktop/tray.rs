@@ -145,6 +145,18 @@ fn the_menu_tells_acts_and_quits() {
     }
     desktop.picture("tray").unwrap();
 
+    // What changes is seen in the menu, also where no entry comes or goes.
+    let load = serde_json::json!({"model": "llama3.2:latest"});
+    let client = tests::http::client(SOON);
+    client.post(format!("{}/api/generate", ollama.url())).json(&load).send().unwrap();
+    app.wait_for("the loaded model", SOON, |snapshot| snapshot.models.len() == 1);
+    eventually("Ollama's new line in the menu", SOON, || {
+        let status = app.status().ok()?;
+        let line = &status.targets.iter().find(|target| target.id == "ollama")?.line;
+        let told = format!("✓ Ollama: {line}");
+        (line.contains("1 in memory") && menu.labels().contains(&told)).then_some(())
+    });
+
     // A click is a person's wish: it goes, stays away, and comes back when it is wanted.
     menu.click(Some("Ollama"), "Stop");
     wait_until("Ollama's end", SOON, || ollama.running().is_empty());

@@ -113,11 +113,13 @@ impl Menu {
     pub fn has_shape_of(&self, other: &Self) -> bool {
         same_shape(&self.entries, &other.entries)
     }
+}
 
-    /// Every entry, a group before what is in it.
-    pub fn flat(&self) -> Vec<&Entry> {
+impl Entry {
+    /// The entry itself and then what is in it, in the order of the menu.
+    pub fn flat(&self) -> Vec<&Self> {
         let mut all = Vec::new();
-        flatten(&self.entries, &mut all);
+        flatten(std::slice::from_ref(self), &mut all);
         all
     }
 }

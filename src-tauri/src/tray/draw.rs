@@ -23,10 +23,14 @@ const COLOURED: [Image<'_>; 4] = [
     include_image!("../icons/tray/linux/unknown@2x.png"),
 ];
 const TEMPLATE: bool = cfg!(target_os = "macos");
+/// On GTK the title of a submenu lies in a box, where `set_text` does not find it (muda 0.20
+/// `platform_impl/gtk`, `create_gtk_submenu`): there a group with another title is put in anew.
+const GROUPS_CHANGE: bool = cfg!(target_os = "macos");
 
 pub(super) struct Tray {
     app: AppHandle,
     icon: TrayIcon,
+    drawn: tauri::menu::Menu<Wry>,
     items: Vec<Item>,
     menu: Menu,
     shown: Icon,
@@ -56,7 +60,8 @@ impl Tray {
             })
             .build(app)?;
         let (app, shown) = (app.clone(), Icon::Unknown);
-        Ok(Self { app, icon, items, menu, shown, headline: String::new(), forgotten: false })
+        let headline = String::new();
+        Ok(Self { app, icon, drawn, items, menu, shown, headline, forgotten: false })
     }
 
     pub(super) fn draw(&mut self, menu: Menu, icon: Icon, headline: &str) -> tauri::Result<()> {
@@ -71,11 +76,12 @@ impl Tray {
         if menu == self.menu && !self.forgotten {
             return Ok(());
         }
-        if menu.has_shape_of(&self.menu) {
-            self.change(&menu)?;
-        } else {
+        // A change that stopped half-way leaves a menu that only another one puts right.
+        let changed = menu.has_shape_of(&self.menu) && self.change(&menu).is_ok();
+        if !changed {
             let (drawn, items) = build(&self.app, &menu)?;
-            self.icon.set_menu(Some(drawn))?;
+            self.icon.set_menu(Some(drawn.clone()))?;
+            self.drawn = drawn;
             self.items = items;
         }
         self.menu = menu;
@@ -88,33 +94,65 @@ impl Tray {
         self.forgotten = true;
     }
 
-    fn change(&self, menu: &Menu) -> tauri::Result<()> {
-        let pairs = menu.flat().into_iter().zip(self.menu.flat()).zip(&self.items);
-        for ((entry, before), item) in pairs {
+    fn change(&mut self, menu: &Menu) -> tauri::Result<()> {
+        let mut place = 0;
+        let pairs = menu.entries.iter().zip(&self.menu.entries).enumerate();
+        for (position, (entry, before)) in pairs {
+            let length = entry.flat().len();
+            let range = place..place + length;
+            place += length;
             if entry == before && !self.forgotten {
                 continue;
             }
-            match (entry, item) {
-                (Entry::Text { text } | Entry::Click { text, .. }, Item::Plain(item)) => {
-                    item.set_text(label(text))?;
-                }
-                (Entry::Check { text, checked, .. }, Item::Check(item)) => {
-                    item.set_text(label(text))?;
-                    item.set_checked(*checked)?;
-                }
-                (Entry::Group { text, .. }, Item::Group(item)) => item.set_text(label(text))?,
-                // Of equal shape, so nothing else meets.
-                (
-                    Entry::Text { .. }
-                    | Entry::Click { .. }
-                    | Entry::Check { .. }
-                    | Entry::Group { .. }
-                    | Entry::Line,
-                    _,
-                ) => {}
+            if !GROUPS_CHANGE && is_retitled(entry, before) {
+                self.drawn.remove_at(position)?;
+                let mut items = Vec::with_capacity(length);
+                let insert = |item: &dyn IsMenuItem<Wry>| self.drawn.insert(item, position);
+                fill(&self.app, std::slice::from_ref(entry), &mut items, &insert)?;
+                self.items.splice(range, items);
+                continue;
+            }
+            for (entry, item) in entry.flat().into_iter().zip(&self.items[range]) {
+                write(entry, item)?;
             }
         }
         Ok(())
+    }
+}
+
+fn is_retitled(entry: &Entry, before: &Entry) -> bool {
+    match (entry, before) {
+        (Entry::Group { text, .. }, Entry::Group { text: before, .. }) => text != before,
+        (
+            Entry::Text { .. }
+            | Entry::Click { .. }
+            | Entry::Check { .. }
+            | Entry::Group { .. }
+            | Entry::Line,
+            _,
+        ) => false,
+    }
+}
+
+fn write(entry: &Entry, item: &Item) -> tauri::Result<()> {
+    match (entry, item) {
+        (Entry::Text { text } | Entry::Click { text, .. }, Item::Plain(item)) => {
+            item.set_text(label(text))
+        }
+        (Entry::Check { text, checked, .. }, Item::Check(item)) => {
+            item.set_text(label(text))?;
+            item.set_checked(*checked)
+        }
+        (Entry::Group { text, .. }, Item::Group(item)) => item.set_text(label(text)),
+        // Of equal shape, so nothing else meets.
+        (
+            Entry::Text { .. }
+            | Entry::Click { .. }
+            | Entry::Check { .. }
+            | Entry::Group { .. }
+            | Entry::Line,
+            _,
+        ) => Ok(()),
     }
 }
 
