@@ -142,18 +142,3 @@ fn what_a_person_stops_stays_stopped_until_a_person_wants_it_back() {
     ollama.await_answer();
     engine.wait_for_target("ollama", "wanted", SOON, |target| target.intent == Intent::Wanted);
 }
-
-#[test]
-fn unloading_waits_until_the_memory_is_back() {
-    let model = Model { memory_bytes: 64 << 20, ..Model::named("big:latest") };
-    let ollama = Ollama::start(&[model]).unwrap();
-    let engine = watching(&ollama);
-    healthy(&engine);
-    let load = json!({"model": "big"});
-    let client = tests::http::client(SOON);
-    client.post(format!("{}/api/generate", ollama.url())).json(&load).send().unwrap();
-    engine.wait_for("the loaded model", SOON, |snapshot| snapshot.models.len() == 1);
-    let printed = programs::run(engine.command("unload").unwrap().arg("big:latest")).unwrap();
-    assert_eq!(ollama.running().len(), 1, "the runner is gone when the command returns");
-    assert!(printed.contains("MB"), "how much came back is not in: {printed}");
-}
