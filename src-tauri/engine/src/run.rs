@@ -1,5 +1,9 @@
 //! The loop: wait for the doctor's time or an event, hand it over, carry out its orders, publish.
 
+mod records;
+mod settings;
+mod surroundings;
+
 use std::collections::{BTreeMap, HashMap};
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
@@ -16,7 +20,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::api::{self, Token};
-use crate::config::{Config, Language};
+use crate::config::Config;
 use crate::handle::{Asked, Ends, Gate, Handle};
 use crate::hands::Hands;
 use crate::journal::Journal;
@@ -27,7 +31,7 @@ use crate::platform::{self, Power};
 use crate::senses::Senses;
 use crate::view::{NoticeView, Summary};
 use crate::words::{Words, rfc3339};
-use crate::{action, clock, config, log, view};
+use crate::{clock, config, log, view};
 
 /// Where to read and write; what is not given comes from the environment, then from the platform.
 #[derive(Clone, Debug, Default)]
@@ -91,12 +95,12 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
     if let Some(problem) = problem {
         messages.insert("journal", problem);
     }
-    let (config, problem) = first_config(&paths, &environment)
+    let (config, problem) = settings::first_config(&paths, &environment)
         .map_err(|reason| unusable(paths.data.clone(), reason))?;
     if let Some(problem) = problem {
         messages.insert("config", problem);
     }
-    let words = Arc::new(Words::new(language(&config, &environment)));
+    let words = Arc::new(Words::new(settings::language(&config, &environment)));
     let now = clock::now();
     let seed = now.wall.0.unsigned_abs() ^ (u64::from(std::process::id()) << 40);
     let policy = Policy { full_check: config.schedule.full_check, ..Policy::default() };
@@ -121,7 +125,7 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
     let (stop, stopping) = watch::channel(false);
     let (inbox, events) = mpsc::channel(INBOX);
     let senses = Arc::new(Senses::new(&config, None));
-    let records = spawn_writer(journal.clone(), ledger, inbox.clone());
+    let records = records::spawn_writer(journal.clone(), ledger, inbox.clone());
     let mut engine = Loop {
         doctor,
         config,
@@ -148,96 +152,6 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
     engine.carry_out(&mut orders);
     let task = tokio::spawn(engine.run(events, stopping));
     Ok(Engine { handle, stop, task, _lock: lock })
-}
-
-/// The file, else the last good one, else the defaults with healing off: what a person wrote and we
-/// cannot read may have said "leave it alone".
-fn first_config(
-    paths: &Paths,
-    environment: &dyn Fn(&str) -> Option<String>,
-) -> Result<(Config, Option<String>), String> {
-    let errors = match Config::load(&paths.config, environment) {
-        Ok(config) => {
-            keep_good(paths);
-            return Ok((config, None));
-        }
-        Err(errors) => errors.to_string(),
-    };
-    let good = good_copy(paths);
-    if good.exists()
-        && let Ok(config) = Config::load(&good, environment)
-    {
-        return Ok((config, Some(errors)));
-    }
-    let mut config =
-        Config::parse(&paths.config, "", environment).map_err(|errors| errors.to_string())?;
-    for spec in &mut config.roster {
-        spec.heal = doctor::Heal::Observe;
-    }
-    Ok((config, Some(errors)))
-}
-
-fn good_copy(paths: &Paths) -> PathBuf {
-    paths.data.join("config.good.toml")
-}
-
-fn keep_good(paths: &Paths) {
-    if paths.config.exists() {
-        if let Err(error) = std::fs::copy(&paths.config, good_copy(paths)) {
-            tracing::warn!(%error, "no copy of the good configuration could be kept");
-        }
-    } else {
-        // Deleting the file is a choice as well: the defaults are in force.
-        let _ = std::fs::remove_file(good_copy(paths));
-    }
-}
-
-fn language(config: &Config, environment: &dyn Fn(&str) -> Option<String>) -> &'static str {
-    match config.notifications.language {
-        Language::English => "en",
-        Language::Russian => "ru",
-        Language::Auto => {
-            let system = ["LC_ALL", "LC_MESSAGES", "LANG"]
-                .iter()
-                .find_map(|name| environment(name).filter(|value| !value.is_empty()));
-            if system.is_some_and(|system| system.starts_with("ru")) { "ru" } else { "en" }
-        }
-    }
-}
-
-/// Records are written one after the other on a thread of their own, the ledger before the journal.
-fn spawn_writer(
-    journal: Journal,
-    ledger: LedgerFile,
-    inbox: mpsc::Sender<Event>,
-) -> mpsc::UnboundedSender<Record> {
-    let (records, mut queue) = mpsc::unbounded_channel::<Record>();
-    tokio::task::spawn_blocking(move || {
-        while let Some(record) = queue.blocking_recv() {
-            let event = match write(&journal, &ledger, &record) {
-                Ok(()) => Event::Recorded { record: record.id },
-                Err(reason) => {
-                    tracing::error!(reason, "a record could not be written");
-                    Event::RecordFailed { record: record.id, reason }
-                }
-            };
-            if inbox.blocking_send(event).is_err() {
-                return;
-            }
-        }
-    });
-    records
-}
-
-fn write(journal: &Journal, ledger: &LedgerFile, record: &Record) -> Result<(), String> {
-    let saved = record.ledger.as_ref().map_or(Ok(()), |value| {
-        ledger.save(value).map_err(|error| format!("the ledger could not be saved: {error}"))
-    });
-    let written = record
-        .entry
-        .as_ref()
-        .map_or(Ok(()), |entry| journal.write(entry).map_err(|error| error.to_string()));
-    saved.and(written)
 }
 
 struct Loop {
@@ -507,104 +421,6 @@ impl Loop {
             fallback: false,
         };
         self.ends.gate.send_replace(gate);
-    }
-
-    // The surroundings of the loop.
-
-    async fn serve(&mut self) {
-        let Some(token) = self.token.clone() else { return };
-        let address = self.paths.data.join("address");
-        let settings = self.config.api.clone();
-        self.api = Some(api::serve(self.handle.clone(), settings, token, address).await);
-        self.note_api();
-    }
-
-    fn note_api(&mut self) {
-        match self.api.as_ref().and_then(api::Serving::problem) {
-            Some(problem) => {
-                if self.messages.insert("api", problem.clone()).is_none() {
-                    self.tell_about_ourselves("ourselves.api", &problem);
-                }
-            }
-            None => {
-                self.messages.remove("api");
-            }
-        }
-    }
-
-    fn follow_events(&mut self) {
-        if let Some(stream) = self.stream.take() {
-            stream.abort();
-        }
-        self.stream = Some(tokio::spawn(self.senses.docker.clone().watch(self.inbox.clone())));
-    }
-
-    /// A background task that has ended, however it ended, is begun again.
-    fn supervise_stream(&mut self) -> bool {
-        let ended = self.stream.as_ref().is_none_or(JoinHandle::is_finished);
-        if ended {
-            tracing::error!("the watch on Docker's events had ended; it is begun again");
-            self.follow_events();
-        }
-        ended
-    }
-
-    async fn reload(&mut self) {
-        let environment = |name: &str| std::env::var(name).ok();
-        let config = match Config::load(&self.paths.config, &environment) {
-            Ok(config) => config,
-            Err(errors) => {
-                let errors = errors.to_string();
-                tracing::warn!(errors, "the configuration has mistakes; the last one stays");
-                self.tell_about_ourselves("ourselves.config", &errors);
-                self.messages.insert("config", errors);
-                return;
-            }
-        };
-        tracing::info!("the configuration was read anew");
-        self.messages.remove("config");
-        keep_good(&self.paths);
-        let senses = Arc::new(Senses::new(&config, Some(&self.senses)));
-        let other_engine = senses.docker.host() != self.senses.docker.host();
-        let other_api = config.api != self.config.api;
-        self.senses = senses;
-        self.config = config;
-        if other_engine {
-            self.follow_events();
-        }
-        if other_api && let Some(api) = self.api.take() {
-            api.stop().await;
-            self.serve().await;
-        }
-        self.handle(Event::Reconfigured { roster: self.config.roster.clone() });
-    }
-
-    fn upkeep(&self, last_prune: &mut Option<Instant>) {
-        let prune = last_prune.is_none_or(|last| last.elapsed() > DAY);
-        if prune {
-            *last_prune = Some(Instant::now());
-        }
-        let (journal, keep) = (self.journal.clone(), self.config.journal.keep);
-        let logs = ["ollama.log", "mlx.log"].map(|name| self.paths.logs().join(name));
-        tokio::task::spawn_blocking(move || {
-            for log in logs.iter().filter(|log| log.exists()) {
-                if let Err(error) = action::process::rotate_while_open(log) {
-                    tracing::warn!(%error, log = %log.display(), "the log could not be rotated");
-                }
-            }
-            if prune && let Err(error) = journal.prune(keep, clock::now().wall) {
-                tracing::warn!(%error, "old records could not be deleted");
-            }
-        });
-    }
-
-    async fn close(&mut self) {
-        if let Some(stream) = self.stream.take() {
-            stream.abort();
-        }
-        if let Some(api) = self.api.take() {
-            api.stop().await;
-        }
     }
 }
 

@@ -1,0 +1,64 @@
+//! Which configuration is in force at the start, and the copy of the last good one.
+
+use std::path::PathBuf;
+
+use crate::config::{Config, Language};
+use crate::paths::Paths;
+
+/// The file, else the last good one, else the defaults with healing off: what a person wrote and we
+/// cannot read may have said "leave it alone".
+pub(super) fn first_config(
+    paths: &Paths,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<(Config, Option<String>), String> {
+    let errors = match Config::load(&paths.config, environment) {
+        Ok(config) => {
+            keep_good(paths);
+            return Ok((config, None));
+        }
+        Err(errors) => errors.to_string(),
+    };
+    let good = good_copy(paths);
+    if good.exists()
+        && let Ok(config) = Config::load(&good, environment)
+    {
+        return Ok((config, Some(errors)));
+    }
+    let mut config =
+        Config::parse(&paths.config, "", environment).map_err(|errors| errors.to_string())?;
+    for spec in &mut config.roster {
+        spec.heal = doctor::Heal::Observe;
+    }
+    Ok((config, Some(errors)))
+}
+
+fn good_copy(paths: &Paths) -> PathBuf {
+    paths.data.join("config.good.toml")
+}
+
+pub(super) fn keep_good(paths: &Paths) {
+    if paths.config.exists() {
+        if let Err(error) = std::fs::copy(&paths.config, good_copy(paths)) {
+            tracing::warn!(%error, "no copy of the good configuration could be kept");
+        }
+    } else {
+        // Deleting the file is a choice as well: the defaults are in force.
+        let _ = std::fs::remove_file(good_copy(paths));
+    }
+}
+
+pub(super) fn language(
+    config: &Config,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> &'static str {
+    match config.notifications.language {
+        Language::English => "en",
+        Language::Russian => "ru",
+        Language::Auto => {
+            let system = ["LC_ALL", "LC_MESSAGES", "LANG"]
+                .iter()
+                .find_map(|name| environment(name).filter(|value| !value.is_empty()));
+            if system.is_some_and(|system| system.starts_with("ru")) { "ru" } else { "en" }
+        }
+    }
+}

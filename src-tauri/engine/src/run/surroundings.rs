@@ -1,0 +1,111 @@
+//! What the loop keeps up around itself: the API, Docker's event stream, the configuration, the logs.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use doctor::Event;
+use tokio::task::JoinHandle;
+
+use super::settings::keep_good;
+use super::{DAY, Loop};
+use crate::config::Config;
+use crate::senses::Senses;
+use crate::{action, api, clock};
+
+impl Loop {
+    pub(super) async fn serve(&mut self) {
+        let Some(token) = self.token.clone() else { return };
+        let address = self.paths.data.join("address");
+        let settings = self.config.api.clone();
+        self.api = Some(api::serve(self.handle.clone(), settings, token, address).await);
+        self.note_api();
+    }
+
+    pub(super) fn note_api(&mut self) {
+        match self.api.as_ref().and_then(api::Serving::problem) {
+            Some(problem) => {
+                if self.messages.insert("api", problem.clone()).is_none() {
+                    self.tell_about_ourselves("ourselves.api", &problem);
+                }
+            }
+            None => {
+                self.messages.remove("api");
+            }
+        }
+    }
+
+    pub(super) fn follow_events(&mut self) {
+        if let Some(stream) = self.stream.take() {
+            stream.abort();
+        }
+        self.stream = Some(tokio::spawn(self.senses.docker.clone().watch(self.inbox.clone())));
+    }
+
+    /// A background task that has ended, however it ended, is begun again.
+    pub(super) fn supervise_stream(&mut self) -> bool {
+        let ended = self.stream.as_ref().is_none_or(JoinHandle::is_finished);
+        if ended {
+            tracing::error!("the watch on Docker's events had ended; it is begun again");
+            self.follow_events();
+        }
+        ended
+    }
+
+    pub(super) async fn reload(&mut self) {
+        let environment = |name: &str| std::env::var(name).ok();
+        let config = match Config::load(&self.paths.config, &environment) {
+            Ok(config) => config,
+            Err(errors) => {
+                let errors = errors.to_string();
+                tracing::warn!(errors, "the configuration has mistakes; the last one stays");
+                self.tell_about_ourselves("ourselves.config", &errors);
+                self.messages.insert("config", errors);
+                return;
+            }
+        };
+        tracing::info!("the configuration was read anew");
+        self.messages.remove("config");
+        keep_good(&self.paths);
+        let senses = Arc::new(Senses::new(&config, Some(&self.senses)));
+        let other_engine = senses.docker.host() != self.senses.docker.host();
+        let other_api = config.api != self.config.api;
+        self.senses = senses;
+        self.config = config;
+        if other_engine {
+            self.follow_events();
+        }
+        if other_api && let Some(api) = self.api.take() {
+            api.stop().await;
+            self.serve().await;
+        }
+        self.handle(Event::Reconfigured { roster: self.config.roster.clone() });
+    }
+
+    pub(super) fn upkeep(&self, last_prune: &mut Option<Instant>) {
+        let prune = last_prune.is_none_or(|last| last.elapsed() > DAY);
+        if prune {
+            *last_prune = Some(Instant::now());
+        }
+        let (journal, keep) = (self.journal.clone(), self.config.journal.keep);
+        let logs = ["ollama.log", "mlx.log"].map(|name| self.paths.logs().join(name));
+        tokio::task::spawn_blocking(move || {
+            for log in logs.iter().filter(|log| log.exists()) {
+                if let Err(error) = action::process::rotate_while_open(log) {
+                    tracing::warn!(%error, log = %log.display(), "the log could not be rotated");
+                }
+            }
+            if prune && let Err(error) = journal.prune(keep, clock::now().wall) {
+                tracing::warn!(%error, "old records could not be deleted");
+            }
+        });
+    }
+
+    pub(super) async fn close(&mut self) {
+        if let Some(stream) = self.stream.take() {
+            stream.abort();
+        }
+        if let Some(api) = self.api.take() {
+            api.stop().await;
+        }
+    }
+}
