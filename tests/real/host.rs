@@ -10,7 +10,7 @@ use tests::docker::DockerEngine;
 use tests::{Engine, Ollama};
 
 /// A warning must last for a minute; the kernel's ten second mean takes a while to rise and to fall.
-const LASTING: Duration = Duration::from_secs(240);
+const LASTING: Duration = Duration::from_mins(4);
 
 #[test]
 fn lasting_memory_pressure_is_told_and_nothing_is_restarted_for_it() {

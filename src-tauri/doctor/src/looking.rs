@@ -360,7 +360,38 @@ impl Doctor {
         if looking.depth == Depth::Full {
             self.reconsider_given_up(target, verdict);
         }
+        self.renew_cause(target, verdict);
         self.inhibit_children(target);
+    }
+
+    /// A service that fails in another way than before has another cause: its last answer alone
+    /// tells it.
+    fn renew_cause(&mut self, target: &TargetId, verdict: Verdict) {
+        if matches!(verdict, Verdict::Good { .. } | Verdict::Nothing) {
+            return;
+        }
+        let (now, policy) = (self.now, self.policy.clone());
+        let Some(patient) = self.patients.get_mut(target) else { return };
+        if !matches!(patient.spec.care, Care::Service { .. }) {
+            return;
+        }
+        let cause = diagnosis::diagnose(patient, now, &policy);
+        match &mut patient.phase {
+            Phase::Degraded { cause: Some(known) } | Phase::Down { cause: known, .. }
+                if known.id != cause.id =>
+            {
+                *known = cause.clone();
+            }
+            Phase::Unknown
+            | Phase::Starting { .. }
+            | Phase::Healthy
+            | Phase::Slow
+            | Phase::Degraded { .. }
+            | Phase::Down { .. }
+            | Phase::Recovering { .. }
+            | Phase::GivenUp { .. } => return,
+        }
+        self.open_incident(target, cause, now.awake);
     }
 
     /// R27: another cause than the one given up on is a changed world: the other program has left

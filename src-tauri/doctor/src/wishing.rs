@@ -288,10 +288,18 @@ impl Doctor {
         let models: Vec<(String, Duration)> = if wanted.models.is_empty() {
             known.iter().map(|(name, size)| (name.clone(), time_limit(*size))).collect()
         } else {
-            let size = |name: &String| {
-                known.iter().find(|(known, _)| known == name).and_then(|(_, size)| *size)
-            };
-            wanted.models.iter().map(|name| (name.clone(), time_limit(size(name)))).collect()
+            let mut models = Vec::new();
+            for name in &wanted.models {
+                // `llama3` is `llama3:latest` to Ollama, and so it is here.
+                let full = format!("{name}:latest");
+                let found = known.iter().find(|(known, _)| known == name || *known == full);
+                let Some((name, size)) = found else {
+                    let says = Sentence::new("why.no_such_model").with("model", name.as_str());
+                    return Response::Impossible(says);
+                };
+                models.push((name.clone(), time_limit(*size)));
+            }
+            models
         };
         if models.is_empty() {
             return Response::Impossible(Sentence::new("why.no_models"));

@@ -67,6 +67,11 @@ impl Journal {
         lock(&self.inner.writer).write(entry)
     }
 
+    /// Writes what waits; fine when nothing does.
+    pub fn flush(&self) -> Result<(), JournalError> {
+        lock(&self.inner.writer).settle()
+    }
+
     /// What a person should know of the journal now: set aside, in memory, entries waiting.
     pub fn message(&self) -> Option<String> {
         lock(&self.inner.writer).message()

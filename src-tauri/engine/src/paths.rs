@@ -47,6 +47,11 @@ impl Paths {
         self.data.join("token")
     }
 
+    /// The copy of the last configuration without a mistake.
+    pub fn good_config(&self) -> PathBuf {
+        self.data.join("config.good.toml")
+    }
+
     /// A directory.
     pub fn logs(&self) -> PathBuf {
         self.data.join("logs")

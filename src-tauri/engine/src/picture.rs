@@ -31,13 +31,13 @@ pub fn snapshot(doctor: &Doctor, frame: &Frame<'_>) -> Snapshot {
         .filter(|patient| is_shown(patient))
         .map(|patient| target(doctor, patient, frame))
         .collect();
-    let summary = summary(&targets);
-    let (headline, subline) = headline(summary, &targets, frame.words);
     let incidents = doctor.patients().filter_map(|patient| patient.incident.as_ref());
     let open = incidents.filter(|incident| incident.closed.is_none());
     let mut incidents: Vec<view::Incident> =
         open.map(|incident| frame.words.incident(incident)).collect();
     incidents.sort_by(|a, b| b.opened.cmp(&a.opened));
+    let summary = summary(&targets, &incidents);
+    let (headline, subline) = headline(summary, &targets, &incidents, frame.words);
     Snapshot {
         version: env!("CARGO_PKG_VERSION").into(),
         at: rfc3339(now.wall),
@@ -242,14 +242,14 @@ fn detail(patient: &Patient, frame: &Frame<'_>) -> BTreeMap<String, serde_json::
     detail
 }
 
-fn summary(targets: &[Target]) -> Summary {
+fn summary(targets: &[Target], open: &[view::Incident]) -> Summary {
     let found: Vec<&Target> = targets.iter().filter(|target| target.found).collect();
     let any = |states: &[State]| found.iter().any(|target| states.contains(&target.state));
     let with_cause =
         found.iter().any(|target| target.state == State::Degraded && target.cause.is_some());
     if any(&[State::GivenUp, State::Down]) || with_cause {
         Summary::Attention
-    } else if any(&[State::Recovering]) {
+    } else if found.iter().any(|target| is_being_healed(target, open)) {
         Summary::Healing
     } else if any(&[State::Healthy, State::Slow]) {
         Summary::Well
@@ -258,7 +258,20 @@ fn summary(targets: &[Target]) -> Summary {
     }
 }
 
-fn headline(summary: Summary, targets: &[Target], words: &Words) -> (String, String) {
+/// Being repaired, or in an incident that no verdict has ended yet. One that a person is stopping is
+/// not.
+fn is_being_healed(target: &Target, open: &[view::Incident]) -> bool {
+    let in_incident = open.iter().any(|incident| incident.target == target.id);
+    target.intent != view::Intent::Held
+        && (target.state == State::Recovering || (target.state == State::Degraded && in_incident))
+}
+
+fn headline(
+    summary: Summary,
+    targets: &[Target],
+    open: &[view::Incident],
+    words: &Words,
+) -> (String, String) {
     let found: Vec<&Target> = targets.iter().filter(|target| target.found).collect();
     let sick: Vec<&&Target> = found
         .iter()
@@ -275,7 +288,7 @@ fn headline(summary: Summary, targets: &[Target], words: &Words) -> (String, Str
         Summary::Unknown => words.say("headline.unknown"),
         Summary::Healing => found
             .iter()
-            .find(|target| target.state == State::Recovering)
+            .find(|target| is_being_healed(target, open))
             .map(|target| named("headline.healing", target))
             .unwrap_or_default(),
         Summary::Attention => match sick.as_slice() {

@@ -75,6 +75,8 @@ const INBOX: usize = 1024;
 /// At most five pictures a second.
 const PUBLISH_EVERY: Duration = Duration::from_millis(200);
 /// Between two rounds of tidying up.
+/// Between two attempts to write what waits for room on the disk.
+const RETRY: Duration = Duration::from_secs(15);
 const UPKEEP: Duration = Duration::from_mins(5);
 const DAY: Duration = Duration::from_hours(24);
 
@@ -125,7 +127,7 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
     let (stop, stopping) = watch::channel(false);
     let (inbox, events) = mpsc::channel(INBOX);
     let senses = Arc::new(Senses::new(&config, None));
-    let records = records::spawn_writer(journal.clone(), ledger, inbox.clone());
+    let (records, writer) = records::spawn_writer(journal.clone(), ledger, inbox.clone());
     let mut engine = Loop {
         doctor,
         config,
@@ -135,6 +137,7 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
         ends,
         inbox,
         records,
+        writer: Some(writer),
         journal,
         timings,
         messages,
@@ -163,6 +166,7 @@ struct Loop {
     ends: Ends,
     inbox: mpsc::Sender<Event>,
     records: mpsc::UnboundedSender<Record>,
+    writer: Option<JoinHandle<()>>,
     journal: Journal,
     timings: Vec<Timing>,
     /// About Homeostat itself, by subject.
@@ -186,6 +190,7 @@ impl Loop {
         let power_watch = tokio::spawn(platform::watch_power(power));
         let config_watch = tokio::spawn(config::watch(self.paths.config.clone(), saved));
         let mut upkeep = tokio::time::interval(UPKEEP);
+        let mut retry = tokio::time::interval(RETRY);
         let mut last_prune: Option<Instant> = None;
         let mut changed = true;
         // One receiver for all rounds: a fresh copy takes what it was born with for news.
@@ -241,6 +246,7 @@ impl Loop {
                     self.note_api();
                     changed = true;
                 }
+                _ = retry.tick() => self.retry_journal(),
                 _ = upkeep.tick() => {
                     self.upkeep(&mut last_prune);
                     changed |= self.supervise_stream();

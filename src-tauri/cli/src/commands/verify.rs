@@ -91,7 +91,12 @@ fn configuration(paths: &Paths) -> Result<(Config, Check), Failure> {
                 errors.to_string().lines().next().unwrap_or("is bad").to_owned(),
                 "`homeostat config check` names every error",
             );
-            let config = Config::parse(file, "", &environment).map_err(anyhow::Error::new)?;
+            // What the engine itself goes by then.
+            let good = Config::load(&paths.good_config(), &environment);
+            let config = match good.or_else(|_| Config::parse(file, "", &environment)) {
+                Ok(config) => config,
+                Err(errors) => return Err(anyhow::Error::new(errors).into()),
+            };
             Ok((config, check))
         }
     }

@@ -34,6 +34,14 @@ pub async fn unload(ollama: &Ollama, models: &[String], within: Duration) -> Out
         .collect();
     let names: Vec<String> = wanted.iter().map(|model| model.name.clone()).collect();
     let expected_bytes = wanted.iter().map(|model| model.size_bytes).sum();
+    if names.is_empty() && !models.is_empty() {
+        let known: Vec<&str> = loaded.iter().map(|model| model.name.as_str()).collect();
+        let known = if known.is_empty() { "nothing".to_owned() } else { known.join(", ") };
+        return Outcome::Failed {
+            reason: format!("{} is not in memory; what is: {known}", models.join(", ")),
+            permanent: true,
+        };
+    }
     if names.is_empty() {
         let nothing = Unloaded { models: names, left: Vec::new(), freed_bytes: 0, expected_bytes };
         return Outcome::Unloaded(nothing);

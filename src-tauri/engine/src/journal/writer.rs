@@ -38,6 +38,14 @@ impl Writer {
             self.exchange(Store::leave_memory);
         }
         self.waiting.push_back(entry.clone());
+        self.settle()
+    }
+
+    /// Writes what waits, if anything does.
+    pub(super) fn settle(&mut self) -> Result<(), JournalError> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
         let mut result = self.flush();
         if let Err(error) = &result
             && file::is_damage(error)

@@ -2,6 +2,7 @@
 
 use doctor::{Event, Record};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use crate::journal::Journal;
 use crate::ledger::LedgerFile;
@@ -11,9 +12,9 @@ pub(super) fn spawn_writer(
     journal: Journal,
     ledger: LedgerFile,
     inbox: mpsc::Sender<Event>,
-) -> mpsc::UnboundedSender<Record> {
+) -> (mpsc::UnboundedSender<Record>, JoinHandle<()>) {
     let (records, mut queue) = mpsc::unbounded_channel::<Record>();
-    tokio::task::spawn_blocking(move || {
+    let writer = tokio::task::spawn_blocking(move || {
         while let Some(record) = queue.blocking_recv() {
             let event = match write(&journal, &ledger, &record) {
                 Ok(()) => Event::Recorded { record: record.id },
@@ -22,12 +23,16 @@ pub(super) fn spawn_writer(
                     Event::RecordFailed { record: record.id, reason }
                 }
             };
-            if inbox.blocking_send(event).is_err() {
-                return;
-            }
+            // After the loop has ended nobody hears it; what is in the queue is written all the same.
+            let _ = inbox.blocking_send(event);
+        }
+        if journal.message().is_some()
+            && let Err(error) = journal.flush()
+        {
+            tracing::error!(%error, "what waited for the journal is lost");
         }
     });
-    records
+    (records, writer)
 }
 
 fn write(journal: &Journal, ledger: &LedgerFile, record: &Record) -> Result<(), String> {

@@ -1,7 +1,5 @@
 //! Which configuration is in force at the start, and the copy of the last good one.
 
-use std::path::PathBuf;
-
 use crate::config::{Config, Language};
 use crate::paths::Paths;
 
@@ -18,7 +16,7 @@ pub(super) fn first_config(
         }
         Err(errors) => errors.to_string(),
     };
-    let good = good_copy(paths);
+    let good = paths.good_config();
     if good.exists()
         && let Ok(config) = Config::load(&good, environment)
     {
@@ -32,18 +30,14 @@ pub(super) fn first_config(
     Ok((config, Some(errors)))
 }
 
-fn good_copy(paths: &Paths) -> PathBuf {
-    paths.data.join("config.good.toml")
-}
-
 pub(super) fn keep_good(paths: &Paths) {
     if paths.config.exists() {
-        if let Err(error) = std::fs::copy(&paths.config, good_copy(paths)) {
+        if let Err(error) = std::fs::copy(&paths.config, paths.good_config()) {
             tracing::warn!(%error, "no copy of the good configuration could be kept");
         }
     } else {
         // Deleting the file is a choice as well: the defaults are in force.
-        let _ = std::fs::remove_file(good_copy(paths));
+        let _ = std::fs::remove_file(paths.good_config());
     }
 }
 

@@ -1,9 +1,10 @@
 //! What the loop keeps up around itself: the API, Docker's event stream, the configuration, the logs.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use doctor::Event;
+use doctor::{Event, Sentence, TargetId};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::settings::keep_good;
@@ -53,6 +54,14 @@ impl Loop {
 
     pub(super) async fn reload(&mut self) {
         let environment = |name: &str| std::env::var(name).ok();
+        if !self.paths.config.exists() {
+            // Editors delete before they write, and what a person said must not be forgotten over it.
+            tracing::warn!("the configuration file has gone; what it said stays in force");
+            let gone = Sentence::new("ourselves.config_gone")
+                .with("file", self.paths.config.display().to_string());
+            self.messages.insert("config", self.words.sentence(&gone));
+            return;
+        }
         let config = match Config::load(&self.paths.config, &environment) {
             Ok(config) => config,
             Err(errors) => {
@@ -69,6 +78,7 @@ impl Loop {
         let senses = Arc::new(Senses::new(&config, Some(&self.senses)));
         let other_engine = senses.docker.host() != self.senses.docker.host();
         let other_api = config.api != self.config.api;
+        let moved = moved(&self.config, &config);
         self.senses = senses;
         self.config = config;
         if other_engine {
@@ -77,6 +87,12 @@ impl Loop {
         if other_api && let Some(api) = self.api.take() {
             api.stop().await;
             self.serve().await;
+        }
+        if !moved.is_empty() {
+            // What was learnt at the old address says nothing about the new one.
+            let mut roster = self.config.roster.clone();
+            roster.retain(|spec| !moved.contains(&spec.id));
+            self.handle(Event::Reconfigured { roster });
         }
         self.handle(Event::Reconfigured { roster: self.config.roster.clone() });
     }
@@ -107,5 +123,44 @@ impl Loop {
         if let Some(api) = self.api.take() {
             api.stop().await;
         }
+        // What is not on disk yet gets its last chance.
+        let (records, _) = mpsc::unbounded_channel();
+        drop(std::mem::replace(&mut self.records, records));
+        if let Some(writer) = self.writer.take()
+            && tokio::time::timeout(Duration::from_secs(3), writer).await.is_err()
+        {
+            tracing::error!("records were still being written when Homeostat ended");
+        }
     }
+
+    /// Entries that wait for room on the disk are tried again.
+    pub(super) fn retry_journal(&self) {
+        if self.journal.message().is_some() {
+            let journal = self.journal.clone();
+            tokio::task::spawn_blocking(move || {
+                if let Err(error) = journal.flush() {
+                    tracing::debug!(%error, "the journal still can't be written");
+                }
+            });
+        }
+    }
+}
+
+/// Targets that are asked at another address than before.
+fn moved(before: &Config, after: &Config) -> Vec<TargetId> {
+    let mut moved = Vec::new();
+    if before.ollama.url != after.ollama.url {
+        moved.push(TargetId::Ollama);
+    }
+    if before.mlx.url != after.mlx.url {
+        moved.push(TargetId::Mlx);
+    }
+    if before.docker.host != after.docker.host {
+        moved.push(TargetId::Docker);
+    }
+    let elsewhere = after.services.iter().filter(|service| {
+        before.services.iter().any(|one| one.id == service.id && one.url != service.url)
+    });
+    moved.extend(elsewhere.map(|service| service.id.clone()));
+    moved
 }
