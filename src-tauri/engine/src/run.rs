@@ -74,9 +74,9 @@ impl Engine {
 const INBOX: usize = 1024;
 /// At most five pictures a second.
 const PUBLISH_EVERY: Duration = Duration::from_millis(200);
-/// Between two rounds of tidying up.
 /// Between two attempts to write what waits for room on the disk.
 const RETRY: Duration = Duration::from_secs(15);
+/// Between two rounds of tidying up.
 const UPKEEP: Duration = Duration::from_mins(5);
 const DAY: Duration = Duration::from_hours(24);
 
