@@ -143,6 +143,8 @@ impl Doctor {
         let Some(patient) = self.patients.get_mut(id) else { return };
         let this = container::incarnation(seen);
         let before = patient.incarnation.replace(this.clone());
+        // One that was only created has its first start before it: that is no restart.
+        let ran = patient.facts.container.as_ref().is_some_and(|seen| seen.started_ms.is_some());
         patient.facts.container = Some(seen.clone());
         if !container::is_up(seen.status) {
             return;
@@ -152,7 +154,9 @@ impl Doctor {
             if patient.account.intent != Intent::Wanted {
                 patient.account.intent = Intent::Wanted;
             }
-            self.restarted(id, RestartedBy::Other);
+            if ran {
+                self.restarted(id, RestartedBy::Other);
+            }
         }
     }
 
