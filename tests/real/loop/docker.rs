@@ -29,6 +29,7 @@ fn a_container_that_runs_out_of_memory_is_told_within_three_seconds() {
     });
     let took = died.elapsed();
     assert!(took < Duration::from_secs(3) + SLACK / 2, "{took:?}");
+    assert_eq!(target.restarts_last_hour, 0, "its first start is no restart");
     assert_eq!(target.cause.unwrap().confidence, "certain");
     let incident = engine.incidents().unwrap().into_iter().next().unwrap();
     assert_eq!(incident.target, "container:hungry");
