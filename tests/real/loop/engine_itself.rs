@@ -137,3 +137,21 @@ fn the_command_line_tells_the_same() {
     let status = engine.command("status").unwrap().output().unwrap();
     assert_eq!(status.status.code(), Some(3));
 }
+
+/// Editors delete before they write: what a person said is not forgotten meanwhile.
+#[test]
+fn a_configuration_that_vanishes_stays_in_force() {
+    let _alone = without_mcp();
+    let ollama = Ollama::start(&[]).unwrap();
+    let engine = Engine::start(&configuration(&ollama), &ollama.environment()).unwrap();
+    engine.wait_for_target("ollama", "healthy", SOON, is_healthy);
+    std::fs::remove_file(engine.configuration_file()).unwrap();
+    engine.wait_for("a word about it", SOON, |snapshot| {
+        snapshot.messages.iter().any(|message| message.contains("is gone"))
+    });
+    let target = engine.target("ollama").unwrap();
+    assert!(target.detail["url"].as_str().unwrap().starts_with(&ollama.url()), "{target:#?}");
+    assert!(is_healthy(&target));
+    engine.configure(&configuration(&ollama)).unwrap();
+    engine.wait_for("the message gone", SOON, |snapshot| snapshot.messages.is_empty());
+}
