@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::clock::Awake;
 use crate::observation::{ContainerEvent, ContainerNews, ContainerSeen, ContainerStatus};
+use crate::patient::Facts;
 use crate::policy::Policy;
 
 /// What the stream told lately, with the time of the engine's clock and of ours.
@@ -138,6 +139,25 @@ impl News {
         }
     }
 
+    /// A stop signal was sent close to this end.
+    pub(crate) fn kill_near(&self, end_ms: Option<i64>, policy: &Policy) -> bool {
+        let near = i64::try_from(policy.kill_to_die.as_millis()).unwrap_or(i64::MAX);
+        match (self.kill, end_ms) {
+            (Some(kill), Some(end)) => (0..=near).contains(&(end - kill.engine_ms)),
+            (Some(_) | None, None) | (None, Some(_)) => false,
+        }
+    }
+
+    /// It lived for less than this before its last end (R58).
+    pub(crate) fn lived_less_than(&self, limit: Duration, seen: &ContainerSeen) -> bool {
+        let end = self.end_of(seen).map(|died| died.told.engine_ms).or(seen.finished_ms);
+        let limit = i64::try_from(limit.as_millis()).unwrap_or(i64::MAX);
+        match (self.started_ms.or(seen.started_ms), end) {
+            (Some(start), Some(end)) => (0..limit).contains(&(end - start)),
+            (Some(_) | None, None) | (None, Some(_)) => false,
+        }
+    }
+
     /// R30: five ends in five minutes, or three in a row with the same code, each within a minute
     /// of its start.
     pub(crate) fn is_crash_loop(&self, now: Awake, policy: &Policy) -> bool {
@@ -208,6 +228,17 @@ fn is_a_stop(signal: &str, own: &str) -> bool {
     matches!(name, "TERM" | "INT" | "QUIT" | "KILL")
         || name == own.strip_prefix("SIG").unwrap_or(own)
         || signal == own
+}
+
+/// It ended by a kill that neither the kernel nor a person explains: when, on the engine's clock.
+pub(crate) fn unexplained_kill(facts: &Facts, policy: &Policy) -> Option<i64> {
+    let seen = facts.container.as_ref().filter(|seen| !is_up(seen.status))?;
+    let news = &facts.container_news;
+    let end = news.end_of(seen).map(|died| died.told.engine_ms).or(seen.finished_ms)?;
+    let explained = seen.oom_killed
+        || news.oom_near(Some(end), policy)
+        || news.kill_near(Some(end), policy);
+    (seen.exit_code == 137 && !explained).then_some(end)
 }
 
 /// Whether a container in this state is running or about to.

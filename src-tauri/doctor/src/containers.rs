@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::cause::CauseId;
 use crate::clock::Awake;
 use crate::container::{self, Died, Heard, Stop};
-use crate::deciding::is_of_memory;
+use crate::deciding::{is_loop, is_of_memory};
 use crate::diagnosis;
 use crate::doctor::Doctor;
 use crate::incident::{IncidentState, RestartedBy, StoryKind, Verb};
@@ -145,6 +145,9 @@ impl Doctor {
         let before = patient.incarnation.replace(this.clone());
         // One that was only created has its first start before it: that is no restart.
         let ran = patient.facts.container.as_ref().is_some_and(|seen| seen.started_ms.is_some());
+        if before.as_ref() != Some(&this) {
+            patient.up = false;
+        }
         patient.facts.container = Some(seen.clone());
         if !container::is_up(seen.status) {
             return;
@@ -181,14 +184,17 @@ impl Doctor {
     }
 
     fn container_runs(&mut self, id: &TargetId) {
-        let (now, policy) = (self.now, self.policy.clone());
+        let (now, policy) = (self.now, &self.policy);
         let Some(patient) = self.patients.get_mut(id) else { return };
         patient.met = true;
-        if patient.facts.container_news.is_crash_loop(now.awake, &policy) {
-            // It runs for the moment, as it did before each end.
+        patient.up = true;
+        let loops = patient.facts.container_news.is_crash_loop(now.awake, policy);
+        if loops || self.impairment(id).is_some() {
+            // It runs for the moment, as it did before each end; or it runs and nothing comes of it.
             self.ailing(id);
             return;
         }
+        let Some(patient) = self.patients.get_mut(id) else { return };
         patient.first_bad = None;
         patient.urged = false;
         patient.last_good = Some(now);
@@ -202,18 +208,51 @@ impl Doctor {
 
     fn container_is_unwell(&mut self, id: &TargetId, seen: &ContainerSeen) {
         let now = self.now;
-        let Some(patient) = self.patients.get_mut(id) else { return };
-        if seen.health == Some(ContainerHealth::Starting) {
+        if seen.health == Some(ContainerHealth::Starting) && !self.hangs_at_start(id) {
+            let Some(patient) = self.patients.get_mut(id) else { return };
             if !matches!(patient.phase, Phase::Starting { .. }) {
-                let until = now.awake + patient.spec.grace;
+                // Its own start period counts where it is longer (R12).
+                let own = Duration::from_secs(seen.start_period_s).min(self.policy.grace_ceiling);
+                let until = now.awake + patient.spec.grace.max(own);
                 let reason = Reason::new("R12", "why.in_grace").until(until);
                 patient.enter(Phase::Starting { until }, reason, now);
             }
             patient.due = now.awake + self.policy.retry;
             return;
         }
+        let Some(patient) = self.patients.get_mut(id) else { return };
         patient.due = now.awake + self.policy.retry;
-        self.ailing(id);
+        let critical = matches!(patient.spec.care, Care::Container { critical: true, .. });
+        let since = patient.first_bad.get_or_insert(now).awake;
+        let lasts = now.awake.since(since) >= self.policy.unhealthy;
+        let running = seen.status == ContainerStatus::Running;
+        let Some(patient) = self.patients.get(id) else { return };
+        // R29: Docker never restarts what runs and is unhealthy; that is for us, when it has lasted.
+        let curable = matches!(
+            self.diagnose(patient).id,
+            CauseId::ContainerUnhealthy | CauseId::ContainerStartupHang
+        );
+        if critical && running && lasts && curable {
+            self.down(id);
+        } else {
+            self.ailing(id);
+        }
+    }
+
+    /// Past its grace, its health undecided and its log silent: it will not come up (V, 4).
+    fn hangs_at_start(&self, id: &TargetId) -> bool {
+        let Some(patient) = self.patients.get(id) else { return false };
+        let graced = match patient.phase {
+            Phase::Starting { until } => self.now.awake < until,
+            Phase::Unknown
+            | Phase::Healthy
+            | Phase::Slow
+            | Phase::Degraded { .. }
+            | Phase::Down { .. }
+            | Phase::Recovering { .. }
+            | Phase::GivenUp { .. } => false,
+        };
+        !graced && self.diagnose(patient).id == CauseId::ContainerStartupHang
     }
 
     fn container_is_stopped(&mut self, id: &TargetId, seen: &ContainerSeen) {
@@ -263,11 +302,12 @@ impl Doctor {
             return;
         }
         patient.due = NEVER;
-        let cause = diagnosis::diagnose(patient, now, &self.policy);
-        let telling = is_of_memory(cause.id) || cause.id == CauseId::ContainerCrashLoop;
+        let Some(patient) = self.patients.get(id) else { return };
+        let cause = self.diagnose(patient);
+        let telling = is_of_memory(cause.id) || is_loop(cause.id);
         if critical || telling {
             self.down(id);
-        } else {
+        } else if let Some(patient) = self.patients.get_mut(id) {
             patient.account.intent = Intent::Completed;
             patient.enter(Phase::Unknown, Reason::new("R35", "why.completed"), now);
         }
@@ -276,7 +316,7 @@ impl Doctor {
     /// Tells of an end for memory even when Docker has started the container again meanwhile:
     /// its flags are reset by then, only the stream knew.
     fn conclude_end(&mut self, id: &TargetId) {
-        let (now, policy) = (self.now, self.policy.clone());
+        let (now, policy) = (self.now, &self.policy);
         let Some(patient) = self.patients.get_mut(id) else { return };
         let Some(seen) = patient.facts.container.clone() else { return };
         let Some(oom) = patient.facts.container_news.oom else { return };
@@ -294,11 +334,8 @@ impl Doctor {
             return;
         }
         patient.facts.container_news.told = Some(oom);
-        let cause = if died {
-            diagnosis::ended(&patient.facts, &seen, &policy)
-        } else {
-            diagnosis::oom_child(&seen)
-        };
+        let Some(patient) = self.patients.get(id) else { return };
+        let cause = if died { self.diagnose_end(patient) } else { diagnosis::oom_child(&seen) };
         let key = if died { "story.restarted_by_docker" } else { "story.lives_on" };
         self.note_oom(id);
         self.open_incident(id, cause.clone(), oom.at);

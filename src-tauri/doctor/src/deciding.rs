@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::cause::{Cause, CauseId, Confidence};
-use crate::diagnosis;
+use crate::clock::Awake;
 use crate::doctor::Doctor;
 use crate::host::Strain;
 use crate::incident::{IncidentState, StoryKind, Verb};
@@ -52,7 +52,8 @@ impl Doctor {
             | Phase::Recovering { .. }
             | Phase::GivenUp { .. } => None,
         };
-        let cause = diagnosis::diagnose(patient, now, &self.policy);
+        let Some(patient) = self.patients.get(id) else { return };
+        let cause = self.diagnose(patient);
         let since = patient.first_bad.map_or(now.awake, |first| first.awake);
         let restored = patient.account.given_up;
         let not_before = match known {
@@ -73,7 +74,7 @@ impl Doctor {
         patient.enter(Phase::Down { cause: cause.clone(), not_before }, reason, now);
         // A person may have mended what no restart cures: their word is worth one try (R22).
         let asked = patient.urged && matches!(patient.spec.care, Care::Container { .. });
-        if is_never_retried(cause.id) && !asked {
+        if self.is_never_retried(id, cause.id) && !asked {
             self.give_up(id, cause, true);
         } else if let Some(GivenUp { trial, .. }) = restored {
             // Given up before the app was started anew, and told then (R55).
@@ -128,7 +129,10 @@ impl Doctor {
             | Phase::Down { .. } => {}
             Phase::Recovering { .. } | Phase::GivenUp { .. } => return,
         }
-        let cause = diagnosis::diagnose(patient, now, &self.policy);
+        // What answers is asked what of it does not work; what fails, why.
+        let answers = patient.tally.hard == 0 && patient.tally.soft == 0;
+        let impaired = if answers { self.impairment(id) } else { None };
+        let cause = impaired.unwrap_or_else(|| self.diagnose(patient));
         let since = patient.first_bad.map_or(now.awake, |first| first.awake);
         if matches!(
             cause.id,
@@ -137,6 +141,7 @@ impl Doctor {
                 | CauseId::ContainerOomLimit
                 | CauseId::ContainerCannotRun
                 | CauseId::DockerVmOom
+                | CauseId::DockerMemoryTooSmall
         ) {
             // Docker restarts it right now; its end is judged when it stays ended.
             let cause = None;
@@ -150,7 +155,7 @@ impl Doctor {
         let Some(patient) = self.patients.get_mut(id) else { return };
         let reason = Reason::new("R8", "why.ailing");
         patient.enter(Phase::Degraded { cause: Some(cause.clone()) }, reason, now);
-        if is_never_retried(cause.id) {
+        if self.is_never_retried(id, cause.id) {
             self.give_up(id, cause, true);
         }
     }
@@ -268,10 +273,15 @@ impl Doctor {
         if self.another_is_under_way(&patient.spec.id) {
             return wait("R20", "why.one_at_a_time");
         }
-        let fresh = patient
-            .confirmed
-            .is_some_and(|seen| self.now.awake.since(seen) <= self.policy.confirm_within);
-        if fresh { Ok((verb, plan)) } else { Err(Refusal::Confirm) }
+        let fresh = |at: Option<Awake>| {
+            at.is_some_and(|at| self.now.awake.since(at) <= self.policy.confirm_within)
+        };
+        let parents = self.parents_of(&patient.spec.id);
+        let parents_fresh = parents
+            .iter()
+            .filter_map(|parent| self.patients.get(parent))
+            .all(|parent| fresh(parent.last_look) || !Self::is_asked(parent));
+        if fresh(patient.confirmed) && parents_fresh { Ok((verb, plan)) } else { Err(Refusal::Confirm) }
     }
 
     /// What only holds for acts of our own accord; a person's word overrules it (R22).
@@ -287,8 +297,15 @@ impl Doctor {
             Heal::Ask => return wait("R60", "why.ask"),
             Heal::Observe => return Err(Refusal::Observe(verb)),
         }
-        if disruptive && self.memory_is_critical() {
+        if disruptive && self.memory_is_critical() && !self.is_largest(patient) {
             return wait("R19", "why.memory_critical");
+        }
+        if cause.id == CauseId::ContainerHostPressure && self.memory_is_short() {
+            return wait("R19", "why.memory_short");
+        }
+        if let Some(need) = self.dies_of_its_need(patient, cause) {
+            let says = Sentence::new("why.dies_of_its_need").with("parent", need.to_string());
+            return Err(Refusal::Wait(Reason::says("R58", says)));
         }
         if is_of_memory(cause.id) && account.ooms.len() >= 2 {
             return Err(Refusal::Hopeless);
@@ -319,6 +336,42 @@ impl Doctor {
         Ok(())
     }
 
+    /// R58: killed for memory right after its start while what it needs is not well: its calls pile
+    /// up against a dead server, and starting it again would only kill it again.
+    fn dies_of_its_need(&self, patient: &Patient, cause: &Cause) -> Option<TargetId> {
+        let seen = patient.facts.container.as_ref().filter(|_| is_of_memory(cause.id))?;
+        let news = &patient.facts.container_news;
+        let soon = news.lived_less_than(self.policy.oom_at_start, seen);
+        soon.then(|| self.unwell_need(patient)).flatten()
+    }
+
+    /// R31: no restart cures these; a person is told at once.
+    fn is_never_retried(&self, target: &TargetId, id: CauseId) -> bool {
+        let loops = || {
+            self.patients.get(target).is_some_and(|patient| {
+                patient.facts.container_news.is_crash_loop(self.now.awake, &self.policy)
+            })
+        };
+        is_incurable(id) || (id == CauseId::ContainerLoggerCrash && loops())
+    }
+
+    /// R19: what holds most of the memory is not spared when memory is short.
+    fn is_largest(&self, patient: &Patient) -> bool {
+        let ledger = self
+            .patients
+            .get(&TargetId::Host)
+            .and_then(|host| host.facts.host.as_ref())
+            .and_then(|seen| seen.ledger.as_ref());
+        let largest = ledger.and_then(|groups| groups.iter().max_by_key(|group| group.bytes));
+        largest.is_some_and(|group| group.name.eq_ignore_ascii_case(patient.spec.id.kind()))
+    }
+
+    fn memory_is_short(&self) -> bool {
+        self.patients
+            .get(&TargetId::Host)
+            .is_some_and(|host| host.facts.pressure.verdict > Strain::None)
+    }
+
     fn memory_is_critical(&self) -> bool {
         self.patients
             .get(&TargetId::Host)
@@ -343,8 +396,7 @@ impl Doctor {
     }
 }
 
-/// R31: no restart cures these; a person is told at once.
-fn is_never_retried(id: CauseId) -> bool {
+fn is_incurable(id: CauseId) -> bool {
     matches!(
         id,
         CauseId::OllamaPortTaken
@@ -352,15 +404,24 @@ fn is_never_retried(id: CauseId) -> bool {
             | CauseId::OllamaNotInstalled
             | CauseId::ContainerCannotRun
             | CauseId::ContainerCrashLoop
+            | CauseId::OllamaGpuMemoryLeaked
     )
 }
 
 /// Ended for want of memory: one restart, then the limit must be raised (1.14).
 pub(crate) fn is_of_memory(id: CauseId) -> bool {
-    matches!(id, CauseId::ContainerOomLimit | CauseId::DockerVmOom)
+    matches!(
+        id,
+        CauseId::ContainerOomLimit | CauseId::DockerVmOom | CauseId::DockerMemoryTooSmall
+    )
+}
+
+/// It ends again and again.
+pub(crate) fn is_loop(id: CauseId) -> bool {
+    matches!(id, CauseId::ContainerCrashLoop | CauseId::ContainerLoggerCrash)
 }
 
 /// The server's process is still there, however unwell.
 fn is_there(id: CauseId) -> bool {
-    matches!(id, CauseId::OllamaWedged | CauseId::MlxWedged | CauseId::MlxGenerationDead)
+    crate::planning::server_remedy(id) == Some(Verb::Restart)
 }

@@ -32,8 +32,12 @@ pub struct Doctor {
     pub(crate) now: Now,
     /// Nothing is concluded before (R42).
     pub(crate) hold_until: Option<Awake>,
-    /// Fails count half until then (R9).
+    /// When the machine last woke.
+    pub(crate) woke_at: Option<Awake>,
+    /// Our loop was late, so fails count less until then (R9).
     pub(crate) doubt_until: Option<Awake>,
+    /// We answered ourselves slowly, so they count less until then (R9).
+    pub(crate) slow_self_until: Option<Awake>,
     pub(crate) notices: Notices,
     /// The ledger could not be read: careful (fault 54).
     pub(crate) careful: bool,
@@ -68,7 +72,9 @@ impl Doctor {
             orders: Vec::new(),
             now,
             hold_until: None,
+            woke_at: None,
             doubt_until: None,
+            slow_self_until: None,
             notices: Notices::default(),
             careful: false,
             unrecorded_act: None,
@@ -111,6 +117,7 @@ impl Doctor {
             Event::Recorded { record } => self.recorded(record),
             Event::RecordFailed { record, reason } => self.record_failed(record, &reason),
             Event::Late { by } => self.late(by),
+            Event::SelfProbed { took } => self.probed_ourselves(took),
             Event::Restored { ledger, open } => {
                 self.restore(ledger);
                 self.resume(open);

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use crate::clock::millis;
-use crate::diagnosis;
 use crate::doctor::Doctor;
 use crate::incident::{IncidentState, RemedyResult, RestartRecord, RestartedBy, StoryKind, Verb};
 use crate::ledger::{Intent, Restart};
@@ -110,7 +109,7 @@ impl Doctor {
         }
         let cause = match cause {
             Some(cause) => cause.clone(),
-            None => diagnosis::diagnose(patient, now, &self.policy),
+            None => self.diagnose(patient),
         };
         if patient.incident.as_ref().is_none_or(|incident| incident.closed.is_some()) {
             self.open_incident(target, cause.clone(), now.awake);

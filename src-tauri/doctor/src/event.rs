@@ -62,6 +62,10 @@ pub enum Event {
     Late {
         by: Duration,
     },
+    /// How long an exchange with ourselves over loopback took (R9).
+    SelfProbed {
+        took: Duration,
+    },
     /// The ledger that was kept on disk, at start.
     Restored {
         ledger: LedgerFound,

@@ -1,7 +1,8 @@
-//! The host's memory: how long a pressure has lasted decides (RECOVERY 1.3 Memory).
+//! The host's memory: how long a pressure has lasted decides (RECOVERY 1.3 Memory); and its disks
+//! (R64).
 
 use crate::clock::Awake;
-use crate::observation::HostSeen;
+use crate::observation::{HostSeen, VolumeSeen};
 use crate::policy::Policy;
 
 /// The worse of pressure level and swap, and since when.
@@ -76,4 +77,31 @@ impl Pressure {
             1
         }
     }
+}
+
+/// The volume with the least room.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Disk {
+    pub(crate) worst: Option<VolumeSeen>,
+    pub(crate) verdict: Strain,
+}
+
+impl Disk {
+    /// Volumes are not read every time: what is not told stays as it was.
+    pub(crate) fn take(&mut self, volumes: &[VolumeSeen], policy: &Policy) {
+        let Some(worst) = volumes.iter().min_by_key(|volume| volume.free_bytes) else { return };
+        let short = volumes.iter().find(|volume| strain(volume, policy) > Strain::None);
+        let worst = if strain(worst, policy) > Strain::None { worst } else { short.unwrap_or(worst) };
+        self.verdict = strain(worst, policy);
+        self.worst = Some(worst.clone());
+    }
+}
+
+fn strain(volume: &VolumeSeen, policy: &Policy) -> Strain {
+    if volume.free_bytes < policy.disk_critical_bytes {
+        return Strain::Critical;
+    }
+    let share = volume.free_bytes.saturating_mul(100).checked_div(volume.total_bytes);
+    let small = share.is_some_and(|share| share < policy.disk_warn_percent);
+    if small || volume.free_bytes < policy.disk_warn_bytes { Strain::Warning } else { Strain::None }
 }

@@ -15,12 +15,18 @@ mod patient;
 mod phase;
 mod policy;
 
+mod around;
 mod cause;
 mod container;
 mod containers;
 mod diagnosis;
 mod host;
+mod inhibiting;
+mod insight;
+mod judging;
+mod latency;
 mod looking;
+mod seeing;
 mod verdict;
 
 mod deciding;

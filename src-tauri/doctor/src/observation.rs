@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::cause::{CauseId, Confidence};
 use crate::target::Compose;
 
 /// The answer to one [`Look`](crate::Look).
@@ -13,7 +14,7 @@ pub enum Observation {
     Container(Option<ContainerSeen>),
     Ollama(OllamaSeen),
     Mlx(MlxSeen),
-    Service(Answer),
+    Service(ServiceSeen),
     /// We could not ask, for a reason of our own (no file descriptors, no memory): says nothing
     /// about the target.
     Unasked {
@@ -83,6 +84,10 @@ pub struct OllamaSeen {
     pub listener: Listener,
     /// Looked up only in full looks.
     pub surroundings: Option<Surroundings>,
+    /// `/api/ps` was asked and did not answer, while the version did: the scheduler holds its lock
+    /// over a runner that will not end (FACTS 0, 7).
+    pub ps_fails: Option<Reply>,
+    pub signs: Signs,
 }
 
 /// An MLX server, of whatever kind (FACTS B.2 to B.4).
@@ -95,6 +100,7 @@ pub struct MlxSeen {
     pub models: Option<Vec<String>>,
     pub listener: Listener,
     pub surroundings: Option<Surroundings>,
+    pub signs: Signs,
 }
 
 /// Which program answers on the MLX port, told by its answers.
@@ -111,6 +117,101 @@ pub enum MlxServer {
     /// Answers like Ollama: somebody else's port.
     Ollama,
     Unrecognised,
+}
+
+/// An HTTP service, and where else it was looked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServiceSeen {
+    pub answer: Answer,
+    /// The same question on another side of the port mapping: inside the container, or at another
+    /// published port.
+    pub elsewhere: Option<Answer>,
+    /// Per cent of one core that its container uses; none where that was not read.
+    pub cpu_percent: Option<u32>,
+}
+
+impl From<Answer> for ServiceSeen {
+    fn from(answer: Answer) -> Self {
+        Self { answer, elsewhere: None, cpu_percent: None }
+    }
+}
+
+/// What tells more of a model server than its own answers. Each is none where nobody could tell,
+/// and nothing is concluded from what nobody could tell.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Signs {
+    /// One request for one token, or for one embedding (R5).
+    pub deep: Option<DeepSeen>,
+    pub activity: Option<Activity>,
+    /// Log lines that matched a signature since the last look.
+    pub log: Vec<LogSign>,
+    pub store: Option<StoreSeen>,
+    /// Who would each start this server on this port: Ollama.app, a launchd label, a unit.
+    pub supervisors: Vec<String>,
+    /// Processes that serve one model each.
+    pub runners: Option<Vec<RunnerSeen>>,
+}
+
+/// The answer to a request that proves that generation works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeepSeen {
+    pub model: String,
+    pub outcome: DeepOutcome,
+    pub took_ms: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeepOutcome {
+    Answered,
+    /// 200 without a single token (FACTS 0, 2).
+    Empty,
+    /// Not one byte within the time limit.
+    NoFirstByte,
+    /// Any other status than 200.
+    Failed { status: u16 },
+    /// It says that its queue is full.
+    Busy,
+}
+
+/// How hard the server and its runners work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Activity {
+    /// Per cent of one core, the server itself and its runners, since the last look.
+    pub server_percent: u32,
+    pub runners_percent: u32,
+    /// Bytes that the server and its runners hold: footprint on macOS, PSS on Linux.
+    pub footprint_bytes: u64,
+    /// The oldest request has had no byte of its answer for so many seconds.
+    pub silent_for_s: Option<u64>,
+}
+
+/// A log line that matched a signature; the line itself holds no prompt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogSign {
+    pub cause: CauseId,
+    pub confidence: Confidence,
+    pub line: String,
+}
+
+/// Models on disk, apart from what the server says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreSeen {
+    /// Who owns the models directory of the user that we run as.
+    pub owner_uid: u32,
+    pub manifests: u32,
+    /// Models with a blob that is missing or has another length or digest, with the blob's name.
+    pub corrupt: Vec<(String, String)>,
+    /// Configured models that are not there.
+    pub missing: Vec<String>,
+}
+
+/// A process that serves one model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunnerSeen {
+    pub process: ProcessId,
+    /// None: its command line does not tell.
+    pub model: Option<String>,
+    pub footprint_bytes: u64,
 }
 
 /// A model on disk.
@@ -239,9 +340,31 @@ pub struct ContainerSeen {
     pub memory_limit: u64,
     pub stop_timeout_s: u64,
     pub stop_signal: String,
+    /// Of its health check; 0 without one.
+    pub start_period_s: u64,
     pub compose: Option<Compose>,
     /// Labelled to be left alone.
     pub skip: bool,
+    pub log: ContainerLog,
+    /// Work that the configuration expects of it (A12); none: nothing is expected, or not read.
+    pub progress: Option<ProgressSeen>,
+}
+
+/// What its log tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ContainerLog {
+    /// Nothing was written for so many seconds; none: not read.
+    pub silent_for_s: Option<u64>,
+    pub last_line: Option<String>,
+    pub signs: Vec<LogSign>,
+}
+
+/// Whether work goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProgressSeen {
+    pub silent_for_s: u64,
+    /// Longer than this is too long.
+    pub within_s: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -319,6 +442,27 @@ pub struct HostSeen {
     pub swap_used_bytes: u64,
     /// Only in full looks: reading it costs.
     pub ledger: Option<Vec<MemoryGroup>>,
+    /// File systems that hold the models, the journal or Docker; empty: not read this time.
+    pub volumes: Vec<VolumeSeen>,
+    /// Processes that the system ended for memory, or that crashed, since the last look.
+    pub ended: Vec<EndedSeen>,
+}
+
+/// A file system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VolumeSeen {
+    pub path: String,
+    pub free_bytes: u64,
+    pub total_bytes: u64,
+}
+
+/// A process that the system ended (Jetsam, the kernel's OOM killer), or that crashed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndedSeen {
+    pub victim: String,
+    pub pid: u32,
+    /// Who held most of the memory then, where it was told.
+    pub largest: Option<String>,
 }
 
 /// One row of the memory ledger: an owner and what it really holds (PSS on Linux, footprint on macOS).

@@ -7,7 +7,7 @@ use crate::doctor::Doctor;
 use crate::event::{Asker, Progress};
 use crate::incident::{IncidentState, RemedyRecord, RemedyResult, StoryKind, Verb};
 use crate::ledger::Act;
-use crate::looking::incarnation;
+use crate::seeing::incarnation;
 use crate::observation::Listener;
 use crate::operation::{Operation, Stage};
 use crate::order::{Entry, OperationId, Order, RecordId};

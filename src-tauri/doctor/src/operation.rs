@@ -65,6 +65,8 @@ pub(crate) struct Verification {
     pub(crate) soak_until: Option<Awake>,
     /// The soak is over; the last, full look is awaited.
     pub(crate) last_look: bool,
+    /// The model whose answer failed: it must answer before this is verified.
+    pub(crate) deep_model: Option<String>,
     /// The incarnation that answers again.
     pub(crate) proven: Option<String>,
 }

@@ -29,6 +29,10 @@ pub struct Look {
     pub id: LookId,
     pub target: TargetId,
     pub depth: Depth,
+    /// How many times its usual patience a probe shows: we may be the slow one (R9).
+    pub stretch: u32,
+    /// A deep look may load this model, which was loaded before (R46).
+    pub model: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,6 +41,8 @@ pub enum Depth {
     Shallow,
     /// With everything that tells the cause: port owner, processes, models, memory by owner.
     Full,
+    /// Everything, and a request that proves that generation works (R5).
+    Deep,
 }
 
 /// Put on disk. Answered by [`Event::Recorded`](crate::Event::Recorded) or

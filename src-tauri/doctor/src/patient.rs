@@ -3,9 +3,11 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::cause::Cause;
 use crate::clock::{Awake, Now};
 use crate::incident::Incident;
 use crate::ledger::Account;
+use crate::latency::Latency;
 use crate::looking::NEVER;
 use crate::observation::{
     ContainerSeen, DockerSeen, HostSeen, Listener, LoadedSeen, MlxSeen, ModelSeen, OllamaSeen,
@@ -55,6 +57,17 @@ pub struct Patient {
     pub(crate) started: Option<ProcessId>,
     /// A person asked: skip back-off and giving up once (R22).
     pub(crate) urged: bool,
+    /// What is worth knowing of a target that is not failing: why it is slow, or what it waits for.
+    pub note: Option<Cause>,
+    /// When any look last came back (R11).
+    pub(crate) last_look: Option<Awake>,
+    /// Not before this is a request for a token sent (R5).
+    pub(crate) deep_due: Awake,
+    /// When an agent last complained (R23).
+    pub(crate) complained: Option<Awake>,
+    /// A container: it has been well in this incarnation.
+    pub(crate) up: bool,
+    pub(crate) latency: Latency,
     /// What it was when a heal was only recorded, so that it is recorded once.
     pub(crate) observed_only: bool,
 }
@@ -66,7 +79,7 @@ pub struct Facts {
     pub mlx: Option<MlxSeen>,
     pub docker: Option<DockerSeen>,
     pub container: Option<ContainerSeen>,
-    pub service: Option<crate::observation::Answer>,
+    pub service: Option<crate::observation::ServiceSeen>,
     pub host: Option<HostSeen>,
     /// Kept from the last full look, since shallow ones do not ask.
     pub models: Vec<ModelSeen>,
@@ -76,6 +89,8 @@ pub struct Facts {
     pub trusted: VecDeque<ProcessId>,
     pub(crate) container_news: crate::container::News,
     pub(crate) pressure: crate::host::Pressure,
+    pub(crate) disk: crate::host::Disk,
+    pub(crate) insight: crate::insight::Insight,
 }
 
 /// A loaded model, and since when no request has moved its end.
@@ -85,6 +100,8 @@ pub struct LoadedFact {
     /// Wall time at which it will be unloaded by its server, in seconds; none: never.
     pub ends_s: Option<i64>,
     pub quiet_since: Awake,
+    /// When it was first seen to be loaded.
+    pub since: Awake,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,6 +171,12 @@ impl Patient {
             last_verdict: None,
             started: None,
             urged: false,
+            note: None,
+            last_look: None,
+            deep_due: now.awake,
+            complained: None,
+            up: false,
+            latency: Latency::default(),
             observed_only: false,
         }
     }
@@ -240,6 +263,9 @@ impl Patient {
                 Turn::Steady
             }
             Verdict::Good { took_ms } => self.good(Duration::from_millis(took_ms), now, policy),
+            Verdict::Impaired => self.impaired(now),
+            Verdict::Suspect => self.suspect(now),
+            Verdict::Wedged => self.wedged(now, policy),
             Verdict::Hard => self.hard(confirms, now, policy, doubt),
             Verdict::Soft | Verdict::Busy | Verdict::Misplaced | Verdict::WrongOwner => {
                 self.soft(confirms, now, policy)
@@ -249,12 +275,10 @@ impl Patient {
 
     fn good(&mut self, took: Duration, now: Now, policy: &Policy) -> Turn {
         self.tally.push(true, took);
-        self.tally.good += 1;
-        self.tally.hard = 0;
-        self.tally.soft = 0;
+        self.answered(now);
         self.first_bad = None;
-        self.last_good = Some(now);
-        self.account.seen_alive = true;
+        let late = self.latency.limit(policy.slow_after, policy.slow_times);
+        self.latency.take(took, now.awake);
         self.urged = false;
         match &self.phase {
             Phase::Starting { .. } => self.healthy(now),
@@ -270,19 +294,82 @@ impl Patient {
                 }
             }
             Phase::Healthy => {
-                if self.tally.late(policy.slow_after) >= 3 {
+                if self.tally.late(late) >= 3 {
                     self.enter(Phase::Slow, Reason::new("1.2", "why.slow"), now);
                 }
                 Turn::Steady
             }
             Phase::Slow => {
-                if self.tally.is_quick(policy.slow_after.mul_f64(0.7)) {
+                if self.tally.is_quick(late * policy.slow_leave_percent / 100) {
                     self.enter(Phase::Healthy, Reason::new("1.2", "why.healthy"), now);
                 }
                 Turn::Steady
             }
             Phase::Recovering { .. } => Turn::Steady,
         }
+    }
+
+    /// It can be used, and what fails of it is named; that no restart follows is the table's part.
+    fn impaired(&mut self, now: Now) -> Turn {
+        self.answered(now);
+        match self.phase {
+            Phase::Recovering { .. } => Turn::Steady,
+            Phase::Unknown
+            | Phase::Starting { .. }
+            | Phase::Healthy
+            | Phase::Slow
+            | Phase::Degraded { .. }
+            | Phase::Down { .. }
+            | Phase::GivenUp { .. } => Turn::Ailing,
+        }
+    }
+
+    /// One request for a token has failed: degraded until the next one tells (1.2).
+    fn suspect(&mut self, now: Now) -> Turn {
+        self.answered(now);
+        self.tally.good = 0;
+        if self.phase.is_usable() {
+            let reason = Reason::new("R5", "why.deep_failed_once").until(self.deep_due);
+            self.enter(Phase::Degraded { cause: None }, reason, now);
+        }
+        Turn::Steady
+    }
+
+    /// R5: two failed requests for a token in a row, of a process that has nothing to do; after an
+    /// agent's complaint one is enough, since the complaint was the other (R23).
+    fn wedged(&mut self, now: Now, policy: &Policy) -> Turn {
+        self.answered(now);
+        self.tally.good = 0;
+        self.first_bad = self.first_bad.or(Some(now));
+        let complained =
+            self.complained.is_some_and(|at| now.awake.since(at) <= policy.complaint);
+        let needed = if complained { 1 } else { policy.deep_fails };
+        if self.facts.insight.deep_fails >= needed {
+            return match self.phase {
+                Phase::Recovering { .. } => Turn::Steady,
+                Phase::Unknown
+                | Phase::Starting { .. }
+                | Phase::Healthy
+                | Phase::Slow
+                | Phase::Degraded { .. }
+                | Phase::Down { .. }
+                | Phase::GivenUp { .. } => Turn::ConfirmedDown,
+            };
+        }
+        self.suspect(now)
+    }
+
+    fn answered(&mut self, now: Now) {
+        self.tally.good += 1;
+        self.tally.hard = 0;
+        self.tally.soft = 0;
+        self.last_good = Some(now);
+        self.account.seen_alive = true;
+    }
+
+    /// A container that has been well since it was started.
+    pub(crate) fn was_up(&self) -> bool {
+        self.up
     }
 
     fn healthy(&mut self, now: Now) -> Turn {

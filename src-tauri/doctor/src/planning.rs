@@ -25,7 +25,13 @@ impl Doctor {
         let Some(cause) = patient.phase.cause() else { return none("why.no_remedy") };
         match &patient.spec.care {
             Care::Ollama { .. } | Care::Mlx { .. } => {
-                let stops = match server_remedy(cause.id) {
+                let remedy = match (cause.id, patient.listener()) {
+                    // The same lines are found in the log of one that hangs and of one that died.
+                    (CauseId::MlxMetalOom, Listener::Nobody) => Some(Verb::Start),
+                    (CauseId::MlxMetalOom, _) => Some(Verb::Restart),
+                    (id, _) => server_remedy(id),
+                };
+                let stops = match remedy {
                     Some(Verb::Restart) => true,
                     Some(_) => false,
                     None => return none("why.no_remedy"),
@@ -40,12 +46,21 @@ impl Doctor {
                     CauseId::ContainerStopped
                         | CauseId::ContainerKilled
                         | CauseId::ContainerOomLimit
+                        | CauseId::ContainerLoggerCrash
+                        | CauseId::ContainerHostPressure
                         | CauseId::DockerVmOom
+                        | CauseId::DockerMemoryTooSmall
                 ) || patient.urged
                     && matches!(
                         cause.id,
                         CauseId::ContainerCannotRun | CauseId::ContainerCrashLoop
                     );
+                if matches!(
+                    cause.id,
+                    CauseId::ContainerUnhealthy | CauseId::ContainerStartupHang
+                ) {
+                    return self.unwell_plan(patient);
+                }
                 match container_plan(patient, false, true) {
                     Some(plan) if curable => Ok((Verb::Start, plan)),
                     Some(_) | None => none("why.no_remedy"),
@@ -76,6 +91,29 @@ impl Doctor {
         if !curable {
             return Err(Reason::new("R60", "why.no_remedy"));
         }
+        self.needs_are_well(patient)?;
+        let container = self
+            .patients
+            .get(&TargetId::Container(name.into()))
+            .filter(|container| container.account.intent == Intent::Wanted);
+        match container.and_then(|container| container_plan(container, true, true)) {
+            Some(plan) => Ok((Verb::Restart, plan)),
+            None => Err(Reason::new("R60", "why.no_such_container")),
+        }
+    }
+
+    /// It runs and is unhealthy: stopped within its own time, and started (1.8), unless what it
+    /// needs is the reason.
+    fn unwell_plan(&self, patient: &Patient) -> Result<(Verb, Plan), Reason> {
+        self.needs_are_well(patient)?;
+        match container_plan(patient, true, true) {
+            Some(plan) => Ok((Verb::Restart, plan)),
+            None => Err(Reason::new("R60", "why.no_such_container")),
+        }
+    }
+
+    /// R16, R17: what it needs must be well, and have been so for one grace.
+    fn needs_are_well(&self, patient: &Patient) -> Result<(), Reason> {
         for need in &patient.spec.needs {
             let Some(parent) = self.patients.get(need).filter(|need| need.is_found()) else {
                 continue;
@@ -92,14 +130,7 @@ impl Doctor {
                 return Err(Reason::says("R17", says).until(settled));
             }
         }
-        let container = self
-            .patients
-            .get(&TargetId::Container(name.into()))
-            .filter(|container| container.account.intent == Intent::Wanted);
-        match container.and_then(|container| container_plan(container, true, true)) {
-            Some(plan) => Ok((Verb::Restart, plan)),
-            None => Err(Reason::new("R60", "why.no_such_container")),
-        }
+        Ok(())
     }
 
     pub(crate) fn server_plan(&self, patient: &Patient, stops: bool) -> Result<Plan, Sentence> {
@@ -141,12 +172,31 @@ impl Doctor {
 }
 
 /// Starting is enough for what is gone; what hangs is stopped first; nothing else is touched.
-fn server_remedy(id: CauseId) -> Option<Verb> {
-    if matches!(id, CauseId::OllamaWedged | CauseId::MlxWedged | CauseId::MlxGenerationDead) {
+pub(crate) fn server_remedy(id: CauseId) -> Option<Verb> {
+    let hangs = matches!(
+        id,
+        CauseId::OllamaWedged
+            | CauseId::OllamaAfterWake
+            | CauseId::OllamaEmptyAnswers
+            | CauseId::OllamaMetalSessionLost
+            | CauseId::OllamaMetalOom
+            | CauseId::OllamaMetalContention
+            | CauseId::OllamaLeak
+            | CauseId::MlxWedged
+            | CauseId::MlxGenerationDead
+            | CauseId::HostWoke
+    );
+    if hangs {
         return Some(Verb::Restart);
     }
-    let gone =
-        matches!(id, CauseId::OllamaNotRunning | CauseId::OllamaOnlyMcp | CauseId::MlxNotRunning);
+    let gone = matches!(
+        id,
+        CauseId::OllamaNotRunning
+            | CauseId::OllamaOnlyMcp
+            | CauseId::OllamaCrashed
+            | CauseId::MlxNotRunning
+            | CauseId::MlxCrashed
+    );
     gone.then_some(Verb::Start)
 }
 

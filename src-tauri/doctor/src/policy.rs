@@ -13,6 +13,10 @@ pub struct Policy {
     pub successes: u32,
     /// An answer later than this is late (1.2 Slow).
     pub slow_after: Duration,
+    /// … or than so many times the median of a day, whichever is more.
+    pub slow_times: u32,
+    /// Slow is over when five answers in a row took less than this share of the limit, in per cent.
+    pub slow_leave_percent: u32,
     /// After a fail the next look comes this soon (1.3).
     pub retry: Duration,
     pub retry_docker: Duration,
@@ -86,6 +90,58 @@ pub struct Policy {
     pub notices_per_hour: usize,
     /// What is given up is told again this often (R53).
     pub reminder: Duration,
+    /// Between two requests for one token to a model that is loaded (R5).
+    pub deep_every: Duration,
+    /// After a failed one the next comes this soon (R5).
+    pub deep_retry: Duration,
+    /// So many failed ones in a row, or one after an agent's complaint, make it down (R5, R23).
+    pub deep_fails: u32,
+    /// How long an agent's complaint counts (R23).
+    pub complaint: Duration,
+    /// Without work for so long, a process has no excuse not to answer (R5).
+    pub idle_process: Duration,
+    /// A reading of the work older than this says nothing about now.
+    pub activity_fresh: Duration,
+    /// Above this share of one core, in per cent, it works hard (R6, R61).
+    pub hot_percent: u32,
+    /// A request without a byte for so long is endless (R6).
+    pub endless: Duration,
+    /// Holding so many bytes more than the models explain is a leak once it has lasted (R61).
+    pub leak_bytes: u64,
+    pub leak_lasts: Duration,
+    /// A runner that outlives its model by this is stuck.
+    pub orphan: Duration,
+    /// `/api/ps` that does not answer so many times in a row is stuck (FACTS 0, 7).
+    pub ps_fails: u32,
+    /// A line in a log explains what fails within this time.
+    pub sign_lasts: Duration,
+    /// What fails so soon after waking is put down to it.
+    pub after_wake: Duration,
+    /// A container that stays unhealthy for so long is down (1.2).
+    pub unhealthy: Duration,
+    /// A container's log that is silent for so long, while it never became healthy, is a hang.
+    pub startup_silence: Duration,
+    /// Containers killed without a reason within this time of one another: the machine they run
+    /// in has run out of memory (1.14).
+    pub killed_together: Duration,
+    /// Killed for memory so soon after its start, while what it needs is not well (R58).
+    pub oom_at_start: Duration,
+    /// Whatever was loaded within this time is named when memory runs short.
+    pub grew_lately: Duration,
+    /// Memory of the machine that Docker runs in below which it is said to be too small, on a host
+    /// with at least four times as much.
+    pub docker_small_bytes: u64,
+    /// A ping that takes longer than this woke Docker from its Resource Saver.
+    pub resource_saver: Duration,
+    /// A container that uses this much of a core, in per cent, is at work.
+    pub busy_percent: u32,
+    /// A loopback exchange with ourselves that takes longer: we are the slow one (R9).
+    pub slow_self: Duration,
+    /// Free space on a volume: below this many bytes, or this share, a warning (R64).
+    pub disk_warn_bytes: u64,
+    pub disk_warn_percent: u64,
+    /// Below this many bytes it is critical (R64).
+    pub disk_critical_bytes: u64,
     /// A model without a request for so long is idle (R61).
     pub idle_model: Duration,
     /// While we have reason to doubt ourselves, fails count half (R9).
@@ -105,6 +161,8 @@ impl Default for Policy {
             soft_fails: 3,
             successes: 2,
             slow_after: seconds(1),
+            slow_times: 5,
+            slow_leave_percent: 70,
             retry: seconds(3),
             retry_docker: seconds(5),
             look_deadline: seconds(45),
@@ -146,6 +204,32 @@ impl Default for Policy {
             notice_every: seconds(300),
             notices_per_hour: 6,
             reminder: seconds(4 * 3600),
+            deep_every: seconds(120),
+            deep_retry: seconds(5),
+            deep_fails: 2,
+            complaint: seconds(60),
+            idle_process: seconds(30),
+            activity_fresh: seconds(30),
+            hot_percent: 80,
+            endless: seconds(600),
+            leak_bytes: 6 << 30,
+            leak_lasts: seconds(600),
+            orphan: seconds(60),
+            ps_fails: 3,
+            sign_lasts: seconds(600),
+            after_wake: seconds(300),
+            unhealthy: seconds(30),
+            startup_silence: seconds(60),
+            killed_together: seconds(30),
+            oom_at_start: seconds(60),
+            grew_lately: seconds(600),
+            docker_small_bytes: 10 << 30,
+            resource_saver: seconds(3),
+            busy_percent: 50,
+            slow_self: Duration::from_millis(200),
+            disk_warn_bytes: 10 << 30,
+            disk_warn_percent: 5,
+            disk_critical_bytes: 2 << 30,
             idle_model: seconds(600),
             doubt: seconds(60),
             boot_grace: seconds(120),

@@ -1,6 +1,7 @@
 //! What one look means for the target that was asked (RECOVERY 1.3, R8).
 
-use crate::observation::{Answer, Body, MlxSeen, MlxServer, OllamaSeen, Reply};
+use crate::observation::{Answer, Body, MlxSeen, MlxServer, OllamaSeen, Reply, ServiceSeen};
+use crate::policy::Policy;
 
 /// What the engine answers a ping with.
 const SUCCESS: [u16; 2] = [200, 204];
@@ -11,6 +12,12 @@ pub(crate) enum Verdict {
     Good {
         took_ms: u64,
     },
+    /// It answers, and something of it does not work; no restart follows from it.
+    Impaired,
+    /// It answers, and the last request for a token failed; whether it does so again is awaited.
+    Suspect,
+    /// It answers, and a request for a token has just failed (R5).
+    Wedged,
     /// Leads to `down` when it repeats and is confirmed.
     Hard,
     /// Never leads to a restart by itself.
@@ -30,7 +37,10 @@ impl Verdict {
     pub(crate) fn kind(self) -> Self {
         match self {
             Self::Good { .. } => Self::Good { took_ms: 0 },
-            Self::Hard
+            Self::Impaired
+            | Self::Suspect
+            | Self::Wedged
+            | Self::Hard
             | Self::Soft
             | Self::Busy
             | Self::Misplaced
@@ -114,7 +124,39 @@ fn garbled(asked: &[Answer]) -> bool {
     })
 }
 
-pub(crate) fn service(answer: &Answer, expect: &[u16]) -> Verdict {
+pub(crate) fn service(seen: &ServiceSeen, expect: &[u16], policy: &Policy) -> Verdict {
+    if is_busy(seen, policy) {
+        return Verdict::Busy;
+    }
+    if seen.elsewhere.as_ref().is_some_and(|answer| is_expected(answer, expect)) {
+        // It answers on the other side of the port mapping: the URL is wrong (A5).
+        return match web(&seen.answer, expect) {
+            Verdict::Good { took_ms } => Verdict::Good { took_ms },
+            Verdict::Impaired
+            | Verdict::Suspect
+            | Verdict::Wedged
+            | Verdict::Hard
+            | Verdict::Soft
+            | Verdict::Busy
+            | Verdict::Misplaced
+            | Verdict::WrongOwner
+            | Verdict::Nothing => Verdict::Misplaced,
+        };
+    }
+    web(&seen.answer, expect)
+}
+
+/// It takes connections, answers none in time, and its container works: one long task.
+pub(crate) fn is_busy(seen: &ServiceSeen, policy: &Policy) -> bool {
+    let works = seen.cpu_percent.is_some_and(|percent| percent >= policy.busy_percent);
+    works && matches!(seen.answer.reply, Reply::Silent | Reply::Stalled)
+}
+
+pub(crate) fn is_expected(answer: &Answer, expect: &[u16]) -> bool {
+    matches!(answer.reply, Reply::Status { code, .. } if expect.contains(&code))
+}
+
+fn web(answer: &Answer, expect: &[u16]) -> Verdict {
     match &answer.reply {
         Reply::Status { code, .. } if expect.contains(code) => {
             Verdict::Good { took_ms: answer.took_ms }
@@ -133,7 +175,7 @@ pub(crate) fn service(answer: &Answer, expect: &[u16]) -> Verdict {
 }
 
 pub(crate) fn docker(ping: &Answer) -> Verdict {
-    service(ping, &SUCCESS)
+    web(ping, &SUCCESS)
 }
 
 fn status(answer: &Answer) -> Option<u16> {

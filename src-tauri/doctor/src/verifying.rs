@@ -7,7 +7,7 @@ use crate::diagnosis;
 use crate::doctor::Doctor;
 use crate::event::Asker;
 use crate::incident::{RemedyResult, RestartedBy, StoryKind};
-use crate::looking::incarnation;
+use crate::seeing::incarnation;
 use crate::observation::{ContainerHealth, Listener};
 use crate::operation::{Stage, Verification};
 use crate::order::Depth;
@@ -23,6 +23,7 @@ const CHECK_WITHIN: Duration = Duration::from_mins(15);
 impl Doctor {
     pub(crate) fn begin_verifying(&mut self, at: usize) {
         let now = self.now;
+        let deep_model = self.model_that_failed(&self.operations[at].target);
         let operation = &mut self.operations[at];
         let (target, by) = (operation.target.clone(), operation.by);
         let is_check = matches!(operation.plan, Plan::Check { .. });
@@ -32,6 +33,7 @@ impl Doctor {
             .map_or(Duration::ZERO, |patient| patient.spec.grace)
             .min(self.policy.grace_ceiling);
         let within = if is_check { CHECK_WITHIN } else { grace };
+        let deep_model = if is_check { None } else { deep_model };
         operation.stage = Stage::Verifying(Verification {
             began: now.awake,
             deadline: now.awake + within,
@@ -40,6 +42,7 @@ impl Doctor {
             soak_until: None,
             last_look: false,
             proven: None,
+            deep_model,
         });
         if !operation.is_remedy() {
             return;
@@ -78,7 +81,10 @@ impl Doctor {
         let Stage::Verifying(verification) = &mut self.operations[at].stage else { return true };
         let soaking = verification.soak_until.is_some();
         let good = matches!(verdict, Verdict::Good { .. });
-        let bad = matches!(verdict, Verdict::Hard | Verdict::WrongOwner | Verdict::Misplaced);
+        let bad = matches!(
+            verdict,
+            Verdict::Hard | Verdict::WrongOwner | Verdict::Misplaced | Verdict::Wedged
+        );
         if bad && waking {
             // R42: straight after a wake a failure says nothing.
             self.look_soon_verifying(target);
@@ -89,7 +95,10 @@ impl Doctor {
             if bad || other {
                 let says = Sentence::new("step.failed_in_soak");
                 self.end(&id, RemedyResult::Failed, Some(says), false);
-            } else if good && verification.last_look && depth == Depth::Full {
+            } else if good
+                && verification.last_look
+                && depth >= if verification.deep_model.is_some() { Depth::Deep } else { Depth::Full }
+            {
                 self.end(&id, RemedyResult::Verified, None, false);
             }
         } else if good {
@@ -187,6 +196,31 @@ impl Doctor {
                 .as_ref()
                 .is_some_and(|seen| seen.health == Some(ContainerHealth::Starting)),
             Care::Host | Care::Docker | Care::Service { .. } => false,
+        }
+    }
+
+    /// R46 (4): what was opened by a request for a token that failed is closed by one that succeeds.
+    fn model_that_failed(&self, target: &TargetId) -> Option<String> {
+        let insight = &self.patients.get(target)?.facts.insight;
+        let deep = insight.deep.as_ref().filter(|_| insight.deep_failed())?;
+        Some(deep.model.clone())
+    }
+
+    /// The model that the last look of a verification must hear from.
+    pub(crate) fn model_to_prove(&self, target: &TargetId) -> Option<String> {
+        let operation = self
+            .operations
+            .iter()
+            .find(|one| one.is_remedy() && one.is_under_way() && one.target == *target)?;
+        match &operation.stage {
+            Stage::Verifying(verification) if verification.last_look => {
+                verification.deep_model.clone()
+            }
+            Stage::Verifying(_)
+            | Stage::Queued
+            | Stage::Writing { .. }
+            | Stage::Acting { .. }
+            | Stage::Ended => None,
         }
     }
 

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::clock::{Continuous, Now};
+use crate::clock::{Awake, Continuous, Now};
 use crate::doctor::{Doctor, LONGEST_WAIT};
 use crate::order::Depth;
 use crate::phase::{Phase, Reason};
-use crate::target::Care;
+use crate::target::{Care, TargetId};
 
 impl Doctor {
     /// R41: the continuous clock ran on while the awake clock stood.
@@ -33,6 +33,7 @@ impl Doctor {
         let until = now.awake + self.policy.wake_hold;
         let held = self.hold_until.map_or(now.awake, |held| held.max(now.awake));
         self.hold_until = Some(until);
+        self.woke_at = Some(now.awake);
         self.supersede_idle();
         self.extend_verifications(until.since(held));
         for patient in self.patients.values_mut() {
@@ -40,6 +41,8 @@ impl Doctor {
             patient.looking = None;
             patient.due = now.awake;
             patient.depth = Depth::Full;
+            // After the hold one request for a token, of what was loaded before the sleep.
+            patient.deep_due = until;
             if let Phase::GivenUp { trial: Some(trial), .. } = &mut patient.phase {
                 // R27: after a sleep the world may have changed; one trial, after the hold.
                 *trial = (*trial).min(now.continuous);
@@ -65,7 +68,24 @@ impl Doctor {
         self.now.continuous < Continuous::default() + self.policy.boot_grace
     }
 
+    /// R9: an exchange with ourselves that takes long means that we are the slow one.
+    pub(crate) fn probed_ourselves(&mut self, took: Duration) {
+        if took > self.policy.slow_self {
+            self.slow_self_until = Some(self.now.awake + self.policy.doubt);
+        }
+    }
+
+    /// R9: how many times over a fail must be seen, and how much longer is waited for an answer:
+    /// 1, and one more for each of a late loop, critical memory, and a slow exchange with ourselves.
     pub(crate) fn doubt(&self) -> u32 {
-        if self.doubt_until.is_some_and(|until| self.now.awake < until) { 2 } else { 1 }
+        let lasts = |until: Option<Awake>| until.is_some_and(|until| self.now.awake < until);
+        let critical = self
+            .patients
+            .get(&TargetId::Host)
+            .and_then(|host| host.facts.host.as_ref())
+            .is_some_and(|seen| seen.pressure >= 4);
+        1 + u32::from(lasts(self.doubt_until))
+            + u32::from(lasts(self.slow_self_until))
+            + u32::from(critical)
     }
 }

@@ -107,6 +107,9 @@ impl Doctor {
         let Some(patient) = self.patients.get_mut(target) else { return };
         patient.looking = None;
         if by != Asker::Person {
+            // R23: the complaint counts as one observation, and a request for a token follows it.
+            patient.complained = Some(self.now.awake);
+            patient.deep_due = self.now.awake;
             return;
         }
         if named && patient.account.intent != Intent::Wanted {

@@ -1,0 +1,136 @@
+//! What is known around a target, and conclusions drawn with it.
+
+use crate::cause::Cause;
+use crate::container;
+use crate::diagnosis::{self, Around, Case};
+use crate::doctor::Doctor;
+use crate::incident::{IncidentState, StoryKind};
+use crate::observation::Reply;
+use crate::patient::Patient;
+use crate::sentence::Sentence;
+use crate::target::{Care, TargetId};
+
+impl Doctor {
+    /// What is wrong with this target.
+    pub(crate) fn diagnose(&self, patient: &Patient) -> Cause {
+        let around = self.around(patient);
+        diagnosis::diagnose(&Case { around: &around, ..self.case(patient) })
+    }
+
+    /// What ended this container, which Docker may have started again since.
+    pub(crate) fn diagnose_end(&self, patient: &Patient) -> Cause {
+        let around = self.around(patient);
+        diagnosis::ended(&Case { around: &around, ..self.case(patient) })
+    }
+
+    /// What does not work of a target that answers.
+    pub(crate) fn impairment(&self, target: &TargetId) -> Option<Cause> {
+        let patient = self.patients.get(target)?;
+        let around = Around {
+            unwell_need: self.unwell_need(patient),
+            other_engine_works: self.other_engine_works(patient),
+            ..Around::default()
+        };
+        diagnosis::impairment(&Case { around: &around, ..self.case(patient) })
+    }
+
+    fn case<'a>(&'a self, patient: &'a Patient) -> Case<'a> {
+        Case::of(patient, self.now, &self.policy)
+    }
+
+    fn around(&self, patient: &Patient) -> Around {
+        let now = self.now.awake;
+        let host = self.patients.get(&TargetId::Host);
+        let docker = self.patients.get(&TargetId::Docker);
+        let woke = self.woke_at.map(|at| now.since(at));
+        Around {
+            woke: woke.filter(|ago| *ago <= self.policy.after_wake),
+            strain: host.map(|host| host.facts.pressure.verdict).unwrap_or_default(),
+            grown: self.grown(),
+            other_engine_works: self.other_engine_works(patient),
+            killed_together: self.killed_together(patient),
+            unwell_need: self.unwell_need(patient),
+            host_bytes: host
+                .and_then(|host| host.facts.host.as_ref())
+                .map_or(0, |seen| seen.memory_bytes),
+            docker_bytes: docker
+                .and_then(|docker| docker.facts.docker.as_ref())
+                .and_then(|seen| seen.engine.as_ref())
+                .map_or(0, |engine| engine.memory_bytes),
+        }
+    }
+
+    /// The model that was loaded last, if that was lately: it is what grew.
+    fn grown(&self) -> Option<(String, u64)> {
+        let now = self.now.awake;
+        let loaded = &self.patients.get(&TargetId::Ollama)?.facts.loaded;
+        let newest = loaded.iter().max_by_key(|fact| fact.since)?;
+        let lately = now.since(newest.since) <= self.policy.grew_lately;
+        lately.then(|| (newest.seen.name.clone(), newest.seen.size_bytes))
+    }
+
+    /// Whether the other model server is at work on the same GPU; none: nobody can tell.
+    fn other_engine_works(&self, patient: &Patient) -> Option<bool> {
+        let other = match patient.spec.care {
+            Care::Ollama { .. } => TargetId::Mlx,
+            Care::Mlx { .. } => TargetId::Ollama,
+            Care::Host | Care::Docker | Care::Container { .. } | Care::Service { .. } => {
+                return None;
+            }
+        };
+        let Some(other) = self.patients.get(&other).filter(|other| other.is_found()) else {
+            return Some(false);
+        };
+        if !other.phase.is_usable() {
+            return None;
+        }
+        other.facts.insight.activity.map(|_| other.facts.insight.is_working())
+    }
+
+    /// 1.14: another container was killed at the same time and nobody said why, or the engine
+    /// hardly answers: the machine that Docker runs in has run out of memory.
+    fn killed_together(&self, patient: &Patient) -> bool {
+        let Care::Container { .. } = patient.spec.care else { return false };
+        let Some(end) = container::unexplained_kill(&patient.facts, &self.policy) else {
+            return false;
+        };
+        let slow = self
+            .patients
+            .get(&TargetId::Docker)
+            .and_then(|docker| docker.facts.docker.as_ref())
+            .is_some_and(|seen| {
+                matches!(seen.ping.reply, Reply::Silent | Reply::Stalled)
+                    || u128::from(seen.ping.took_ms) >= self.policy.resource_saver.as_millis()
+            });
+        let limit = i64::try_from(self.policy.killed_together.as_millis()).unwrap_or(i64::MAX);
+        slow || self.patients.values().any(|other| {
+            other.spec.id != patient.spec.id
+                && container::unexplained_kill(&other.facts, &self.policy)
+                    .is_some_and(|at| (at - end).abs() <= limit)
+        })
+    }
+
+    /// Written down as an incident that is over already; nobody is told.
+    pub(crate) fn note_down(&mut self, target: &TargetId, cause: Cause) {
+        let open = self
+            .patients
+            .get(target)
+            .and_then(|patient| patient.incident.as_ref())
+            .is_some_and(|incident| incident.closed.is_none());
+        if open {
+            let key = format!("cause.{}.text", cause.id);
+            let says = Sentence { key, values: cause.says.values };
+            self.tell_story(target, StoryKind::Seen, says);
+            return;
+        }
+        self.open_incident(target, cause, self.now.awake);
+        self.notices.close(target);
+        self.close_incident(target, IncidentState::Closed, None);
+    }
+
+    /// Written down, and told at once: the target itself goes on.
+    pub(crate) fn remark(&mut self, target: &TargetId, cause: Cause) {
+        self.tell_oom(target, &cause);
+        self.note_down(target, cause);
+    }
+}

@@ -1,0 +1,257 @@
+//! Why a container is not up, or is unwell (RECOVERY 1.14, R30, R58).
+
+use super::{Case, Finding, Rule, nothing};
+use crate::cause::{Cause, CauseId, Confidence};
+use crate::container;
+use crate::host::Strain;
+use crate::observation::{ContainerHealth, ContainerSeen, ContainerStatus, LogSign};
+use crate::sentence::{Sentence, Value};
+
+/// It has ended, or it runs and is unwell.
+pub(super) const FAILS: &[Rule] = &[
+    Rule { id: CauseId::ContainerLoggerCrash, sure: Confidence::Likely, when: logger_crash, against: of_memory },
+    Rule { id: CauseId::ContainerCrashLoop, sure: Confidence::Certain, when: crash_loop, against: nothing },
+    Rule { id: CauseId::ContainerStartupHang, sure: Confidence::Likely, when: startup_hang, against: nothing },
+    Rule { id: CauseId::ContainerHostPressure, sure: Confidence::Likely, when: host_pressure, against: nothing },
+    Rule { id: CauseId::ContainerUnhealthy, sure: Confidence::Certain, when: unhealthy, against: nothing },
+    Rule { id: CauseId::ContainerOomLimit, sure: Confidence::Certain, when: oom_limit, against: killed_by_hand },
+    Rule { id: CauseId::DockerMemoryTooSmall, sure: Confidence::Likely, when: memory_too_small, against: killed_by_hand },
+    Rule { id: CauseId::DockerVmOom, sure: Confidence::Likely, when: vm_oom, against: killed_by_hand },
+    Rule { id: CauseId::ContainerCannotRun, sure: Confidence::Certain, when: cannot_run, against: nothing },
+    Rule { id: CauseId::ContainerKilled, sure: Confidence::Likely, when: killed, against: nothing },
+    Rule { id: CauseId::ContainerStopped, sure: Confidence::Certain, when: stopped, against: nothing },
+    Rule { id: CauseId::ContainerStopped, sure: Confidence::Possible, when: never_read, against: nothing },
+];
+
+/// What ended it, whatever it does now.
+const ENDED: &[Rule] = &[
+    Rule { id: CauseId::ContainerOomLimit, sure: Confidence::Certain, when: oom_limit, against: killed_by_hand },
+    Rule { id: CauseId::DockerMemoryTooSmall, sure: Confidence::Likely, when: memory_too_small, against: killed_by_hand },
+    Rule { id: CauseId::DockerVmOom, sure: Confidence::Likely, when: vm_oom, against: killed_by_hand },
+    Rule { id: CauseId::ContainerCannotRun, sure: Confidence::Certain, when: cannot_run, against: nothing },
+    Rule { id: CauseId::ContainerKilled, sure: Confidence::Likely, when: killed, against: nothing },
+    Rule { id: CauseId::ContainerStopped, sure: Confidence::Certain, when: stopped, against: nothing },
+];
+
+/// It runs, and its work does not go on.
+pub(super) const ANSWERS: &[Rule] = &[
+    Rule { id: CauseId::ContainerNoProgress, sure: Confidence::Likely, when: no_progress, against: nothing },
+];
+
+/// What ended it, for one that Docker has started again meanwhile.
+pub(crate) fn ended(case: &Case<'_>) -> Cause {
+    let found = ENDED.iter().find_map(|rule| super::conclude(rule, case, &[]));
+    found.unwrap_or_else(|| super::cause(CauseId::Unknown, Confidence::Possible, Vec::new()))
+}
+
+/// A child was killed for memory, the container lives on.
+pub(crate) fn oom_child(seen: &ContainerSeen) -> Cause {
+    let limit = Value::Bytes(seen.memory_limit);
+    let evidence =
+        vec![Sentence::new("evidence.oom"), Sentence::new("evidence.limit").with("limit", limit)];
+    super::cause(CauseId::ContainerOomChild, Confidence::Certain, evidence)
+}
+
+fn seen<'a>(case: &Case<'a>) -> Option<&'a ContainerSeen> {
+    case.patient.facts.container.as_ref()
+}
+
+/// It ended on an error of its logger, whose signature its last lines bear (the seeds' `USE_ELK`).
+fn logger_crash(case: &Case<'_>) -> Option<Finding> {
+    let seen = seen(case)?;
+    let ends = !container::is_up(seen.status) || loops(case);
+    let sign = seen.log.signs.iter().find(|sign| sign.cause == CauseId::ContainerLoggerCrash);
+    let sign = sign.filter(|_| ends && code(case, seen) != 0)?;
+    Some(Finding::of(vec![exit(code(case, seen)), log_line(sign)]).only(sign.sure()))
+}
+
+/// Ended for memory and bearing the signature: one of both is not the reason.
+fn of_memory(case: &Case<'_>) -> Option<Sentence> {
+    let seen = seen(case)?;
+    memory_line(case, seen).filter(|_| code(case, seen) == 137)
+}
+
+fn crash_loop(case: &Case<'_>) -> Option<Finding> {
+    let seen = seen(case)?;
+    let ends = u32::try_from(case.patient.facts.container_news.ends.len()).unwrap_or(u32::MAX);
+    (loops(case) && seen.status != ContainerStatus::Paused).then(|| {
+        Finding::of(vec![
+            Sentence::new("evidence.ends").with("ends", ends),
+            exit(code(case, seen)),
+        ])
+    })
+}
+
+fn loops(case: &Case<'_>) -> bool {
+    case.patient.facts.container_news.is_crash_loop(case.now.awake, case.policy)
+}
+
+/// Alive, its health never came up, and its log has fallen silent.
+fn startup_hang(case: &Case<'_>) -> Option<Finding> {
+    let seen = seen(case)?;
+    let silent = std::time::Duration::from_secs(seen.log.silent_for_s?);
+    let never_up = matches!(
+        seen.health,
+        Some(ContainerHealth::Starting | ContainerHealth::Unhealthy)
+    ) && !case.patient.was_up();
+    let hangs = never_up && silent >= case.policy.startup_silence;
+    if !hangs || seen.status != ContainerStatus::Running {
+        return None;
+    }
+    let last = seen.log.last_line.as_ref();
+    let last = last.map(|line| Sentence::new("evidence.last_line").with("line", line.as_str()));
+    let quiet = Sentence::new("evidence.log_silent").with("silent", silent);
+    Some(Finding::of([quiet].into_iter().chain(last).collect()))
+}
+
+/// Unwell or killed while the host, or the machine that Docker runs in, is short of memory.
+fn host_pressure(case: &Case<'_>) -> Option<Finding> {
+    let seen = seen(case)?;
+    let unwell = container::is_up(seen.status) && is_unhealthy(seen);
+    let killed = !container::is_up(seen.status)
+        && code(case, seen) == 137
+        && memory_line(case, seen).is_none();
+    if case.around.strain == Strain::None || !(unwell || killed) {
+        return None;
+    }
+    let mut lines = vec![Sentence::new("evidence.host_strained")];
+    let mut finding_model = None;
+    if let Some((model, bytes)) = &case.around.grown {
+        lines.push(
+            Sentence::new("evidence.grown")
+                .with("model", model.as_str())
+                .with("bytes", Value::Bytes(*bytes)),
+        );
+        finding_model = Some(model.clone());
+    }
+    let finding = Finding::of(lines);
+    Some(match finding_model {
+        Some(model) => finding.with("model", model),
+        None => finding,
+    })
+}
+
+fn unhealthy(case: &Case<'_>) -> Option<Finding> {
+    let seen = seen(case)?;
+    let unwell = container::is_up(seen.status) && is_unhealthy(seen);
+    unwell.then(|| Finding::of(vec![Sentence::new("evidence.unhealthy")]))
+}
+
+fn is_unhealthy(seen: &ContainerSeen) -> bool {
+    seen.health == Some(ContainerHealth::Unhealthy)
+}
+
+fn oom_limit(case: &Case<'_>) -> Option<Finding> {
+    let seen = seen(case)?;
+    let told = memory_line(case, seen)?;
+    if code(case, seen) != 137 || seen.memory_limit == 0 {
+        return None;
+    }
+    let limit = Value::Bytes(seen.memory_limit);
+    let line = Sentence::new("evidence.limit").with("limit", limit.clone());
+    Some(Finding::of(vec![told, exit(137), line]).with("limit", limit))
+}
+
+/// Out of memory without a limit of its own, in a machine that the host could have made larger.
+fn memory_too_small(case: &Case<'_>) -> Option<Finding> {
+    let (host, docker) = (case.around.host_bytes, case.around.docker_bytes);
+    let small = docker > 0 && docker < case.policy.docker_small_bytes && docker * 4 <= host;
+    let mut finding = small.then(|| vm_oom(case)).flatten()?;
+    finding.evidence.push(
+        Sentence::new("evidence.docker_memory")
+            .with("docker", Value::Bytes(docker))
+            .with("host", Value::Bytes(host)),
+    );
+    Some(finding.with("docker", Value::Bytes(docker)))
+}
+
+/// There is no limit to raise: the machine that Docker runs in ran out; or several were killed at
+/// once, and nobody says why.
+fn vm_oom(case: &Case<'_>) -> Option<Finding> {
+    let seen = seen(case)?;
+    if code(case, seen) != 137 {
+        return None;
+    }
+    if let Some(told) = memory_line(case, seen).filter(|_| seen.memory_limit == 0) {
+        return Some(Finding::of(vec![told, exit(137), Sentence::new("evidence.no_limit")]));
+    }
+    (memory_line(case, seen).is_none() && case.around.killed_together)
+        .then(|| Finding::of(vec![exit(137), Sentence::new("evidence.killed_together")]))
+}
+
+/// Somebody's signal and the kernel's verdict at once: either could have ended it.
+fn killed_by_hand(case: &Case<'_>) -> Option<Sentence> {
+    let seen = seen(case)?;
+    let news = &case.patient.facts.container_news;
+    let near = news.kill_near(end_ms(case, seen), case.policy);
+    near.then(|| Sentence::new("evidence.signal"))
+}
+
+fn cannot_run(case: &Case<'_>) -> Option<Finding> {
+    ended_with(case, |code| (125..=127).contains(&code))
+}
+
+fn killed(case: &Case<'_>) -> Option<Finding> {
+    ended_with(case, |code| code == 137)
+}
+
+fn stopped(case: &Case<'_>) -> Option<Finding> {
+    ended_with(case, |_| true)
+}
+
+fn ended_with(case: &Case<'_>, is: impl Fn(i64) -> bool) -> Option<Finding> {
+    let code = code(case, seen(case)?);
+    is(code).then(|| Finding::of(vec![exit(code)]).with("code", code))
+}
+
+fn never_read(case: &Case<'_>) -> Option<Finding> {
+    seen(case).is_none().then(|| Finding::of(Vec::new()))
+}
+
+/// It runs, and nothing has come of it for longer than the configuration allows; not so when what
+/// it needs is itself unwell.
+fn no_progress(case: &Case<'_>) -> Option<Finding> {
+    let progress = seen(case)?.progress?;
+    let silent = std::time::Duration::from_secs(progress.silent_for_s);
+    let stands = progress.silent_for_s > progress.within_s && case.around.unwell_need.is_none();
+    stands.then(|| {
+        Finding::of(vec![Sentence::new("evidence.no_progress").with("silent", silent)])
+            .with("silent", silent)
+    })
+}
+
+/// Ended by the kernel for memory, by the stream's word or by the engine's flag.
+fn memory_line(case: &Case<'_>, seen: &ContainerSeen) -> Option<Sentence> {
+    let news = &case.patient.facts.container_news;
+    if news.oom_near(end_ms(case, seen), case.policy) {
+        return Some(Sentence::new("evidence.oom"));
+    }
+    let flagged = seen.oom_killed && !container::is_up(seen.status);
+    flagged.then(|| Sentence::new("evidence.oom_flag"))
+}
+
+/// When it ended, on the engine's clock.
+fn end_ms(case: &Case<'_>, seen: &ContainerSeen) -> Option<i64> {
+    let news = &case.patient.facts.container_news;
+    let died = if container::is_up(seen.status) { news.die } else { news.end_of(seen) };
+    died.map(|died| died.told.engine_ms).or(seen.finished_ms)
+}
+
+/// With which code it ended: the stream's word while it runs again, else the reading's, since the
+/// stream may have been deaf at this end.
+fn code(case: &Case<'_>, seen: &ContainerSeen) -> i64 {
+    if container::is_up(seen.status) {
+        let died = case.patient.facts.container_news.die;
+        died.map_or(seen.exit_code, |died| died.exit_code)
+    } else {
+        seen.exit_code
+    }
+}
+
+fn exit(code: i64) -> Sentence {
+    Sentence::new("evidence.exit").with("code", code)
+}
+
+fn log_line(sign: &LogSign) -> Sentence {
+    Sentence::new("evidence.log").with("line", sign.line.as_str())
+}

@@ -1,0 +1,32 @@
+//! Why the Docker engine does not answer.
+
+use super::evidence::{is_hung, reply};
+use super::{Case, Finding, Rule, nothing};
+use crate::cause::{Cause, CauseId, Confidence};
+use crate::observation::Answer;
+use crate::sentence::Sentence;
+
+pub(super) const FAILS: &[Rule] = &[
+    Rule { id: CauseId::HostWoke, sure: Confidence::Likely, when: woke, against: nothing },
+    Rule { id: CauseId::DockerDown, sure: Confidence::Certain, when: down, against: nothing },
+];
+
+pub(super) fn base(case: &Case<'_>) -> Vec<Sentence> {
+    case.patient.facts.docker.iter().map(|seen| reply(&seen.ping)).collect()
+}
+
+/// Docker Desktop hangs after a wake on some machines (for-mac #3000).
+fn woke(case: &Case<'_>) -> Option<Finding> {
+    let hung = case.patient.facts.docker.as_ref().is_some_and(|seen| is_hung(&seen.ping.reply));
+    let woke = case.around.woke.filter(|_| hung)?;
+    Some(Finding::of(vec![Sentence::new("evidence.woke").with("ago", woke)]))
+}
+
+/// It answers, after a while: it was asleep to save memory, and that is well.
+pub(crate) fn resource_saver(ping: &Answer) -> Cause {
+    super::cause(CauseId::DockerResourceSaver, Confidence::Likely, vec![reply(ping)])
+}
+
+fn down(_: &Case<'_>) -> Option<Finding> {
+    Some(Finding::of(Vec::new()))
+}

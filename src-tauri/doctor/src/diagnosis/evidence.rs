@@ -1,0 +1,72 @@
+//! Evidence: what was seen, one line each.
+
+use super::{Case, Finding};
+use crate::cause::CauseId;
+use crate::observation::{Answer, Body, ProcessSeen, Reply};
+use crate::sentence::{Sentence, Value};
+
+/// Nothing takes the connection.
+pub(super) fn is_refused(reply: &Reply) -> bool {
+    matches!(reply, Reply::Refused)
+}
+
+/// The connection is taken, and no whole answer comes.
+pub(super) fn is_hung(reply: &Reply) -> bool {
+    matches!(
+        reply,
+        Reply::ConnectTimeout | Reply::Silent | Reply::Stalled | Reply::Reset | Reply::Empty
+    )
+}
+
+/// A log line says so, not longer ago than ten minutes.
+pub(super) fn sign(case: &Case<'_>, id: CauseId) -> Option<Finding> {
+    let sign = case.patient.facts.insight.sign(id, case.now.awake, case.policy)?;
+    let line = Sentence::new("evidence.log").with("line", sign.line.as_str());
+    Some(Finding::of(vec![line]).only(sign.sure()))
+}
+
+pub(super) fn listener(process: &ProcessSeen) -> Sentence {
+    Sentence::new("evidence.listener")
+        .with("program", process.id.program())
+        .with("pid", process.id.pid)
+        .with("user", process.user.clone().unwrap_or_else(|| "?".into()))
+}
+
+pub(super) fn relative(process: &ProcessSeen) -> Sentence {
+    let name = process
+        .command
+        .iter()
+        .take(2)
+        .filter_map(|word| word.rsplit('/').next())
+        .find(|word| word.contains("ollama-mcp"))
+        .unwrap_or(process.id.program())
+        .to_owned();
+    Sentence::new("evidence.relative").with("program", name).with("pid", process.id.pid)
+}
+
+/// One HTTP answer as a line of evidence, always with its URL.
+pub(super) fn reply(answer: &Answer) -> Sentence {
+    let line = |key: &str| Sentence::new(key).with("url", answer.url.as_str());
+    let took = Value::Millis(answer.took_ms);
+    match &answer.reply {
+        Reply::Refused => line("evidence.refused"),
+        Reply::Unreachable { reason } => {
+            line("evidence.unreachable").with("reason", reason.as_str())
+        }
+        Reply::ConnectTimeout => line("evidence.connect_timeout").with("took", took),
+        Reply::Silent => line("evidence.silent").with("took", took),
+        Reply::Stalled => line("evidence.stalled").with("took", took),
+        Reply::Reset => line("evidence.reset"),
+        Reply::Empty => line("evidence.empty"),
+        Reply::Malformed { reason } => line("evidence.malformed").with("reason", reason.as_str()),
+        Reply::TooLarge => line("evidence.too_large"),
+        Reply::Status { code, body } => {
+            let line = match body {
+                Body::Expected => line("evidence.status"),
+                Body::Other => line("evidence.status_other"),
+                Body::Garbage => line("evidence.status_garbage"),
+            };
+            line.with("status", u32::from(*code)).with("took", took)
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Why an HTTP service does not answer as expected.
+
+use super::evidence::reply;
+use super::{Case, Finding, Rule, nothing};
+use crate::cause::{CauseId, Confidence};
+use crate::observation::{Reply, ServiceSeen};
+use crate::sentence::Sentence;
+use crate::target::Care;
+use crate::verdict;
+
+pub(super) const FAILS: &[Rule] = &[
+    Rule { id: CauseId::ServiceWrongSideOfMapping, sure: Confidence::Certain, when: wrong_side, against: nothing },
+    Rule { id: CauseId::ServiceBusy, sure: Confidence::Likely, when: busy, against: nothing },
+    Rule { id: CauseId::ServiceRefused, sure: Confidence::Certain, when: refused, against: nothing },
+    Rule { id: CauseId::ServiceTimeout, sure: Confidence::Certain, when: timeout, against: nothing },
+    Rule { id: CauseId::ServiceEmptyReply, sure: Confidence::Certain, when: empty, against: nothing },
+    Rule { id: CauseId::ServiceBadStatus, sure: Confidence::Certain, when: bad_status, against: nothing },
+];
+
+pub(super) fn base(case: &Case<'_>) -> Vec<Sentence> {
+    seen(case).map(|seen| reply(&seen.answer)).into_iter().collect()
+}
+
+fn seen<'a>(case: &Case<'a>) -> Option<&'a ServiceSeen> {
+    case.patient.facts.service.as_ref()
+}
+
+fn finding(holds: bool) -> Option<Finding> {
+    holds.then(|| Finding::of(Vec::new()))
+}
+
+/// It answers well inside its container, or at another published port: the URL is wrong, not the
+/// service.
+fn wrong_side(case: &Case<'_>) -> Option<Finding> {
+    let Care::Service { expect, .. } = &case.patient.spec.care else { return None };
+    let elsewhere = seen(case)?.elsewhere.as_ref()?;
+    verdict::is_expected(elsewhere, expect)
+        .then(|| Finding::of(vec![reply(elsewhere)]).with("url", elsewhere.url.as_str()))
+}
+
+/// It takes connections and its container works hard: one long task, not a failure.
+fn busy(case: &Case<'_>) -> Option<Finding> {
+    let seen = seen(case)?;
+    let percent = seen.cpu_percent.filter(|_| verdict::is_busy(seen, case.policy))?;
+    Some(Finding::of(vec![Sentence::new("evidence.busy").with("percent", percent)]))
+}
+
+fn refused(case: &Case<'_>) -> Option<Finding> {
+    finding(seen(case)?.answer.reply == Reply::Refused)
+}
+
+fn timeout(case: &Case<'_>) -> Option<Finding> {
+    let reply = &seen(case)?.answer.reply;
+    finding(matches!(reply, Reply::ConnectTimeout | Reply::Silent | Reply::Stalled))
+}
+
+fn empty(case: &Case<'_>) -> Option<Finding> {
+    finding(matches!(seen(case)?.answer.reply, Reply::Reset | Reply::Empty))
+}
+
+fn bad_status(case: &Case<'_>) -> Option<Finding> {
+    finding(matches!(seen(case)?.answer.reply, Reply::Status { .. }))
+}

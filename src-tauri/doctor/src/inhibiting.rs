@@ -1,0 +1,110 @@
+//! Inhibition: while a parent is not well nothing is concluded about its children (R15, R17).
+
+use crate::doctor::Doctor;
+use crate::incident::IncidentState;
+use crate::order::Depth;
+use crate::patient::Patient;
+use crate::phase::{Phase, Reason};
+use crate::target::{Care, TargetId};
+
+impl Doctor {
+    /// R15: while the parent is not well, nothing is concluded about the child.
+    pub(crate) fn inhibit(&mut self, id: &TargetId) {
+        let parent = self.patients.get(id).and_then(|patient| self.unwell_parent(patient));
+        let now = self.now;
+        let grace = self.engine_was_well || self.is_freshly_booted();
+        let Some(patient) = self.patients.get_mut(id) else { return };
+        let settled = matches!(
+            patient.phase,
+            Phase::Unknown | Phase::Recovering { .. } | Phase::GivenUp { .. }
+        );
+        if patient.inhibited_by == parent && (parent.is_none() || settled) {
+            return;
+        }
+        patient.inhibited_by.clone_from(&parent);
+        if let Some(parent) = parent {
+            patient.forget_counts();
+            let folds = !matches!(patient.phase, Phase::Recovering { .. } | Phase::GivenUp { .. });
+            if folds {
+                let says = crate::Sentence::new("why.parent").with("parent", parent.to_string());
+                patient.enter(Phase::Unknown, Reason::says("R15", says), now);
+                self.close_incident(id, IncidentState::Closed, Some("story.folded"));
+            }
+            return;
+        }
+        patient.forget_counts();
+        patient.due = now.awake;
+        patient.depth = Depth::Full;
+        // R14, R17: the parent is back, the child gets a fresh grace; not so when it is only seen
+        // for the first time.
+        let is_container = matches!(patient.spec.care, Care::Container { .. });
+        if matches!(patient.phase, Phase::Unknown) && (grace || !is_container) {
+            patient.give_grace("why.parent_back", now);
+        }
+    }
+
+    fn unwell_parent(&self, patient: &Patient) -> Option<TargetId> {
+        let parent = match &patient.spec.care {
+            Care::Container { .. } => TargetId::Docker,
+            Care::Service { container: Some(name), .. } => TargetId::Container(name.clone()),
+            Care::Service { container: None, .. }
+            | Care::Host
+            | Care::Docker
+            | Care::Ollama { .. }
+            | Care::Mlx { .. } => return None,
+        };
+        let known = self.patients.get(&parent)?;
+        // A container that runs, in whatever health, does not hide its service.
+        let well = known.phase.is_usable()
+            || (matches!(parent, TargetId::Container(_))
+                && matches!(known.phase, Phase::Degraded { .. } | Phase::Starting { .. }));
+        (!well).then_some(parent)
+    }
+
+    /// What it depends on, hard and soft, as far as it is watched (R11, R15, R16).
+    pub(crate) fn parents_of(&self, id: &TargetId) -> Vec<TargetId> {
+        let Some(patient) = self.patients.get(id) else { return Vec::new() };
+        let container = match &patient.spec.care {
+            Care::Service { container: Some(name), .. } => {
+                Some(TargetId::Container(name.clone()))
+            }
+            Care::Service { container: None, .. }
+            | Care::Container { .. }
+            | Care::Host
+            | Care::Docker
+            | Care::Ollama { .. }
+            | Care::Mlx { .. } => None,
+        };
+        let found = |id: &TargetId| self.patients.get(id).is_some_and(Patient::is_found);
+        let needs = patient.spec.needs.iter().chain(&container);
+        needs.filter(|id| found(id)).cloned().collect()
+    }
+
+    /// The first of its soft parents that is not well (R16).
+    pub(crate) fn unwell_need(&self, patient: &Patient) -> Option<TargetId> {
+        let unwell = |need: &&TargetId| {
+            let known = self.patients.get(need).filter(|need| need.is_found());
+            known.is_some_and(|need| !need.phase.is_usable())
+        };
+        patient.spec.needs.iter().find(unwell).cloned()
+    }
+
+    pub(crate) fn inhibit_children(&mut self, parent: &TargetId) {
+        let children: Vec<TargetId> = self
+            .patients
+            .iter()
+            .filter(|(_, patient)| match (&patient.spec.care, parent) {
+                (Care::Container { .. }, TargetId::Docker) => true,
+                (Care::Service { container: Some(name), .. }, TargetId::Container(parent)) => {
+                    name == parent
+                }
+                _ => false,
+            })
+            .map(|(id, _)| id.clone())
+            .collect();
+        for child in children {
+            self.inhibit(&child);
+            self.inhibit_children(&child);
+        }
+    }
+}

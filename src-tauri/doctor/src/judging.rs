@@ -1,0 +1,120 @@
+//! Judging: one verdict about a target, and what follows from it.
+
+use crate::doctor::Doctor;
+use crate::incident::IncidentState;
+use crate::ledger::Intent;
+use crate::order::Depth;
+use crate::patient::{Looking, Turn};
+use crate::phase::{Phase, Reason};
+use crate::target::{Care, TargetId};
+use crate::verdict::Verdict;
+
+impl Doctor {
+    /// One verdict about a target that is asked over the network, and what follows from it.
+    pub(crate) fn judged(&mut self, target: &TargetId, verdict: Verdict, looking: Looking) {
+        // What is impaired answers: that is what a remedy is judged by, unless it was for that.
+        let proof = if verdict == Verdict::Impaired { Verdict::Good { took_ms: 0 } } else { verdict };
+        if self.verify(target, proof, looking.depth) {
+            return;
+        }
+        let answers =
+            matches!(verdict, Verdict::Good { .. } | Verdict::Impaired | Verdict::Suspect);
+        if self.is_waking() && !answers {
+            return;
+        }
+        let (now, doubt) = (self.now, self.doubt());
+        let Some(patient) = self.patients.get_mut(target) else { return };
+        if patient.inhibited_by.is_some() {
+            return;
+        }
+        if patient.account.intent == Intent::Held && !answers {
+            patient.forget_counts();
+            patient.enter(Phase::Unknown, Reason::new("R34", "why.held"), now);
+            return;
+        }
+        let changed = patient.last_verdict.replace(verdict.kind()) != Some(verdict.kind());
+        if changed && looking.depth == Depth::Shallow && patient.is_given_up_for_good() {
+            // Another answer than the one that was given up on: who answers now? (R27)
+            patient.due = now.awake;
+            patient.depth = Depth::Full;
+        }
+        match patient.weigh(verdict, looking.confirms, now, &self.policy, doubt) {
+            Turn::Steady => {}
+            // What ails it was named before: a full look only brings the cause up to date.
+            Turn::Confirm if verdict != Verdict::Hard && patient.phase.cause().is_some() => {
+                if looking.depth >= Depth::Full {
+                    self.ailing(target);
+                }
+            }
+            Turn::Confirm => self.look(target, true),
+            Turn::ConfirmedDown => self.down(target),
+            Turn::Ailing => self.ailing(target),
+            Turn::BecameHealthy => self.became_healthy(target),
+        }
+        if looking.depth >= Depth::Full {
+            self.reconsider_given_up(target, verdict);
+        }
+        self.renew_cause(target, verdict);
+        self.inhibit_children(target);
+    }
+
+    /// A service that fails in another way than before has another cause: its last answer alone
+    /// tells it.
+    fn renew_cause(&mut self, target: &TargetId, verdict: Verdict) {
+        let now = self.now;
+        let Some(patient) = self.patients.get(target) else { return };
+        let fails = !matches!(verdict, Verdict::Good { .. } | Verdict::Nothing);
+        if !fails || !matches!(patient.spec.care, Care::Service { .. }) {
+            return;
+        }
+        let cause = self.diagnose(patient);
+        let Some(patient) = self.patients.get_mut(target) else { return };
+        match &mut patient.phase {
+            Phase::Degraded { cause: Some(known) } | Phase::Down { cause: known, .. }
+                if known.id != cause.id =>
+            {
+                *known = cause.clone();
+            }
+            Phase::Unknown
+            | Phase::Starting { .. }
+            | Phase::Healthy
+            | Phase::Slow
+            | Phase::Degraded { .. }
+            | Phase::Down { .. }
+            | Phase::Recovering { .. }
+            | Phase::GivenUp { .. } => return,
+        }
+        self.open_incident(target, cause, now.awake);
+    }
+
+    /// R27: another cause than the one given up on is a changed world: the other program has left
+    /// the port, Ollama was installed.
+    fn reconsider_given_up(&mut self, target: &TargetId, verdict: Verdict) {
+        if matches!(verdict, Verdict::Good { .. } | Verdict::Nothing) {
+            return;
+        }
+        let Some(patient) = self.patients.get(target) else { return };
+        let Phase::GivenUp { cause, .. } = &patient.phase else { return };
+        if self.diagnose(patient).id != cause.id {
+            self.forgive(target);
+            self.look_soon(target, Depth::Full);
+        }
+    }
+
+    pub(crate) fn became_healthy(&mut self, target: &TargetId) {
+        if let Some(patient) = self.patients.get_mut(target) {
+            patient.account.given_up = None;
+            patient.account.act = None;
+            patient.observed_only = false;
+            patient.urged = false;
+        }
+        self.close_incident(target, IncidentState::HealedItself, Some("story.healed_itself"));
+        if *target == TargetId::Docker {
+            self.look_soon(target, Depth::Full);
+        }
+        self.inhibit_children(target);
+        if *target == TargetId::Docker {
+            self.engine_was_well = true;
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! Seeing: what each kind of answer adds to the facts.
+
+use std::time::Duration;
+
+use crate::clock::Now;
+use crate::cause::CauseId;
+use crate::diagnosis::{self, Case};
+use crate::doctor::Doctor;
+use crate::host::Strain;
+use crate::ledger::Intent;
+use crate::observation::{
+    DeepSeen, DockerSeen, EndedSeen, HostSeen, Listener, MlxSeen, OllamaSeen, ProcessSeen,
+    ServiceSeen, Signs,
+};
+use crate::order::Depth;
+use crate::patient::{LoadedFact, Looking};
+use crate::phase::{Phase, Reason};
+use crate::target::{Care, TargetId};
+use crate::verdict::{self, Verdict};
+
+/// More processes that were ended at once than this are not told one by one.
+const ENDED_TOLD: usize = 4;
+
+impl Doctor {
+    pub(crate) fn unasked(&mut self, target: &TargetId, reason: &str) {
+        // That a container can't be asked is Docker's trouble, and told there.
+        if !matches!(target, TargetId::Container(_)) {
+            self.tell_about_ourselves("ourselves.cannot_look", reason);
+        }
+        let now = self.now;
+        if let Some(patient) = self.patients.get_mut(target)
+            && !matches!(
+                patient.phase,
+                Phase::Recovering { .. } | Phase::GivenUp { .. } | Phase::Down { .. }
+            )
+        {
+            let says = crate::Sentence::new("why.cannot_look").with("reason", reason);
+            patient.enter(Phase::Unknown, Reason::says("1.2", says), now);
+        }
+    }
+
+    pub(crate) fn saw_ollama(&mut self, target: &TargetId, mut seen: OllamaSeen, looking: Looking) {
+        let now = self.now;
+        let Some(patient) = self.patients.get_mut(target) else { return };
+        let verdict = verdict::ollama(&seen);
+        let insight = &mut patient.facts.insight;
+        if seen.ps_fails.is_some() {
+            insight.ps_fails += 1;
+        } else if seen.loaded.is_some() {
+            insight.ps_fails = 0;
+        }
+        if let Some(installed) = seen.installed.take() {
+            patient.facts.models = installed;
+        }
+        if let Some(loaded) = seen.loaded.take() {
+            patient.facts.loaded = remember_loaded(&patient.facts.loaded, loaded, now);
+        }
+        if let Some(surroundings) = seen.surroundings.take() {
+            patient.facts.surroundings = Some(surroundings);
+        }
+        if matches!(verdict, Verdict::Hard) {
+            patient.facts.loaded.clear();
+        }
+        let signs = std::mem::take(&mut seen.signs);
+        let (listener, deep) = (seen.listener.clone(), signs.deep.clone());
+        patient.facts.ollama = Some(seen);
+        self.met(target, &listener, verdict);
+        self.learn(target, signs);
+        let verdict = self.tempered(target, verdict, deep.as_ref());
+        self.judged(target, verdict, looking);
+    }
+
+    /// Adds what is known beyond the answers, and sets when the next request for a token is due.
+    fn learn(&mut self, target: &TargetId, signs: Signs) {
+        let (now, policy) = (self.now.awake, &self.policy);
+        let Some(patient) = self.patients.get_mut(target) else { return };
+        let asked = signs.deep.is_some();
+        let facts = &mut patient.facts;
+        facts.insight.take(signs, &facts.loaded, now, policy);
+        if asked {
+            let again = if facts.insight.deep_failed() { policy.deep_retry } else { policy.deep_every };
+            patient.deep_due = now + again;
+        }
+    }
+
+    /// What an answer is worth beside the last request for a token: it can be well at the surface
+    /// and dead below, and an error counts in full only together with a failed request (R8).
+    fn tempered(&self, target: &TargetId, verdict: Verdict, deep: Option<&DeepSeen>) -> Verdict {
+        let Some(patient) = self.patients.get(target) else { return verdict };
+        let insight = &patient.facts.insight;
+        match verdict {
+            Verdict::Good { .. } if insight.deep_failed() => {
+                if deep.is_some() { Verdict::Wedged } else { Verdict::Suspect }
+            }
+            Verdict::Good { .. } if self.impairment(target).is_some() => Verdict::Impaired,
+            Verdict::Soft if insight.deep_failed() => Verdict::Hard,
+            Verdict::Good { .. }
+            | Verdict::Impaired
+            | Verdict::Suspect
+            | Verdict::Wedged
+            | Verdict::Hard
+            | Verdict::Soft
+            | Verdict::Busy
+            | Verdict::Misplaced
+            | Verdict::WrongOwner
+            | Verdict::Nothing => verdict,
+        }
+    }
+
+    pub(crate) fn saw_mlx(&mut self, target: &TargetId, mut seen: MlxSeen, looking: Looking) {
+        let Some(patient) = self.patients.get_mut(target) else { return };
+        let verdict = verdict::mlx(&seen);
+        if let Some(surroundings) = seen.surroundings.take() {
+            patient.facts.surroundings = Some(surroundings);
+        }
+        let signs = std::mem::take(&mut seen.signs);
+        let (listener, deep) = (seen.listener.clone(), signs.deep.clone());
+        patient.facts.mlx = Some(seen);
+        // 404 everywhere, but it is the configured program itself: alive at other paths (R8).
+        let own = match &listener {
+            Listener::Process(process) => diagnosis::is_own_server(patient, process),
+            Listener::Nobody | Listener::Hidden | Listener::NotAsked => false,
+        };
+        let verdict =
+            if verdict == Verdict::WrongOwner && own { Verdict::Misplaced } else { verdict };
+        self.met(target, &listener, verdict);
+        self.learn(target, signs);
+        let verdict = self.tempered(target, verdict, deep.as_ref());
+        self.judged(target, verdict, looking);
+    }
+
+    pub(crate) fn saw_service(&mut self, target: &TargetId, seen: ServiceSeen, looking: Looking) {
+        let policy = &self.policy;
+        let Some(patient) = self.patients.get_mut(target) else { return };
+        let Care::Service { expect, .. } = &patient.spec.care else { return };
+        let verdict = verdict::service(&seen, expect, policy);
+        patient.facts.service = Some(seen);
+        self.judged(target, verdict, looking);
+    }
+
+    /// Who answered: learn to know it, and notice when it is a new incarnation (R4, R59).
+    fn met(&mut self, target: &TargetId, listener: &Listener, verdict: Verdict) {
+        let now = self.now;
+        let Listener::Process(process) = listener else {
+            // Seen to be gone: whoever comes next was started by somebody.
+            if matches!((listener, verdict), (Listener::Nobody, Verdict::Hard))
+                && let Some(patient) = self.patients.get_mut(target)
+            {
+                patient.incarnation.get_or_insert_default();
+            }
+            return;
+        };
+        let own_operation = self.running_on(target).is_some();
+        let Some(patient) = self.patients.get_mut(target) else { return };
+        if matches!(verdict, Verdict::Good { .. }) {
+            patient.trust(&process.id);
+            patient.started = None;
+        }
+        let this = incarnation(process);
+        let before = patient.incarnation.replace(this.clone());
+        let is_new = before.is_some_and(|before| before != this);
+        if is_new {
+            patient.facts.insight.forget_incarnation();
+        }
+        if !is_new || own_operation || !diagnosis::is_own_server(patient, process) {
+            return;
+        }
+        // R37: somebody started it, which ends a hold.
+        if matches!(patient.account.intent, Intent::Held) {
+            patient.account.intent = Intent::Wanted;
+        }
+        // R59: it died and was started again between two looks, by somebody else.
+        if patient.phase.is_usable() {
+            self.restarted(target, crate::incident::RestartedBy::Other);
+            self.crashed_between(target, process);
+        }
+        let Some(patient) = self.patients.get_mut(target) else { return };
+        if !matches!(verdict, Verdict::Good { .. })
+            && !matches!(patient.phase, Phase::Recovering { .. } | Phase::GivenUp { .. })
+        {
+            let until = now.awake + patient.spec.grace;
+            let reason = Reason::new("R12", "why.started_by_others").until(until);
+            patient.forget_counts();
+            patient.enter(Phase::Starting { until }, reason, now);
+        }
+    }
+
+    pub(crate) fn saw_docker(&mut self, target: &TargetId, seen: DockerSeen, looking: Looking) {
+        let mut verdict = verdict::docker(&seen.ping);
+        let waited = Duration::from_millis(seen.ping.took_ms);
+        let saved = waited >= self.policy.resource_saver && matches!(verdict, Verdict::Good { .. });
+        if saved {
+            // Waking from its Resource Saver takes 3 to 10 s: that is no slowness (R10).
+            verdict = Verdict::Good { took_ms: 0 };
+        }
+        let (containers, unread) = (seen.containers.clone(), seen.unread.clone());
+        if let Some(patient) = self.patients.get_mut(target) {
+            patient.note = saved.then(|| diagnosis::resource_saver(&seen.ping));
+            let engine = seen.engine.clone();
+            let before = patient.facts.docker.replace(DockerSeen { containers: None, ..seen });
+            // A ping brings no engine: keep what the last snapshot told.
+            if let (Some(now), Some(before)) = (&mut patient.facts.docker, before)
+                && engine.is_none()
+            {
+                now.engine = before.engine;
+            }
+        }
+        self.judged(target, verdict, looking);
+        let usable = self.patients.get(target).is_some_and(|patient| patient.phase.is_usable());
+        if matches!(verdict, Verdict::Hard) {
+            self.engine_went_away();
+        }
+        if let (true, Some(containers)) = (usable, containers) {
+            self.saw_snapshot(containers, &unread);
+            let next = self.now.awake + self.policy.snapshot;
+            self.snapshot_due(next);
+        }
+    }
+
+    pub(crate) fn saw_host(&mut self, target: &TargetId, mut seen: HostSeen) {
+        let (now, policy) = (self.now, &self.policy);
+        let Some(patient) = self.patients.get_mut(target) else { return };
+        patient.account.seen_alive = true;
+        patient.last_good = Some(now);
+        if seen.ledger.is_none() {
+            seen.ledger = patient.facts.host.as_mut().and_then(|before| before.ledger.take());
+        }
+        let ended = std::mem::take(&mut seen.ended);
+        let before = patient.facts.pressure.verdict;
+        let disk_before = patient.facts.disk.verdict;
+        patient.facts.pressure.take(&seen, now.awake, policy);
+        patient.facts.disk.take(&seen.volumes, policy);
+        patient.facts.host = Some(seen);
+        let (strain, disk) = (patient.facts.pressure.verdict, patient.facts.disk.verdict);
+        if disk_before == Strain::Critical && disk < Strain::Critical || strain < before {
+            self.host_has_room_again();
+        }
+        for one in ended.into_iter().take(ENDED_TOLD) {
+            self.process_was_ended(target, &one);
+        }
+        let Some(patient) = self.patients.get_mut(target) else { return };
+        if strain == Strain::None && disk == Strain::None {
+            let since = patient.facts.pressure.strained_since();
+            patient.first_bad = since.map(|awake| Now { awake, ..now });
+            if !matches!(patient.phase, Phase::Healthy) {
+                patient.enter(Phase::Healthy, Reason::new("1.2", "why.healthy"), now);
+                self.became_healthy(target);
+            }
+            return;
+        }
+        if before == Strain::None && strain > Strain::None {
+            // Who holds the memory is worth the cost of a full look now.
+            patient.depth = Depth::Full;
+            patient.due = now.awake;
+        }
+        self.ailing(target);
+    }
+
+    /// R27: what was given up for want of room is tried again.
+    fn host_has_room_again(&mut self) {
+        let of_room = |id: CauseId| {
+            matches!(
+                id,
+                CauseId::HostDiskFull
+                    | CauseId::ContainerHostPressure
+                    | CauseId::DockerVmOom
+                    | CauseId::DockerMemoryTooSmall
+            )
+        };
+        let given_up: Vec<TargetId> = self
+            .patients
+            .values()
+            .filter(|patient| matches!(patient.phase, Phase::GivenUp { .. }))
+            .filter(|patient| patient.phase.cause().is_some_and(|cause| of_room(cause.id)))
+            .map(|patient| patient.spec.id.clone())
+            .collect();
+        for id in given_up {
+            self.forgive(&id);
+            self.look_soon(&id, Depth::Full);
+        }
+    }
+
+    /// A13: what the system ended is told, though nothing of the host fails.
+    fn process_was_ended(&mut self, host: &TargetId, ended: &EndedSeen) {
+        let cause = diagnosis::process_killed(ended);
+        self.remark(host, cause);
+    }
+
+    /// R59: it died and was brought back between two looks. No probe ever failed; it is written
+    /// down, and told only when it happens too often (R57).
+    fn crashed_between(&mut self, target: &TargetId, process: &ProcessSeen) {
+        let Some(patient) = self.patients.get(target) else { return };
+        let case = Case::of(patient, self.now, &self.policy);
+        let cause = diagnosis::crashed(&case, process);
+        self.note_down(target, cause);
+    }
+}
+
+/// Pid and start time.
+pub(crate) fn incarnation(process: &ProcessSeen) -> String {
+    format!("{}@{}", process.id.pid, process.id.started)
+}
+
+/// A request moves a model's end; a model whose end has not moved is quiet (R61).
+fn remember_loaded(
+    before: &[LoadedFact],
+    loaded: Vec<crate::observation::LoadedSeen>,
+    now: Now,
+) -> Vec<LoadedFact> {
+    loaded
+        .into_iter()
+        .map(|seen| {
+            let left = seen.expires_in_s.and_then(|left| i64::try_from(left).ok());
+            let ends_s = left.map(|left| now.wall.0 / 1000 + left);
+            let known = before.iter().find(|fact| fact.seen.name == seen.name);
+            let moved = |fact: &LoadedFact| match (fact.ends_s, ends_s) {
+                (Some(a), Some(b)) => (a - b).abs() > 2,
+                (None, None) => false,
+                (Some(_), None) | (None, Some(_)) => true,
+            };
+            let quiet_since =
+                known.filter(|fact| !moved(fact)).map_or(now.awake, |fact| fact.quiet_since);
+            let since = known.map_or(now.awake, |fact| fact.since);
+            LoadedFact { seen, ends_s, quiet_since, since }
+        })
+        .collect()
+}
