@@ -24,6 +24,8 @@ pub mod said;
 pub mod script;
 #[path = "world/servers.rs"]
 pub mod servers;
+#[path = "world/signs.rs"]
+pub mod signs;
 #[path = "world/tale.rs"]
 pub mod tale;
 
@@ -277,7 +279,7 @@ impl World {
     }
 
     fn look(&mut self, look: &Look) {
-        let (observation, took) = self.observe(&look.target, look.depth);
+        let (observation, took) = self.observe(look);
         let event = Event::Looked {
             look: look.id,
             target: look.target.clone(),
@@ -286,25 +288,27 @@ impl World {
         self.tell_later(took, event);
     }
 
-    fn observe(&mut self, target: &TargetId, depth: Depth) -> (Observation, u64) {
-        match target {
+    fn observe(&mut self, look: &Look) -> (Observation, u64) {
+        let (depth, model) = (look.depth, look.model.as_deref());
+        match &look.target {
             TargetId::Host => {
                 let mut seen = self.host.clone();
                 if depth == Depth::Shallow {
                     seen.ledger = None;
                 }
+                self.host.ended.clear();
                 (Observation::Host(seen), 1)
             }
-            TargetId::Ollama => match &self.ollama {
+            TargetId::Ollama => match &mut self.ollama {
                 Some(server) => {
-                    let (seen, took) = server.ollama_seen(depth, self.clocks.run);
+                    let (seen, took) = server.ollama_seen(depth, self.clocks.run, model);
                     (Observation::Ollama(seen), took)
                 }
                 None => unasked(),
             },
-            TargetId::Mlx => match &self.mlx {
+            TargetId::Mlx => match &mut self.mlx {
                 Some(server) => {
-                    let (seen, took) = server.mlx_seen(depth, self.clocks.run);
+                    let (seen, took) = server.mlx_seen(depth, self.clocks.run, model);
                     (Observation::Mlx(seen), took)
                 }
                 None => unasked(),
@@ -325,8 +329,8 @@ impl World {
                     let up = service.container.as_ref().is_none_or(|name| {
                         self.containers.get(name).is_some_and(Container::is_running)
                     });
-                    let (answer, took) = service.answer(up);
-                    (Observation::Service(answer), took)
+                    let (seen, took) = service.seen(up);
+                    (Observation::Service(seen), took)
                 }
                 None => unasked(),
             },
@@ -414,9 +418,12 @@ fn calm_host() -> HostSeen {
         swap_total_bytes: 16 * GB,
         swap_used_bytes: 0,
         ledger: Some(vec![
+            MemoryGroup { name: "python".into(), bytes: 16 * GB, processes: 9 },
             MemoryGroup { name: "ollama".into(), bytes: 12 * GB, processes: 2 },
             MemoryGroup { name: "docker".into(), bytes: 6 * GB, processes: 3 },
         ]),
+        volumes: Vec::new(),
+        ended: Vec::new(),
     }
 }
 

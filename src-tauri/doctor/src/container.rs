@@ -235,9 +235,8 @@ pub(crate) fn unexplained_kill(facts: &Facts, policy: &Policy) -> Option<i64> {
     let seen = facts.container.as_ref().filter(|seen| !is_up(seen.status))?;
     let news = &facts.container_news;
     let end = news.end_of(seen).map(|died| died.told.engine_ms).or(seen.finished_ms)?;
-    let explained = seen.oom_killed
-        || news.oom_near(Some(end), policy)
-        || news.kill_near(Some(end), policy);
+    let explained =
+        seen.oom_killed || news.oom_near(Some(end), policy) || news.kill_near(Some(end), policy);
     (seen.exit_code == 137 && !explained).then_some(end)
 }
 

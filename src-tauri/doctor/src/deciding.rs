@@ -281,7 +281,11 @@ impl Doctor {
             .iter()
             .filter_map(|parent| self.patients.get(parent))
             .all(|parent| fresh(parent.last_look) || !Self::is_asked(parent));
-        if fresh(patient.confirmed) && parents_fresh { Ok((verb, plan)) } else { Err(Refusal::Confirm) }
+        if fresh(patient.confirmed) && parents_fresh {
+            Ok((verb, plan))
+        } else {
+            Err(Refusal::Confirm)
+        }
     }
 
     /// What only holds for acts of our own accord; a person's word overrules it (R22).
@@ -410,10 +414,7 @@ fn is_incurable(id: CauseId) -> bool {
 
 /// Ended for want of memory: one restart, then the limit must be raised (1.14).
 pub(crate) fn is_of_memory(id: CauseId) -> bool {
-    matches!(
-        id,
-        CauseId::ContainerOomLimit | CauseId::DockerVmOom | CauseId::DockerMemoryTooSmall
-    )
+    matches!(id, CauseId::ContainerOomLimit | CauseId::DockerVmOom | CauseId::DockerMemoryTooSmall)
 }
 
 /// It ends again and again.

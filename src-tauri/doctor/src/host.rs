@@ -91,7 +91,8 @@ impl Disk {
     pub(crate) fn take(&mut self, volumes: &[VolumeSeen], policy: &Policy) {
         let Some(worst) = volumes.iter().min_by_key(|volume| volume.free_bytes) else { return };
         let short = volumes.iter().find(|volume| strain(volume, policy) > Strain::None);
-        let worst = if strain(worst, policy) > Strain::None { worst } else { short.unwrap_or(worst) };
+        let worst =
+            if strain(worst, policy) > Strain::None { worst } else { short.unwrap_or(worst) };
         self.verdict = strain(worst, policy);
         self.worst = Some(worst.clone());
     }

@@ -65,9 +65,7 @@ impl Doctor {
     pub(crate) fn parents_of(&self, id: &TargetId) -> Vec<TargetId> {
         let Some(patient) = self.patients.get(id) else { return Vec::new() };
         let container = match &patient.spec.care {
-            Care::Service { container: Some(name), .. } => {
-                Some(TargetId::Container(name.clone()))
-            }
+            Care::Service { container: Some(name), .. } => Some(TargetId::Container(name.clone())),
             Care::Service { container: None, .. }
             | Care::Container { .. }
             | Care::Host

@@ -94,8 +94,7 @@ impl Insight {
         let since = |holds: bool, before: Option<Awake>| holds.then(|| before.unwrap_or(now));
         let idle = activity.server_percent < 1 && activity.runners_percent < 1;
         self.idle_since = since(idle, self.idle_since);
-        let hot =
-            activity.server_percent >= policy.hot_percent && activity.runners_percent < 1;
+        let hot = activity.server_percent >= policy.hot_percent && activity.runners_percent < 1;
         self.hot_since = since(hot, self.hot_since);
         let explained: u64 = loaded.iter().map(|fact| fact.seen.size_bytes).sum();
         let unexplained = activity.footprint_bytes.saturating_sub(explained);
@@ -106,9 +105,10 @@ impl Insight {
 
     fn took_runners(&mut self, runners: Vec<RunnerSeen>, loaded: &[LoadedFact], now: Awake) {
         let known = |runner: &RunnerSeen| {
-            runner.model.as_ref().is_none_or(|model| {
-                loaded.iter().any(|fact| fact.seen.name == *model)
-            })
+            runner
+                .model
+                .as_ref()
+                .is_none_or(|model| loaded.iter().any(|fact| fact.seen.name == *model))
         };
         let before = std::mem::take(&mut self.orphans);
         let since = |process: &ProcessId| {

@@ -13,7 +13,8 @@ impl Doctor {
     /// One verdict about a target that is asked over the network, and what follows from it.
     pub(crate) fn judged(&mut self, target: &TargetId, verdict: Verdict, looking: Looking) {
         // What is impaired answers: that is what a remedy is judged by, unless it was for that.
-        let proof = if verdict == Verdict::Impaired { Verdict::Good { took_ms: 0 } } else { verdict };
+        let proof =
+            if verdict == Verdict::Impaired { Verdict::Good { took_ms: 0 } } else { verdict };
         if self.verify(target, proof, looking.depth) {
             return;
         }

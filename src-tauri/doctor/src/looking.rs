@@ -173,7 +173,6 @@ impl Doctor {
             patient.due = due;
         }
     }
-
 }
 
 /// For a target that only events bring back to the doctor's mind.

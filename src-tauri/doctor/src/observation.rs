@@ -168,7 +168,9 @@ pub enum DeepOutcome {
     /// Not one byte within the time limit.
     NoFirstByte,
     /// Any other status than 200.
-    Failed { status: u16 },
+    Failed {
+        status: u16,
+    },
     /// It says that its queue is full.
     Busy,
 }

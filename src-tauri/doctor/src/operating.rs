@@ -7,13 +7,13 @@ use crate::doctor::Doctor;
 use crate::event::{Asker, Progress};
 use crate::incident::{IncidentState, RemedyRecord, RemedyResult, StoryKind, Verb};
 use crate::ledger::Act;
-use crate::seeing::incarnation;
 use crate::observation::Listener;
 use crate::operation::{Operation, Stage};
 use crate::order::{Entry, OperationId, Order, RecordId};
 use crate::phase::{Phase, Reason};
 use crate::plan::{Next, Plan};
 use crate::remedy::{Outcome, Step, StepId, Treatment};
+use crate::seeing::incarnation;
 use crate::sentence::Sentence;
 use crate::target::{Care, TargetId};
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::cause::Cause;
 use crate::clock::{Awake, Now};
 use crate::incident::Incident;
-use crate::ledger::Account;
 use crate::latency::Latency;
+use crate::ledger::Account;
 use crate::looking::NEVER;
 use crate::observation::{
     ContainerSeen, DockerSeen, HostSeen, Listener, LoadedSeen, MlxSeen, ModelSeen, OllamaSeen,
@@ -341,8 +341,7 @@ impl Patient {
         self.answered(now);
         self.tally.good = 0;
         self.first_bad = self.first_bad.or(Some(now));
-        let complained =
-            self.complained.is_some_and(|at| now.awake.since(at) <= policy.complaint);
+        let complained = self.complained.is_some_and(|at| now.awake.since(at) <= policy.complaint);
         let needed = if complained { 1 } else { policy.deep_fails };
         if self.facts.insight.deep_fails >= needed {
             return match self.phase {

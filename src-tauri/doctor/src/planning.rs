@@ -55,10 +55,7 @@ impl Doctor {
                         cause.id,
                         CauseId::ContainerCannotRun | CauseId::ContainerCrashLoop
                     );
-                if matches!(
-                    cause.id,
-                    CauseId::ContainerUnhealthy | CauseId::ContainerStartupHang
-                ) {
+                if matches!(cause.id, CauseId::ContainerUnhealthy | CauseId::ContainerStartupHang) {
                     return self.unwell_plan(patient);
                 }
                 match container_plan(patient, false, true) {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::clock::Now;
 use crate::cause::CauseId;
+use crate::clock::Now;
 use crate::diagnosis::{self, Case};
 use crate::doctor::Doctor;
 use crate::host::Strain;
@@ -78,7 +78,8 @@ impl Doctor {
         let facts = &mut patient.facts;
         facts.insight.take(signs, &facts.loaded, now, policy);
         if asked {
-            let again = if facts.insight.deep_failed() { policy.deep_retry } else { policy.deep_every };
+            let again =
+                if facts.insight.deep_failed() { policy.deep_retry } else { policy.deep_every };
             patient.deep_due = now + again;
         }
     }
@@ -90,7 +91,11 @@ impl Doctor {
         let insight = &patient.facts.insight;
         match verdict {
             Verdict::Good { .. } if insight.deep_failed() => {
-                if deep.is_some() { Verdict::Wedged } else { Verdict::Suspect }
+                if deep.is_some() {
+                    Verdict::Wedged
+                } else {
+                    Verdict::Suspect
+                }
             }
             Verdict::Good { .. } if self.impairment(target).is_some() => Verdict::Impaired,
             Verdict::Soft if insight.deep_failed() => Verdict::Hard,

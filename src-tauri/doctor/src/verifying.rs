@@ -7,12 +7,12 @@ use crate::diagnosis;
 use crate::doctor::Doctor;
 use crate::event::Asker;
 use crate::incident::{RemedyResult, RestartedBy, StoryKind};
-use crate::seeing::incarnation;
 use crate::observation::{ContainerHealth, Listener};
 use crate::operation::{Stage, Verification};
 use crate::order::Depth;
 use crate::phase::Reason;
 use crate::plan::Plan;
+use crate::seeing::incarnation;
 use crate::sentence::Sentence;
 use crate::target::{Care, TargetId};
 use crate::verdict::Verdict;
@@ -97,7 +97,8 @@ impl Doctor {
                 self.end(&id, RemedyResult::Failed, Some(says), false);
             } else if good
                 && verification.last_look
-                && depth >= if verification.deep_model.is_some() { Depth::Deep } else { Depth::Full }
+                && depth
+                    >= if verification.deep_model.is_some() { Depth::Deep } else { Depth::Full }
             {
                 self.end(&id, RemedyResult::Verified, None, false);
             }

@@ -185,7 +185,7 @@ fn answer(patient: &Patient) -> Option<&doctor::Answer> {
         .map(|seen| &seen.version)
         .or_else(|| facts.mlx.as_ref().and_then(|seen| seen.asked.last()))
         .or_else(|| facts.docker.as_ref().map(|seen| &seen.ping))
-        .or(facts.service.as_ref())
+        .or_else(|| facts.service.as_ref().map(|seen| &seen.answer))
 }
 
 fn took(patient: &Patient, words: &Words) -> String {

@@ -49,6 +49,16 @@ pub fn processes_named(names: &[&str]) -> Vec<ProcessSeen> {
     found
 }
 
+/// Where things lie that grow: models, our own state, Docker's containers (R64).
+pub fn places_that_fill() -> Vec<PathBuf> {
+    let home = std::env::home_dir();
+    let models = std::env::var_os("OLLAMA_MODELS").map(PathBuf::from);
+    let models = models.or_else(|| home.as_ref().map(|home| home.join(".ollama")));
+    let cache = home.map(|home| home.join(".cache/huggingface"));
+    let docker = PathBuf::from("/var/lib/docker");
+    models.into_iter().chain(cache).chain([data_directory(), docker]).collect()
+}
+
 /// Children of `pid`, their children and so on, as far as they are alive; without `pid` itself.
 pub fn descendants(pid: u32) -> Vec<ProcessId> {
     let mut left = system::processes();

@@ -28,6 +28,7 @@ use crate::ledger::LedgerFile;
 use crate::paths::{Lock, LockError, Paths};
 use crate::picture::{self, Frame};
 use crate::platform::{self, Power};
+use crate::probe;
 use crate::senses::Senses;
 use crate::view::{NoticeView, Summary};
 use crate::words::{Words, rfc3339};
@@ -299,6 +300,11 @@ impl Loop {
                 tracing::error!(target = %look.target, "a probe broke");
                 Observation::Unasked { reason: "the probe itself broke; see the log".into() }
             });
+            // Before a time-out is believed: are we the slow one? (R9)
+            if probe::timed_out(&observation) {
+                let took = probe::ourselves().await;
+                let _ = inbox.send(Event::SelfProbed { took }).await;
+            }
             // The loop has ended when nobody listens.
             let observation = Box::new(observation);
             let _ =

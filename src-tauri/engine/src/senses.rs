@@ -1,11 +1,13 @@
 //! All probes of one configuration, by target.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use doctor::{Care, Depth, Launch, Look, Observation, TargetId};
 
 use crate::config::{Config, DockerHost};
 use crate::docker_host::Surroundings;
+use crate::platform;
 use crate::probe::docker::Docker;
 use crate::probe::host;
 use crate::probe::mlx::Mlx;
@@ -18,6 +20,8 @@ pub struct Senses {
     pub docker: Docker,
     services: BTreeMap<TargetId, Service>,
     groups: BTreeMap<String, Vec<String>>,
+    /// Where the models, the journal and Docker's containers lie.
+    paths: Vec<PathBuf>,
     /// Containers whose every detail is read in each snapshot.
     watched: BTreeSet<String>,
 }
@@ -77,6 +81,7 @@ impl Senses {
             docker,
             services: services.collect(),
             groups: config.memory.groups.clone(),
+            paths: platform::places_that_fill(),
             watched: watched.collect(),
         }
     }
@@ -85,10 +90,10 @@ impl Senses {
     /// so.
     pub async fn look(&self, look: &Look) -> Observation {
         match &look.target {
-            TargetId::Host => host::look(look.depth, &self.groups).await,
-            TargetId::Ollama => self.ollama.look(look.depth).await,
-            TargetId::Mlx => self.mlx.look(look.depth).await,
-            TargetId::Docker if look.depth == Depth::Full => {
+            TargetId::Host => host::look(look.depth, &self.groups, &self.paths).await,
+            TargetId::Ollama => self.ollama.look(look.depth, look.stretch).await,
+            TargetId::Mlx => self.mlx.look(look.depth, look.stretch).await,
+            TargetId::Docker if look.depth >= Depth::Full => {
                 Observation::Docker(self.docker.snapshot(&self.watched).await)
             }
             TargetId::Docker => Observation::Docker(self.docker.ping().await),
@@ -99,7 +104,7 @@ impl Senses {
                 }
             },
             TargetId::Service(_) => match self.services.get(&look.target) {
-                Some(service) => service.look().await,
+                Some(service) => service.look(look.stretch).await,
                 None => Observation::Unasked { reason: "it is no longer configured".into() },
             },
         }

@@ -4,7 +4,7 @@
 use doctor::{
     Answer, Body, Compose, ContainerEvent, ContainerHealth, ContainerNews, ContainerSeen,
     ContainerStatus, Depth, DockerSeen, EngineSeen, Event, Observation, Outcome, Reply,
-    RestartPolicy, StepId,
+    RestartPolicy, ServiceSeen, StepId,
 };
 
 use super::{World, answer};
@@ -17,6 +17,10 @@ pub struct Engine {
     pub stream: bool,
     /// The stream is open, and says nothing.
     pub stalled: bool,
+    /// Memory of the machine that it runs in.
+    pub memory_gb: u64,
+    /// It answers after so many milliseconds.
+    pub wakes_in: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,6 +65,8 @@ pub struct Service {
     pub reply: Reply,
     /// A restart of its container makes it answer again.
     pub cured_by_restart: bool,
+    pub elsewhere: Option<Answer>,
+    pub cpu_percent: Option<u32>,
 }
 
 impl Engine {
@@ -73,7 +79,8 @@ impl Engine {
         match self.state {
             EngineState::Up => {
                 let reply = Reply::Status { code: 200, body: Body::Expected };
-                (answer(url, reply, 2), 4)
+                let took = self.wakes_in.unwrap_or(2);
+                (answer(url, reply, took), took + 2)
             }
             EngineState::Hangs => (answer(url, Reply::Silent, 12_000), 12_000),
             EngineState::Absent => (answer(url, Reply::Refused, 1), 1),
@@ -99,6 +106,9 @@ impl Container {
                 memory_limit: 512 << 20,
                 stop_timeout_s: 10,
                 stop_signal: "SIGTERM".into(),
+                start_period_s: 0,
+                log: doctor::ContainerLog::default(),
+                progress: None,
                 compose: None,
                 skip: false,
             },
@@ -134,12 +144,18 @@ impl Service {
         matches!(self.reply, Reply::Status { code: 200, .. })
     }
 
-    pub fn answer(&self, up: bool) -> (Answer, u64) {
-        if !up {
-            return (answer(&self.url, Reply::Refused, 1), 1);
-        }
-        let took = if self.reply == Reply::Silent { 5000 } else { 8 };
-        (answer(&self.url, self.reply.clone(), took), took)
+    pub fn seen(&self, up: bool) -> (ServiceSeen, u64) {
+        let (reply, took) = match &self.reply {
+            _ if !up => (Reply::Refused, 1),
+            Reply::Silent => (Reply::Silent, 5000),
+            other => (other.clone(), 8),
+        };
+        let seen = ServiceSeen {
+            answer: answer(&self.url, reply, took),
+            elsewhere: self.elsewhere.clone(),
+            cpu_percent: self.cpu_percent,
+        };
+        (seen, took)
     }
 }
 
@@ -147,8 +163,11 @@ impl World {
     pub(super) fn docker_seen(&mut self, depth: Depth) -> (Observation, u64) {
         let (ping, took) = self.engine.ping();
         let up = self.engine.answers();
-        let full = up && depth == Depth::Full;
-        let engine = full.then(|| EngineSeen { version: "28.4".into(), memory_bytes: 8 << 30 });
+        let full = up && depth >= Depth::Full;
+        let engine = full.then(|| EngineSeen {
+            version: "28.4".into(),
+            memory_bytes: self.engine.memory_gb << 30,
+        });
         let containers = full.then(|| self.containers.values().map(Container::seen).collect());
         (
             Observation::Docker(DockerSeen { ping, engine, containers, unread: Vec::new() }),
@@ -221,6 +240,7 @@ impl World {
         container.seen.exit_code = 0;
         container.seen.oom_killed = false;
         container.stopped_by_hand = false;
+        container.seen.log = doctor::ContainerLog::default();
         container.runs += 1;
         let (starts, runs) = (container.starts, container.runs);
         self.news(name, ContainerEvent::Start);

@@ -42,11 +42,13 @@ pub fn given(world: &mut World, line: &str) -> Result<(), String> {
         "ollama" | "mlx" => given_server(world, kind, &traits),
         "docker" => {
             world.engine.state = EngineState::Up;
+            world.engine.memory_gb = 24;
             let mut docker = spec(TargetId::Docker, 15, Care::Docker);
             for one in traits {
                 match one {
                     "absent" => world.engine.state = EngineState::Absent,
                     "not configured" => docker.configured = false,
+                    "in a small machine" => world.engine.memory_gb = 8,
                     _ => return Err(format!("`{one}` is not known of Docker")),
                 }
             }
@@ -77,6 +79,7 @@ fn given_server(world: &mut World, kind: &str, traits: &[&str]) -> Result<(), St
         } else {
             match *each {
                 "not running" => runs = false,
+                "its work is read" => server.insides.unread = false,
                 "not installed" => server.installed.binary = None,
                 "not configured" => one.configured = false,
                 "without a launch command" => server.launch = None,
@@ -177,6 +180,8 @@ fn given_service(world: &mut World, name: &str, traits: &[&str]) -> Result<(), S
         container: None,
         reply: well,
         cured_by_restart: true,
+        elsewhere: None,
+        cpu_percent: None,
     };
     let mut one = spec(TargetId::Service(name.into()), 10, Care::Host);
     for each in traits {

@@ -11,6 +11,7 @@ use super::World;
 use super::containers::{ContainerStarts, EngineState};
 use super::script::{duration, ms};
 use super::servers::{Answers, Starts, Stops, process};
+use super::signs::server_shows;
 
 /// A line of the timeline.
 pub fn happen(world: &mut World, line: &str) -> Result<(), String> {
@@ -44,6 +45,13 @@ pub fn happen(world: &mut World, line: &str) -> Result<(), String> {
     if let Some(late) = line.strip_prefix("our own loop is late by ") {
         world.tell(&Event::Late { by: duration(late)? });
         return Ok(());
+    }
+    if let Some(took) = line.strip_prefix("we answer ourselves after ") {
+        world.tell(&Event::SelfProbed { took: duration(took)? });
+        return Ok(());
+    }
+    if let Some(shown) = world.host_shows(line) {
+        return shown;
     }
     if let Some(server) = server_named(line) {
         return server_happens(world, &server, line.split_once(' ').map_or("", |(_, what)| what));
@@ -102,6 +110,14 @@ pub fn happen(world: &mut World, line: &str) -> Result<(), String> {
             world.engine.state = EngineState::Hangs;
             Ok(())
         }
+        "docker wakes from its Resource Saver" => {
+            world.engine.wakes_in = Some(4000);
+            Ok(())
+        }
+        "docker is awake again" => {
+            world.engine.wakes_in = None;
+            Ok(())
+        }
         "docker answers again" | "docker comes up" => {
             world.engine_comes_up();
             Ok(())
@@ -140,6 +156,9 @@ fn server_happens(world: &mut World, id: &TargetId, what: &str) -> Result<(), St
         _ => {}
     }
     let server = world.server_mut(id).ok_or("no such server is given")?;
+    if let Some(shown) = server_shows(server, what) {
+        return shown;
+    }
     if let Some(program) = what.strip_prefix("loses its port to ") {
         let (program, pid) = program.split_once(" pid ").ok_or("PROGRAM pid N")?;
         let pid = pid.parse().map_err(|_| "pid N")?;
@@ -218,6 +237,9 @@ fn thing_happens(world: &mut World, line: &str) -> Result<(), String> {
 }
 
 fn service_happens(world: &mut World, name: &str, what: &str) -> Result<(), String> {
+    if world.service_shows(name, what) {
+        return Ok(());
+    }
     let service = world.services.get_mut(name).ok_or("no such service")?;
     service.reply = match what {
         "refuses connections" => Reply::Refused,
@@ -236,6 +258,9 @@ fn service_happens(world: &mut World, name: &str, what: &str) -> Result<(), Stri
 }
 
 fn container_happens(world: &mut World, name: &str, what: &str) -> Result<(), String> {
+    if let Some(shown) = world.container_shows(name, what) {
+        return shown;
+    }
     if let Some(code) =
         what.strip_prefix("exits with ").and_then(|code| code.strip_suffix(" and stays down"))
     {

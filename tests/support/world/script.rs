@@ -117,6 +117,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = text.trim().split_once(' ').ok_or(format!("`{text}` is no duration"))?;
     let number: u64 = number.parse().map_err(|_| format!("`{text}` is no duration"))?;
     match unit {
+        "ms" => Ok(Duration::from_millis(number)),
         "s" => Ok(Duration::from_secs(number)),
         "min" => Ok(Duration::from_secs(60 * number)),
         "h" => Ok(Duration::from_secs(3600 * number)),

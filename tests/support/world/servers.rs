@@ -6,6 +6,7 @@ use doctor::{
     Timing, Unloaded,
 };
 
+use super::signs::Insides;
 use super::{World, answer};
 
 const GB: u64 = 1 << 30;
@@ -29,6 +30,7 @@ pub struct Server {
     pub loaded: Vec<LoadedSeen>,
     /// MLX: answers, but to none of the known paths, and does not say what it is.
     pub recognised: bool,
+    pub insides: Insides,
 }
 
 #[derive(Clone, Debug)]
@@ -91,6 +93,7 @@ impl Server {
             models: vec![model("llama3:8b", 5 * GB), model("nomic-embed-text", GB / 4)],
             loaded: Vec::new(),
             recognised: true,
+            insides: Insides::default(),
         }
     }
 
@@ -126,6 +129,7 @@ impl Server {
     }
 
     pub fn comes_up(&mut self, pid: u32, ready: u64) {
+        self.restarted();
         let seen = process(pid, &self.command());
         self.process = Some(Running { seen, ready });
     }
@@ -144,7 +148,7 @@ impl Server {
 
     fn surroundings(&self, depth: Depth) -> Option<Surroundings> {
         let own = self.process.iter().map(|running| running.seen.clone());
-        (depth == Depth::Full).then(|| Surroundings {
+        (depth >= Depth::Full).then(|| Surroundings {
             relatives: self.relatives.iter().cloned().chain(own).collect(),
             installed: self.installed.clone(),
         })
@@ -172,15 +176,24 @@ impl Server {
         }
     }
 
-    pub fn ollama_seen(&self, depth: Depth, run: u64) -> (OllamaSeen, u64) {
+    pub fn ollama_seen(
+        &mut self,
+        depth: Depth,
+        run: u64,
+        model: Option<&str>,
+    ) -> (OllamaSeen, u64) {
         let version = self.ask("/api/version", run);
         let well = matches!(version.reply, Reply::Status { code: 200, body: Body::Expected });
-        let full = depth == Depth::Full;
-        let took = version.took_ms + if full { 60 } else { 0 };
+        let full = depth >= Depth::Full;
+        let (signs, asked) = self.signs(depth, well, model);
+        let took = version.took_ms + asked + if full { 60 } else { 0 };
+        let lists = well && !self.insides.ps_hangs;
         let seen = OllamaSeen {
             product_version: well.then(|| "0.12.3".into()),
             installed: (well && full).then(|| self.models.clone()),
-            loaded: well.then(|| self.loaded.clone()),
+            loaded: lists.then(|| self.loaded.clone()),
+            ps_fails: (well && !lists).then_some(Reply::Silent),
+            signs,
             listener: self.listener(run),
             surroundings: self.surroundings(depth),
             version,
@@ -188,7 +201,7 @@ impl Server {
         (seen, took)
     }
 
-    pub fn mlx_seen(&self, depth: Depth, run: u64) -> (MlxSeen, u64) {
+    pub fn mlx_seen(&mut self, depth: Depth, run: u64, model: Option<&str>) -> (MlxSeen, u64) {
         let first = self.ask("/health", run);
         let goes_on = matches!(first.reply, Reply::Status { code: 404, .. });
         let mut asked = vec![first];
@@ -196,7 +209,8 @@ impl Server {
             asked.extend(["/v1/models", "/api/tags", "/"].map(|path| self.ask(path, run)));
         }
         let well = matches!(asked[0].reply, Reply::Status { code: 200, body: Body::Expected });
-        let took = asked.iter().map(|answer| answer.took_ms).sum::<u64>();
+        let (signs, deep) = self.signs(depth, well, model);
+        let took = asked.iter().map(|answer| answer.took_ms).sum::<u64>() + deep;
         let known = self.recognised && self.stranger.is_none();
         let seen = MlxSeen {
             server: if known { MlxServer::MlxLm } else { MlxServer::Unrecognised },
@@ -204,8 +218,9 @@ impl Server {
             listener: self.listener(run),
             surroundings: self.surroundings(depth),
             asked,
+            signs,
         };
-        (seen, took + if depth == Depth::Full { 60 } else { 0 })
+        (seen, took + if depth >= Depth::Full { 60 } else { 0 })
     }
 }
 

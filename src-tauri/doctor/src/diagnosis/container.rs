@@ -9,34 +9,117 @@ use crate::sentence::{Sentence, Value};
 
 /// It has ended, or it runs and is unwell.
 pub(super) const FAILS: &[Rule] = &[
-    Rule { id: CauseId::ContainerLoggerCrash, sure: Confidence::Likely, when: logger_crash, against: of_memory },
-    Rule { id: CauseId::ContainerCrashLoop, sure: Confidence::Certain, when: crash_loop, against: nothing },
-    Rule { id: CauseId::ContainerStartupHang, sure: Confidence::Likely, when: startup_hang, against: nothing },
-    Rule { id: CauseId::ContainerHostPressure, sure: Confidence::Likely, when: host_pressure, against: nothing },
-    Rule { id: CauseId::ContainerUnhealthy, sure: Confidence::Certain, when: unhealthy, against: nothing },
-    Rule { id: CauseId::ContainerOomLimit, sure: Confidence::Certain, when: oom_limit, against: killed_by_hand },
-    Rule { id: CauseId::DockerMemoryTooSmall, sure: Confidence::Likely, when: memory_too_small, against: killed_by_hand },
-    Rule { id: CauseId::DockerVmOom, sure: Confidence::Likely, when: vm_oom, against: killed_by_hand },
-    Rule { id: CauseId::ContainerCannotRun, sure: Confidence::Certain, when: cannot_run, against: nothing },
+    Rule {
+        id: CauseId::ContainerLoggerCrash,
+        sure: Confidence::Likely,
+        when: logger_crash,
+        against: of_memory,
+    },
+    Rule {
+        id: CauseId::ContainerCrashLoop,
+        sure: Confidence::Certain,
+        when: crash_loop,
+        against: nothing,
+    },
+    Rule {
+        id: CauseId::ContainerStartupHang,
+        sure: Confidence::Likely,
+        when: startup_hang,
+        against: nothing,
+    },
+    Rule {
+        id: CauseId::ContainerHostPressure,
+        sure: Confidence::Likely,
+        when: host_pressure,
+        against: nothing,
+    },
+    Rule {
+        id: CauseId::ContainerUnhealthy,
+        sure: Confidence::Certain,
+        when: unhealthy,
+        against: nothing,
+    },
+    Rule {
+        id: CauseId::ContainerOomLimit,
+        sure: Confidence::Certain,
+        when: oom_limit,
+        against: killed_by_hand,
+    },
+    Rule {
+        id: CauseId::DockerMemoryTooSmall,
+        sure: Confidence::Likely,
+        when: memory_too_small,
+        against: killed_by_hand,
+    },
+    Rule {
+        id: CauseId::DockerVmOom,
+        sure: Confidence::Likely,
+        when: vm_oom,
+        against: killed_by_hand,
+    },
+    Rule {
+        id: CauseId::ContainerCannotRun,
+        sure: Confidence::Certain,
+        when: cannot_run,
+        against: nothing,
+    },
     Rule { id: CauseId::ContainerKilled, sure: Confidence::Likely, when: killed, against: nothing },
-    Rule { id: CauseId::ContainerStopped, sure: Confidence::Certain, when: stopped, against: nothing },
-    Rule { id: CauseId::ContainerStopped, sure: Confidence::Possible, when: never_read, against: nothing },
+    Rule {
+        id: CauseId::ContainerStopped,
+        sure: Confidence::Certain,
+        when: stopped,
+        against: nothing,
+    },
+    Rule {
+        id: CauseId::ContainerStopped,
+        sure: Confidence::Possible,
+        when: never_read,
+        against: nothing,
+    },
 ];
 
 /// What ended it, whatever it does now.
 const ENDED: &[Rule] = &[
-    Rule { id: CauseId::ContainerOomLimit, sure: Confidence::Certain, when: oom_limit, against: killed_by_hand },
-    Rule { id: CauseId::DockerMemoryTooSmall, sure: Confidence::Likely, when: memory_too_small, against: killed_by_hand },
-    Rule { id: CauseId::DockerVmOom, sure: Confidence::Likely, when: vm_oom, against: killed_by_hand },
-    Rule { id: CauseId::ContainerCannotRun, sure: Confidence::Certain, when: cannot_run, against: nothing },
+    Rule {
+        id: CauseId::ContainerOomLimit,
+        sure: Confidence::Certain,
+        when: oom_limit,
+        against: killed_by_hand,
+    },
+    Rule {
+        id: CauseId::DockerMemoryTooSmall,
+        sure: Confidence::Likely,
+        when: memory_too_small,
+        against: killed_by_hand,
+    },
+    Rule {
+        id: CauseId::DockerVmOom,
+        sure: Confidence::Likely,
+        when: vm_oom,
+        against: killed_by_hand,
+    },
+    Rule {
+        id: CauseId::ContainerCannotRun,
+        sure: Confidence::Certain,
+        when: cannot_run,
+        against: nothing,
+    },
     Rule { id: CauseId::ContainerKilled, sure: Confidence::Likely, when: killed, against: nothing },
-    Rule { id: CauseId::ContainerStopped, sure: Confidence::Certain, when: stopped, against: nothing },
+    Rule {
+        id: CauseId::ContainerStopped,
+        sure: Confidence::Certain,
+        when: stopped,
+        against: nothing,
+    },
 ];
 
 /// It runs, and its work does not go on.
-pub(super) const ANSWERS: &[Rule] = &[
-    Rule { id: CauseId::ContainerNoProgress, sure: Confidence::Likely, when: no_progress, against: nothing },
-];
+pub(super) const ANSWERS: &[Rule] = &[Rule {
+    id: CauseId::ContainerNoProgress,
+    sure: Confidence::Likely,
+    when: no_progress,
+    against: nothing,
+}];
 
 /// What ended it, for one that Docker has started again meanwhile.
 pub(crate) fn ended(case: &Case<'_>) -> Cause {
@@ -75,10 +158,7 @@ fn crash_loop(case: &Case<'_>) -> Option<Finding> {
     let seen = seen(case)?;
     let ends = u32::try_from(case.patient.facts.container_news.ends.len()).unwrap_or(u32::MAX);
     (loops(case) && seen.status != ContainerStatus::Paused).then(|| {
-        Finding::of(vec![
-            Sentence::new("evidence.ends").with("ends", ends),
-            exit(code(case, seen)),
-        ])
+        Finding::of(vec![Sentence::new("evidence.ends").with("ends", ends), exit(code(case, seen))])
     })
 }
 
@@ -90,10 +170,9 @@ fn loops(case: &Case<'_>) -> bool {
 fn startup_hang(case: &Case<'_>) -> Option<Finding> {
     let seen = seen(case)?;
     let silent = std::time::Duration::from_secs(seen.log.silent_for_s?);
-    let never_up = matches!(
-        seen.health,
-        Some(ContainerHealth::Starting | ContainerHealth::Unhealthy)
-    ) && !case.patient.was_up();
+    let never_up =
+        matches!(seen.health, Some(ContainerHealth::Starting | ContainerHealth::Unhealthy))
+            && !case.patient.was_up();
     let hangs = never_up && silent >= case.policy.startup_silence;
     if !hangs || seen.status != ContainerStatus::Running {
         return None;

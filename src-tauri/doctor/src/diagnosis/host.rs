@@ -7,10 +7,30 @@ use crate::observation::{EndedSeen, HostSeen};
 use crate::sentence::{Sentence, Value};
 
 pub(super) const FAILS: &[Rule] = &[
-    Rule { id: CauseId::HostDiskFull, sure: Confidence::Certain, when: disk_critical, against: nothing },
-    Rule { id: CauseId::HostSwapExhausted, sure: Confidence::Certain, when: swap, against: nothing },
-    Rule { id: CauseId::HostMemoryPressure, sure: Confidence::Certain, when: pressure, against: nothing },
-    Rule { id: CauseId::HostDiskFull, sure: Confidence::Certain, when: disk_short, against: nothing },
+    Rule {
+        id: CauseId::HostDiskFull,
+        sure: Confidence::Certain,
+        when: disk_critical,
+        against: nothing,
+    },
+    Rule {
+        id: CauseId::HostSwapExhausted,
+        sure: Confidence::Certain,
+        when: swap,
+        against: nothing,
+    },
+    Rule {
+        id: CauseId::HostMemoryPressure,
+        sure: Confidence::Certain,
+        when: pressure,
+        against: nothing,
+    },
+    Rule {
+        id: CauseId::HostDiskFull,
+        sure: Confidence::Certain,
+        when: disk_short,
+        against: nothing,
+    },
 ];
 
 pub(super) fn base(_: &Case<'_>) -> Vec<Sentence> {

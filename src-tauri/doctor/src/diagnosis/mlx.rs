@@ -10,21 +10,49 @@ use crate::verdict::{self, Verdict};
 
 /// It does not answer as it should.
 pub(super) const FAILS: &[Rule] = &[
-    Rule { id: CauseId::MlxPortTaken, sure: Confidence::Certain, when: port_taken, against: nothing },
-    Rule { id: CauseId::MlxWrongEndpoint, sure: Confidence::Certain, when: wrong_endpoint, against: nothing },
-    Rule { id: CauseId::MlxGenerationDead, sure: Confidence::Likely, when: generation_dead, against: deep_answers },
+    Rule {
+        id: CauseId::MlxPortTaken,
+        sure: Confidence::Certain,
+        when: port_taken,
+        against: nothing,
+    },
+    Rule {
+        id: CauseId::MlxWrongEndpoint,
+        sure: Confidence::Certain,
+        when: wrong_endpoint,
+        against: nothing,
+    },
+    Rule {
+        id: CauseId::MlxGenerationDead,
+        sure: Confidence::Likely,
+        when: generation_dead,
+        against: deep_answers,
+    },
     Rule { id: CauseId::MlxLoading, sure: Confidence::Likely, when: loading, against: nothing },
-    Rule { id: CauseId::MlxMetalOom, sure: Confidence::Likely, when: metal_oom, against: deep_answers },
+    Rule {
+        id: CauseId::MlxMetalOom,
+        sure: Confidence::Likely,
+        when: metal_oom,
+        against: deep_answers,
+    },
     Rule { id: CauseId::MlxCrashed, sure: Confidence::Likely, when: crashed, against: listens },
-    Rule { id: CauseId::MlxNotRunning, sure: Confidence::Certain, when: not_running, against: listens },
+    Rule {
+        id: CauseId::MlxNotRunning,
+        sure: Confidence::Certain,
+        when: not_running,
+        against: listens,
+    },
     Rule { id: CauseId::HostWoke, sure: Confidence::Likely, when: woke, against: nothing },
     Rule { id: CauseId::MlxWedged, sure: Confidence::Likely, when: wedged, against: works },
 ];
 
 /// It answers, and something of it does not work.
-pub(super) const ANSWERS: &[Rule] = &[
-    Rule { id: CauseId::MlxMetalOom, sure: Confidence::Likely, when: signs_metal_oom, against: deep_answers },
-];
+pub(super) const ANSWERS: &[Rule] = &[Rule {
+    id: CauseId::MlxMetalOom,
+    sure: Confidence::Likely,
+    when: signs_metal_oom,
+    against: deep_answers,
+}];
 
 /// What every conclusion about an MLX server begins with.
 pub(super) fn base(case: &Case<'_>) -> Vec<Sentence> {
@@ -92,9 +120,9 @@ fn deep_answers(case: &Case<'_>) -> Option<Sentence> {
 fn loading(case: &Case<'_>) -> Option<Finding> {
     let relatives = &case.patient.facts.surroundings.as_ref()?.relatives;
     let unproven = case.patient.started.as_ref();
-    let own = relatives.iter().find(|one| {
-        identity::is_own_server(case.patient, one) && unproven != Some(&one.id)
-    });
+    let own = relatives
+        .iter()
+        .find(|one| identity::is_own_server(case.patient, one) && unproven != Some(&one.id));
     let own = own.filter(|_| refused(case))?;
     let line = Sentence::new("evidence.alive").with("program", own.id.program());
     Some(Finding::of(vec![line.with("pid", own.id.pid)]))

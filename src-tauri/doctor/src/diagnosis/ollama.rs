@@ -11,35 +11,145 @@ use crate::verdict::{self, Verdict};
 
 /// It does not answer as it should.
 pub(super) const FAILS: &[Rule] = &[
-    Rule { id: CauseId::OllamaOverloaded, sure: Confidence::Likely, when: overloaded, against: idle },
-    Rule { id: CauseId::OllamaRivalSupervisors, sure: Confidence::Likely, when: rivals, against: nothing },
-    Rule { id: CauseId::OllamaPortTaken, sure: Confidence::Certain, when: port_taken, against: nothing },
-    Rule { id: CauseId::OllamaNotInstalled, sure: Confidence::Certain, when: not_installed, against: listens },
-    Rule { id: CauseId::OllamaOnlyMcp, sure: Confidence::Certain, when: only_mcp, against: listens },
+    Rule {
+        id: CauseId::OllamaOverloaded,
+        sure: Confidence::Likely,
+        when: overloaded,
+        against: idle,
+    },
+    Rule {
+        id: CauseId::OllamaRivalSupervisors,
+        sure: Confidence::Likely,
+        when: rivals,
+        against: nothing,
+    },
+    Rule {
+        id: CauseId::OllamaPortTaken,
+        sure: Confidence::Certain,
+        when: port_taken,
+        against: nothing,
+    },
+    Rule {
+        id: CauseId::OllamaNotInstalled,
+        sure: Confidence::Certain,
+        when: not_installed,
+        against: listens,
+    },
+    Rule {
+        id: CauseId::OllamaOnlyMcp,
+        sure: Confidence::Certain,
+        when: only_mcp,
+        against: listens,
+    },
     Rule { id: CauseId::OllamaCrashed, sure: Confidence::Likely, when: crashed, against: listens },
-    Rule { id: CauseId::OllamaNotRunning, sure: Confidence::Certain, when: not_running, against: listens },
-    Rule { id: CauseId::OllamaGpuMemoryLeaked, sure: Confidence::Likely, when: gpu_memory_leaked, against: nothing_loaded_is_new },
-    Rule { id: CauseId::OllamaMetalSessionLost, sure: Confidence::Likely, when: session_lost, against: deep_answers },
-    Rule { id: CauseId::OllamaMetalOom, sure: Confidence::Likely, when: metal_oom, against: deep_answers },
-    Rule { id: CauseId::OllamaMetalContention, sure: Confidence::Likely, when: contention, against: alone },
-    Rule { id: CauseId::OllamaEmptyAnswers, sure: Confidence::Certain, when: empty_answers, against: nothing },
-    Rule { id: CauseId::OllamaAfterWake, sure: Confidence::Likely, when: after_wake, against: nothing },
+    Rule {
+        id: CauseId::OllamaNotRunning,
+        sure: Confidence::Certain,
+        when: not_running,
+        against: listens,
+    },
+    Rule {
+        id: CauseId::OllamaGpuMemoryLeaked,
+        sure: Confidence::Likely,
+        when: gpu_memory_leaked,
+        against: nothing_loaded_is_new,
+    },
+    Rule {
+        id: CauseId::OllamaMetalSessionLost,
+        sure: Confidence::Likely,
+        when: session_lost,
+        against: deep_answers,
+    },
+    Rule {
+        id: CauseId::OllamaMetalOom,
+        sure: Confidence::Likely,
+        when: metal_oom,
+        against: deep_answers,
+    },
+    Rule {
+        id: CauseId::OllamaMetalContention,
+        sure: Confidence::Likely,
+        when: contention,
+        against: alone,
+    },
+    Rule {
+        id: CauseId::OllamaEmptyAnswers,
+        sure: Confidence::Certain,
+        when: empty_answers,
+        against: nothing,
+    },
+    Rule {
+        id: CauseId::OllamaAfterWake,
+        sure: Confidence::Likely,
+        when: after_wake,
+        against: nothing,
+    },
     Rule { id: CauseId::OllamaWedged, sure: Confidence::Likely, when: wedged, against: works },
 ];
 
 /// It answers, and something of it does not work.
 pub(super) const ANSWERS: &[Rule] = &[
-    Rule { id: CauseId::OllamaOtherUser, sure: Confidence::Certain, when: other_user, against: has_loaded },
-    Rule { id: CauseId::OllamaRivalSupervisors, sure: Confidence::Likely, when: rivals, against: nothing },
-    Rule { id: CauseId::OllamaUnloadStuck, sure: Confidence::Likely, when: unload_stuck, against: nothing },
-    Rule { id: CauseId::OllamaModelCorrupt, sure: Confidence::Certain, when: model_corrupt, against: nothing },
-    Rule { id: CauseId::OllamaModelMissing, sure: Confidence::Certain, when: model_missing, against: is_listed },
-    Rule { id: CauseId::OllamaOverloaded, sure: Confidence::Likely, when: endless, against: nothing },
+    Rule {
+        id: CauseId::OllamaOtherUser,
+        sure: Confidence::Certain,
+        when: other_user,
+        against: has_loaded,
+    },
+    Rule {
+        id: CauseId::OllamaRivalSupervisors,
+        sure: Confidence::Likely,
+        when: rivals,
+        against: nothing,
+    },
+    Rule {
+        id: CauseId::OllamaUnloadStuck,
+        sure: Confidence::Likely,
+        when: unload_stuck,
+        against: nothing,
+    },
+    Rule {
+        id: CauseId::OllamaModelCorrupt,
+        sure: Confidence::Certain,
+        when: model_corrupt,
+        against: nothing,
+    },
+    Rule {
+        id: CauseId::OllamaModelMissing,
+        sure: Confidence::Certain,
+        when: model_missing,
+        against: is_listed,
+    },
+    Rule {
+        id: CauseId::OllamaOverloaded,
+        sure: Confidence::Likely,
+        when: endless,
+        against: nothing,
+    },
     Rule { id: CauseId::OllamaLeak, sure: Confidence::Likely, when: leak, against: nothing },
-    Rule { id: CauseId::OllamaMetalSessionLost, sure: Confidence::Likely, when: signs_session_lost, against: deep_answers },
-    Rule { id: CauseId::OllamaMetalOom, sure: Confidence::Likely, when: signs_metal_oom, against: deep_answers },
-    Rule { id: CauseId::OllamaMetalContention, sure: Confidence::Likely, when: signs_contention, against: alone },
-    Rule { id: CauseId::OllamaVersionRegression, sure: Confidence::Possible, when: regression, against: nothing },
+    Rule {
+        id: CauseId::OllamaMetalSessionLost,
+        sure: Confidence::Likely,
+        when: signs_session_lost,
+        against: deep_answers,
+    },
+    Rule {
+        id: CauseId::OllamaMetalOom,
+        sure: Confidence::Likely,
+        when: signs_metal_oom,
+        against: deep_answers,
+    },
+    Rule {
+        id: CauseId::OllamaMetalContention,
+        sure: Confidence::Likely,
+        when: signs_contention,
+        against: alone,
+    },
+    Rule {
+        id: CauseId::OllamaVersionRegression,
+        sure: Confidence::Possible,
+        when: regression,
+        against: nothing,
+    },
 ];
 
 /// What every conclusion about Ollama begins with.
@@ -101,9 +211,8 @@ fn port_taken(case: &Case<'_>) -> Option<Finding> {
 fn not_installed(case: &Case<'_>) -> Option<Finding> {
     let Care::Ollama { launch: Launch::Auto, .. } = &case.patient.spec.care else { return None };
     let installed = &around(case)?.installed;
-    let missing = installed.binary.is_none()
-        && installed.app.is_none()
-        && installed.brew_service.is_none();
+    let missing =
+        installed.binary.is_none() && installed.app.is_none() && installed.brew_service.is_none();
     (missing && refused(case)).then(|| Finding::of(Vec::new()))
 }
 

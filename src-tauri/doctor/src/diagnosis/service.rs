@@ -9,12 +9,37 @@ use crate::target::Care;
 use crate::verdict;
 
 pub(super) const FAILS: &[Rule] = &[
-    Rule { id: CauseId::ServiceWrongSideOfMapping, sure: Confidence::Certain, when: wrong_side, against: nothing },
+    Rule {
+        id: CauseId::ServiceWrongSideOfMapping,
+        sure: Confidence::Certain,
+        when: wrong_side,
+        against: nothing,
+    },
     Rule { id: CauseId::ServiceBusy, sure: Confidence::Likely, when: busy, against: nothing },
-    Rule { id: CauseId::ServiceRefused, sure: Confidence::Certain, when: refused, against: nothing },
-    Rule { id: CauseId::ServiceTimeout, sure: Confidence::Certain, when: timeout, against: nothing },
-    Rule { id: CauseId::ServiceEmptyReply, sure: Confidence::Certain, when: empty, against: nothing },
-    Rule { id: CauseId::ServiceBadStatus, sure: Confidence::Certain, when: bad_status, against: nothing },
+    Rule {
+        id: CauseId::ServiceRefused,
+        sure: Confidence::Certain,
+        when: refused,
+        against: nothing,
+    },
+    Rule {
+        id: CauseId::ServiceTimeout,
+        sure: Confidence::Certain,
+        when: timeout,
+        against: nothing,
+    },
+    Rule {
+        id: CauseId::ServiceEmptyReply,
+        sure: Confidence::Certain,
+        when: empty,
+        against: nothing,
+    },
+    Rule {
+        id: CauseId::ServiceBadStatus,
+        sure: Confidence::Certain,
+        when: bad_status,
+        against: nothing,
+    },
 ];
 
 pub(super) fn base(case: &Case<'_>) -> Vec<Sentence> {

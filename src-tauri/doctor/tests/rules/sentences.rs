@@ -32,8 +32,8 @@ fn listed() -> BTreeMap<String, BTreeSet<String>> {
 /// Every string in the sources that is such a key, and what every cause must have.
 fn written() -> BTreeSet<String> {
     let mut keys = BTreeSet::new();
-    for entry in fs::read_dir(here().join("src")).expect("the sources") {
-        let source = fs::read_to_string(entry.expect("a file").path()).expect("a source");
+    for path in sources(&here().join("src")) {
+        let source = fs::read_to_string(path).expect("a source");
         for text in source.split('"') {
             let plain = text.chars().all(|c| c.is_ascii_lowercase() || matches!(c, '.' | '_'));
             let is_key = |kind: &str| text.len() > kind.len() && text.starts_with(kind);
@@ -47,6 +47,12 @@ fn written() -> BTreeSet<String> {
         keys.insert(format!("cause.{id}.advice"));
     }
     keys
+}
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("the sources");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    paths.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] }).collect()
 }
 
 /// What is said in all stories.

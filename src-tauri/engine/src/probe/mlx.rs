@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use doctor::{
-    Answer, Body, Depth, MlxSeen, MlxServer, Observation, ProcessSeen, Reply, Surroundings,
+    Answer, Body, Depth, MlxSeen, MlxServer, Observation, ProcessSeen, Reply, Signs, Surroundings,
 };
 use serde_json::Value;
 
@@ -27,11 +27,12 @@ impl Mlx {
         Self { url, timeout, program, known: Mutex::new(None) }
     }
 
-    pub async fn look(&self, depth: Depth) -> Observation {
+    /// With `stretch` times the usual patience (R9).
+    pub async fn look(&self, depth: Depth, stretch: u32) -> Observation {
         let mut asked: Vec<Answer> = Vec::new();
         let mut server = MlxServer::Unrecognised;
         for path in ["/health", "/v1/models", "/api/tags", "/"] {
-            let got = http::get(&self.at(path), self.timeout, LIST_CAP).await;
+            let got = http::get(&self.at(path), self.timeout * stretch, LIST_CAP).await;
             server = recognise(path, &got).unwrap_or(server);
             let answer = match got.answer(|body| judge(path, body)) {
                 Ok(answer) => answer,
@@ -45,17 +46,24 @@ impl Mlx {
         }
         let alive = asked.last().is_some_and(|answer| matches!(answer.reply, Reply::Status { .. }));
         let models = match depth {
-            Depth::Full if alive => self.models().await,
-            Depth::Full | Depth::Shallow => None,
+            Depth::Full | Depth::Deep if alive => self.models().await,
+            Depth::Full | Depth::Deep | Depth::Shallow => None,
         };
         let listener = ollama::listener(port_of(&self.url), depth, &self.known).await;
-        let surroundings = (depth == Depth::Full).then(|| {
+        let surroundings = (depth >= Depth::Full).then(|| {
             let mut surroundings = Surroundings::default();
             surroundings.installed.missing_program =
                 self.program.clone().filter(|program| !is_program(program));
             surroundings
         });
-        Observation::Mlx(MlxSeen { asked, server, models, listener, surroundings })
+        Observation::Mlx(MlxSeen {
+            asked,
+            server,
+            models,
+            listener,
+            surroundings,
+            signs: Signs::default(),
+        })
     }
 
     fn at(&self, path: &str) -> String {

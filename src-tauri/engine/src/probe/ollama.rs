@@ -4,7 +4,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use doctor::{
-    Depth, Listener, LoadedSeen, ModelSeen, Observation, OllamaSeen, ProcessSeen, Surroundings,
+    Body, Depth, Listener, LoadedSeen, ModelSeen, Observation, OllamaSeen, ProcessSeen, Reply,
+    Signs, Surroundings,
 };
 use serde::Deserialize;
 
@@ -32,8 +33,10 @@ impl Ollama {
         Self { url, timeout, program, known: Mutex::new(None) }
     }
 
-    pub async fn look(&self, depth: Depth) -> Observation {
-        let got = http::get(&self.at("/api/version"), self.timeout, SHALLOW_CAP).await;
+    /// With `stretch` times the usual patience (R9).
+    pub async fn look(&self, depth: Depth, stretch: u32) -> Observation {
+        let patience = self.timeout * stretch;
+        let got = http::get(&self.at("/api/version"), patience, SHALLOW_CAP).await;
         let product_version = got.json::<Version>().map(|answer| answer.version);
         let expected = product_version.is_some();
         let judged = got.answer(|body| http::shape(body, |value| value["version"].is_string()));
@@ -42,14 +45,20 @@ impl Ollama {
             Err(reason) => return Observation::Unasked { reason },
         };
         let (installed, loaded) = match (expected, depth) {
-            (false, _) => (None, None),
-            (true, Depth::Full) => tokio::join!(self.installed(), self.loaded(LISTS)),
-            (true, Depth::Shallow) => (None, self.loaded(self.timeout).await),
+            (false, _) => (None, Err(None)),
+            (true, Depth::Full | Depth::Deep) => {
+                tokio::join!(self.installed(), self.list_loaded(LISTS * stretch))
+            }
+            (true, Depth::Shallow) => (None, self.list_loaded(patience).await),
+        };
+        let (loaded, ps_fails) = match loaded {
+            Ok(loaded) => (Some(loaded), None),
+            Err(reply) => (None, reply),
         };
         let listener = listener(port_of(&self.url), depth, &self.known).await;
         let surroundings = match depth {
             Depth::Shallow => None,
-            Depth::Full => Some(self.surroundings().await),
+            Depth::Full | Depth::Deep => Some(self.surroundings().await),
         };
         Observation::Ollama(OllamaSeen {
             version,
@@ -58,6 +67,8 @@ impl Ollama {
             loaded,
             listener,
             surroundings,
+            ps_fails,
+            signs: Signs::default(),
         })
     }
 
@@ -78,7 +89,16 @@ impl Ollama {
 
     /// What is in memory, from `/api/ps`.
     pub async fn loaded(&self, within: Duration) -> Option<Vec<LoadedSeen>> {
-        let running: Running = http::get(&self.at("/api/ps"), within, LIST_CAP).await.json()?;
+        self.list_loaded(within).await.ok()
+    }
+
+    /// The list, or how the question ended where that says something about the server.
+    async fn list_loaded(&self, within: Duration) -> Result<Vec<LoadedSeen>, Option<Reply>> {
+        let got = http::get(&self.at("/api/ps"), within, LIST_CAP).await;
+        let Some(running) = got.json::<Running>() else {
+            let answer = got.answer(|_| Body::Garbage);
+            return Err(answer.ok().map(|answer| answer.reply));
+        };
         let now = jiff::Timestamp::now().as_second();
         let seen = running.models.into_iter().map(|model| LoadedSeen {
             name: model.name,
@@ -87,7 +107,7 @@ impl Ollama {
             context_length: model.context_length,
             expires_in_s: expires_in(&model.expires_at, now),
         });
-        Some(seen.collect())
+        Ok(seen.collect())
     }
 
     async fn surroundings(&self) -> Surroundings {

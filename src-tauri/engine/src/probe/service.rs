@@ -12,10 +12,11 @@ pub struct Service {
 }
 
 impl Service {
-    pub async fn look(&self) -> Observation {
-        let got = http::get(&self.url, self.timeout, SHALLOW_CAP).await;
+    /// With `stretch` times the usual patience (R9).
+    pub async fn look(&self, stretch: u32) -> Observation {
+        let got = http::get(&self.url, self.timeout * stretch, SHALLOW_CAP).await;
         match got.answer(|_| Body::Expected) {
-            Ok(answer) => Observation::Service(answer),
+            Ok(answer) => Observation::Service(answer.into()),
             Err(reason) => Observation::Unasked { reason },
         }
     }

@@ -26,6 +26,8 @@ pub fn memory() -> io::Result<HostSeen> {
         swap_total_bytes,
         swap_used_bytes: swap_total_bytes.saturating_sub(kilobytes("SwapFree:")),
         ledger: None,
+        volumes: Vec::new(),
+        ended: Vec::new(),
     })
 }
 

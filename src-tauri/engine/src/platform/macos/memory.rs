@@ -25,6 +25,8 @@ pub fn memory() -> io::Result<HostSeen> {
         swap_total_bytes: swap_at(0),
         swap_used_bytes: swap_at(16),
         ledger: None,
+        volumes: Vec::new(),
+        ended: Vec::new(),
     })
 }
 

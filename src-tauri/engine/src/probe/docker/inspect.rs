@@ -7,7 +7,9 @@ use bollard::models::{
     ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, Health, HealthStatusEnum,
     RestartPolicyNameEnum,
 };
-use doctor::{Compose, ContainerHealth, ContainerSeen, ContainerStatus, RestartPolicy};
+use doctor::{
+    Compose, ContainerHealth, ContainerLog, ContainerSeen, ContainerStatus, RestartPolicy,
+};
 
 /// None where the answer lacks what makes it a container.
 pub(super) fn seen(found: ContainerInspectResponse) -> Option<ContainerSeen> {
@@ -32,6 +34,13 @@ pub(super) fn seen(found: ContainerInspectResponse) -> Option<ContainerSeen> {
         memory_limit: at_least_zero(host.memory),
         stop_timeout_s: stop_timeout(config.stop_timeout),
         stop_signal: config.stop_signal.filter(|s| !s.is_empty()).unwrap_or("SIGTERM".into()),
+        // Nanoseconds (moby api/types/container/config.go, HealthConfig).
+        start_period_s: config
+            .healthcheck
+            .and_then(|check| check.start_period)
+            .map_or(0, |period| at_least_zero(Some(period)) / 1_000_000_000),
+        log: ContainerLog::default(),
+        progress: None,
         skip: labels.get("homeostat.skip").is_some_and(|value| value == "true"),
         compose: compose(&labels),
     })
