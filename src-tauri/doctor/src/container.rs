@@ -230,14 +230,20 @@ fn is_a_stop(signal: &str, own: &str) -> bool {
         || signal == own
 }
 
-/// It ended by a kill that neither the kernel nor a person explains: when, on the engine's clock.
+/// It was ended, last time, by a kill that neither the kernel nor a person explains: when, on the
+/// engine's clock.
 pub(crate) fn unexplained_kill(facts: &Facts, policy: &Policy) -> Option<i64> {
-    let seen = facts.container.as_ref().filter(|seen| !is_up(seen.status))?;
+    let seen = facts.container.as_ref()?;
     let news = &facts.container_news;
-    let end = news.end_of(seen).map(|died| died.told.engine_ms).or(seen.finished_ms)?;
-    let explained =
-        seen.oom_killed || news.oom_near(Some(end), policy) || news.kill_near(Some(end), policy);
-    (seen.exit_code == 137 && !explained).then_some(end)
+    let (code, end) = match news.die {
+        Some(died) => (died.exit_code, died.told.engine_ms),
+        None if is_up(seen.status) => return None,
+        None => (seen.exit_code, seen.finished_ms?),
+    };
+    let explained = (seen.oom_killed && !is_up(seen.status))
+        || news.oom_near(Some(end), policy)
+        || news.kill_near(Some(end), policy);
+    (code == 137 && !explained).then_some(end)
 }
 
 /// Whether a container in this state is running or about to.

@@ -53,16 +53,22 @@ impl Doctor {
             | Phase::GivenUp { .. } => None,
         };
         let Some(patient) = self.patients.get(id) else { return };
-        let cause = self.diagnose(patient);
+        let cause = self.conclude(patient);
         let since = patient.first_bad.map_or(now.awake, |first| first.awake);
         let restored = patient.account.given_up;
+        if cause.id == CauseId::MlxLoading && self.extend_start(id, &cause) {
+            return;
+        }
         let not_before = match known {
             Some(not_before) => not_before,
             None => now.awake + self.wait_for_others(id, &cause).max(self.rest(id)),
         };
         self.open_incident(id, cause.clone(), since);
         let of_memory = is_of_memory(cause.id);
-        if of_memory && known.is_none() {
+        let told = self.patients.get(id).is_some_and(|patient| {
+            patient.phase.cause().is_some_and(|before| before.id == cause.id)
+        });
+        if of_memory && !told {
             self.note_oom(id);
             self.tell_oom(id, &cause);
         }
@@ -81,6 +87,20 @@ impl Doctor {
             self.stay_given_up(id, cause, trial);
         }
         self.inhibit_children(id);
+    }
+
+    /// R13: once, to the ceiling, while its process is on its way.
+    fn extend_start(&mut self, id: &TargetId, cause: &Cause) -> bool {
+        let (now, ceiling) = (self.now, self.policy.grace_ceiling);
+        let Some(patient) = self.patients.get_mut(id) else { return false };
+        if std::mem::replace(&mut patient.extended, true) {
+            return false;
+        }
+        let until = patient.first_bad.map_or(now.awake, |first| first.awake) + ceiling;
+        patient.note = Some(cause.clone());
+        let reason = Reason::new("R13", "why.still_loading").until(until);
+        patient.enter(Phase::Starting { until }, reason, now);
+        true
     }
 
     /// R29: one owner per kind of failure. Another supervisor gets its time first, unless the
@@ -129,10 +149,11 @@ impl Doctor {
             | Phase::Down { .. } => {}
             Phase::Recovering { .. } | Phase::GivenUp { .. } => return,
         }
-        // What answers is asked what of it does not work; what fails, why.
-        let answers = patient.tally.hard == 0 && patient.tally.soft == 0;
-        let impaired = if answers { self.impairment(id) } else { None };
-        let cause = impaired.unwrap_or_else(|| self.diagnose(patient));
+        let cause = self.conclude(patient);
+        if cause.id == CauseId::OllamaLeak && self.may_end_leak(patient) {
+            self.down(id);
+            return;
+        }
         let since = patient.first_bad.map_or(now.awake, |first| first.awake);
         if matches!(
             cause.id,
@@ -224,6 +245,13 @@ impl Doctor {
         let Some(patient) = self.patients.get(id) else { return };
         let is_trial = matches!(patient.phase, Phase::GivenUp { .. });
         match self.decide(patient) {
+            // What was seen since it was judged may have told another cause.
+            Ok(_) if !is_trial && self.has_another_cause(id) => {
+                self.down(id);
+                if let Some(Ok((verb, plan))) = self.patients.get(id).map(|one| self.decide(one)) {
+                    self.begin(id, verb, plan, false);
+                }
+            }
             Ok((verb, plan)) => self.begin(id, verb, plan, is_trial),
             Err(Refusal::Wait(reason)) => {
                 if let Some(patient) = self.patients.get_mut(id) {
@@ -245,6 +273,20 @@ impl Doctor {
                 }
             }
         }
+    }
+
+    fn has_another_cause(&self, id: &TargetId) -> bool {
+        self.patients.get(id).is_some_and(|patient| {
+            let known = patient.phase.cause().map(|cause| cause.id);
+            known != Some(self.conclude(patient).id)
+        })
+    }
+
+    /// What answers is asked what of it does not work; what fails, why.
+    fn conclude(&self, patient: &Patient) -> Cause {
+        let answers = patient.tally.hard == 0 && patient.tally.soft == 0;
+        let impaired = if answers { self.impairment(&patient.spec.id) } else { None };
+        impaired.unwrap_or_else(|| self.diagnose(patient))
     }
 
     fn decide(&self, patient: &Patient) -> Result<(Verb, Plan), Refusal> {
@@ -368,6 +410,12 @@ impl Doctor {
             .and_then(|seen| seen.ledger.as_ref());
         let largest = ledger.and_then(|groups| groups.iter().max_by_key(|group| group.bytes));
         largest.is_some_and(|group| group.name.eq_ignore_ascii_case(patient.spec.id.kind()))
+    }
+
+    /// R61: restarted for a leak only when it has nothing to do and memory is short.
+    fn may_end_leak(&self, patient: &Patient) -> bool {
+        let idle = patient.facts.insight.is_idle(self.now.awake, &self.policy);
+        idle && self.memory_is_short()
     }
 
     fn memory_is_short(&self) -> bool {

@@ -87,8 +87,7 @@ pub(crate) fn diagnose(case: &Case<'_>) -> Cause {
         Care::Container { .. } => (Vec::new(), container::FAILS),
         Care::Host => (host::base(case), host::FAILS),
     };
-    let found = table.iter().find_map(|rule| conclude(rule, case, &base));
-    found.unwrap_or_else(|| cause(CauseId::Unknown, Confidence::Possible, base))
+    first(table, case, &base).unwrap_or_else(|| cause(CauseId::Unknown, Confidence::Possible, base))
 }
 
 /// What does not work of a target that answers as it should.
@@ -99,7 +98,20 @@ pub(crate) fn impairment(case: &Case<'_>) -> Option<Cause> {
         Care::Container { .. } => (Vec::new(), container::ANSWERS),
         Care::Docker | Care::Service { .. } | Care::Host => return None,
     };
-    table.iter().find_map(|rule| conclude(rule, case, &base))
+    first(table, case, &base)
+}
+
+/// The first that holds without contradiction; only where there is none, the first that is merely
+/// possible: a doubtful detail must not hide what is plain.
+fn first(table: &[Rule], case: &Case<'_>, base: &[Sentence]) -> Option<Cause> {
+    let mut doubtful = None;
+    for rule in table {
+        match conclude(rule, case, base) {
+            Some(cause) if cause.confidence > Confidence::Possible => return Some(cause),
+            found => doubtful = doubtful.or(found),
+        }
+    }
+    doubtful
 }
 
 fn conclude(rule: &Rule, case: &Case<'_>, base: &[Sentence]) -> Option<Cause> {

@@ -321,6 +321,7 @@ impl Doctor {
                 let reason = Reason::new("R27", "why.world_changed");
                 patient.enter(Phase::Degraded { cause }, reason, now);
                 patient.forget_counts();
+                self.incident_state(id, crate::incident::IncidentState::Open, None);
             }
         }
     }

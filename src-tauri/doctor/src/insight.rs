@@ -73,7 +73,11 @@ impl Insight {
 
     fn took_deep(&mut self, deep: DeepSeen, now: Awake) {
         match deep.outcome {
-            DeepOutcome::Answered => self.deep_fails = 0,
+            // What the log told before is over.
+            DeepOutcome::Answered => {
+                self.deep_fails = 0;
+                self.log.clear();
+            }
             // A full queue proves neither life nor death.
             DeepOutcome::Busy => {}
             DeepOutcome::Empty | DeepOutcome::NoFirstByte | DeepOutcome::Failed { .. } => {
@@ -173,6 +177,13 @@ impl Insight {
             .rev()
             .find(|(at, sign)| sign.cause == id && now.since(*at) <= policy.sign_lasts)
             .map(|(_, sign)| sign)
+    }
+
+    /// A request for a token was answered in the very look that brought this line.
+    pub(crate) fn answers_despite(&self, id: CauseId) -> Option<&DeepSeen> {
+        let deep = self.deep.as_ref().filter(|deep| deep.outcome == DeepOutcome::Answered)?;
+        let told = self.log.iter().rev().find(|(_, sign)| sign.cause == id)?.0;
+        (self.deep_at == Some(told)).then_some(deep)
     }
 
     /// The deep probe has failed, whatever else answers.

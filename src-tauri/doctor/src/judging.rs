@@ -42,7 +42,10 @@ impl Doctor {
         match patient.weigh(verdict, looking.confirms, now, &self.policy, doubt) {
             Turn::Steady => {}
             // What ails it was named before: a full look only brings the cause up to date.
-            Turn::Confirm if verdict != Verdict::Hard && patient.phase.cause().is_some() => {
+            Turn::Confirm
+                if !matches!(verdict, Verdict::Hard | Verdict::Wedged)
+                    && patient.phase.cause().is_some() =>
+            {
                 if looking.depth >= Depth::Full {
                     self.ailing(target);
                 }
@@ -55,17 +58,25 @@ impl Doctor {
         if looking.depth >= Depth::Full {
             self.reconsider_given_up(target, verdict);
         }
-        self.renew_cause(target, verdict);
+        self.renew_cause(target, verdict, looking.depth);
         self.inhibit_children(target);
     }
 
-    /// A service that fails in another way than before has another cause: its last answer alone
-    /// tells it.
-    fn renew_cause(&mut self, target: &TargetId, verdict: Verdict) {
+    /// What fails in another way than before has another cause.
+    fn renew_cause(&mut self, target: &TargetId, verdict: Verdict, depth: Depth) {
         let now = self.now;
         let Some(patient) = self.patients.get(target) else { return };
-        let fails = !matches!(verdict, Verdict::Good { .. } | Verdict::Nothing);
-        if !fails || !matches!(patient.spec.care, Care::Service { .. }) {
+        let fails = !matches!(
+            verdict,
+            Verdict::Good { .. } | Verdict::Nothing | Verdict::Impaired | Verdict::Suspect
+        );
+        // A service's last answer alone tells its cause; a server's, only with everything around it.
+        let tells = match patient.spec.care {
+            Care::Service { .. } => true,
+            Care::Ollama { .. } | Care::Mlx { .. } => depth >= Depth::Full,
+            Care::Host | Care::Docker | Care::Container { .. } => false,
+        };
+        if !fails || !tells {
             return;
         }
         let cause = self.diagnose(patient);
@@ -108,6 +119,7 @@ impl Doctor {
             patient.account.act = None;
             patient.observed_only = false;
             patient.urged = false;
+            patient.extended = false;
         }
         self.close_incident(target, IncidentState::HealedItself, Some("story.healed_itself"));
         if *target == TargetId::Docker {

@@ -67,6 +67,8 @@ pub struct Patient {
     pub(crate) complained: Option<Awake>,
     /// A container: it has been well in this incarnation.
     pub(crate) up: bool,
+    /// Its start has been given more time already (R13).
+    pub(crate) extended: bool,
     pub(crate) latency: Latency,
     /// What it was when a heal was only recorded, so that it is recorded once.
     pub(crate) observed_only: bool,
@@ -176,6 +178,7 @@ impl Patient {
             deep_due: now.awake,
             complained: None,
             up: false,
+            extended: false,
             latency: Latency::default(),
             observed_only: false,
         }
@@ -264,9 +267,11 @@ impl Patient {
             }
             Verdict::Good { took_ms } => self.good(Duration::from_millis(took_ms), now, policy),
             Verdict::Impaired => self.impaired(now),
-            Verdict::Suspect => self.suspect(now),
+            Verdict::Suspect => self.suspect(confirms, now, policy),
             Verdict::Wedged => self.wedged(now, policy),
             Verdict::Hard => self.hard(confirms, now, policy, doubt),
+            // One long task: it is late, and nothing is wrong with it.
+            Verdict::Busy if matches!(self.spec.care, Care::Service { .. }) => self.busy(now),
             Verdict::Soft | Verdict::Busy | Verdict::Misplaced | Verdict::WrongOwner => {
                 self.soft(confirms, now, policy)
             }
@@ -324,10 +329,27 @@ impl Patient {
         }
     }
 
+    /// At work on one long task: late, and not to be disturbed.
+    fn busy(&mut self, now: Now) -> Turn {
+        self.forget_counts();
+        let waits = matches!(
+            self.phase,
+            Phase::Unknown | Phase::Healthy | Phase::Degraded { .. } | Phase::Down { .. }
+        );
+        if waits && self.is_found() {
+            self.enter(Phase::Slow, Reason::new("1.2", "why.busy"), now);
+            return Turn::BecameHealthy;
+        }
+        Turn::Steady
+    }
+
     /// One request for a token has failed: degraded until the next one tells (1.2).
-    fn suspect(&mut self, now: Now) -> Turn {
+    fn suspect(&mut self, confirms: bool, now: Now, policy: &Policy) -> Turn {
         self.answered(now);
         self.tally.good = 0;
+        if confirms && self.gives_no_token(now, policy) {
+            return Turn::ConfirmedDown;
+        }
         if self.phase.is_usable() {
             let reason = Reason::new("R5", "why.deep_failed_once").until(self.deep_due);
             self.enter(Phase::Degraded { cause: None }, reason, now);
@@ -335,30 +357,41 @@ impl Patient {
         Turn::Steady
     }
 
+    fn wedged(&mut self, now: Now, policy: &Policy) -> Turn {
+        self.first_bad = self.first_bad.or(Some(now));
+        self.suspect(false, now, policy);
+        match self.phase {
+            Phase::Recovering { .. } => Turn::Steady,
+            // R11: once more at the surface, with everything that tells the cause.
+            Phase::Unknown
+            | Phase::Starting { .. }
+            | Phase::Healthy
+            | Phase::Slow
+            | Phase::Degraded { .. }
+            | Phase::Down { .. }
+            | Phase::GivenUp { .. } => {
+                if self.gives_no_token(now, policy) {
+                    Turn::Confirm
+                } else {
+                    Turn::Steady
+                }
+            }
+        }
+    }
+
     /// R5: two failed requests for a token in a row, of a process that has nothing to do; after an
     /// agent's complaint one is enough, since the complaint was the other (R23).
-    fn wedged(&mut self, now: Now, policy: &Policy) -> Turn {
-        self.answered(now);
-        self.tally.good = 0;
-        self.first_bad = self.first_bad.or(Some(now));
+    fn gives_no_token(&self, now: Now, policy: &Policy) -> bool {
         let complained = self.complained.is_some_and(|at| now.awake.since(at) <= policy.complaint);
         let needed = if complained { 1 } else { policy.deep_fails };
-        if self.facts.insight.deep_fails >= needed {
-            return match self.phase {
-                Phase::Recovering { .. } => Turn::Steady,
-                Phase::Unknown
-                | Phase::Starting { .. }
-                | Phase::Healthy
-                | Phase::Slow
-                | Phase::Degraded { .. }
-                | Phase::Down { .. }
-                | Phase::GivenUp { .. } => Turn::ConfirmedDown,
-            };
-        }
-        self.suspect(now)
+        self.facts.insight.deep_fails >= needed
     }
 
     fn answered(&mut self, now: Now) {
+        if matches!(self.spec.care, Care::Mlx { .. }) {
+            // It has loaded.
+            self.note = None;
+        }
         self.tally.good += 1;
         self.tally.hard = 0;
         self.tally.soft = 0;

@@ -140,6 +140,9 @@ impl Doctor {
         let Care::Service { expect, .. } = &patient.spec.care else { return };
         let verdict = verdict::service(&seen, expect, policy);
         patient.facts.service = Some(seen);
+        let busy = verdict == Verdict::Busy;
+        let note = busy.then(|| diagnosis::diagnose(&Case::of(patient, self.now, policy)));
+        patient.note = note;
         self.judged(target, verdict, looking);
     }
 
@@ -282,6 +285,12 @@ impl Doctor {
         for id in given_up {
             self.forgive(&id);
             self.look_soon(&id, Depth::Full);
+        }
+        // What was unwell for want of room has its time to mend by itself.
+        for patient in self.patients.values_mut() {
+            if patient.phase.cause().is_some_and(|cause| of_room(cause.id)) {
+                patient.forget_counts();
+            }
         }
     }
 

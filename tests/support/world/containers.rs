@@ -240,7 +240,6 @@ impl World {
         container.seen.exit_code = 0;
         container.seen.oom_killed = false;
         container.stopped_by_hand = false;
-        container.seen.log = doctor::ContainerLog::default();
         container.runs += 1;
         let (starts, runs) = (container.starts, container.runs);
         self.news(name, ContainerEvent::Start);

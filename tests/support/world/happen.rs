@@ -148,6 +148,10 @@ fn server_happens(world: &mut World, id: &TargetId, what: &str) -> Result<(), St
             world.started_by_others(id);
             return Ok(());
         }
+        "is started and loads" => {
+            world.starts_and_loads(id);
+            return Ok(());
+        }
         "is restarted by somebody else" => {
             world.dies(id);
             world.started_by_others(id);

@@ -242,6 +242,15 @@ impl World {
         }
     }
 
+    /// A person starts it, and it takes its usual time until it listens.
+    pub fn starts_and_loads(&mut self, target: &TargetId) {
+        let (pid, run) = (self.new_pid(), self.run_ms());
+        if let Some(server) = self.server_mut(target) {
+            let after = if let Starts::After(after) = server.starts { after } else { 0 };
+            server.comes_up(pid, run + after);
+        }
+    }
+
     pub fn dies(&mut self, target: &TargetId) {
         if let Some(server) = self.server_mut(target) {
             server.process = None;

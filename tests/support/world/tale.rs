@@ -121,9 +121,18 @@ impl Seen {
                 Some(parent) => format!("unknown, {parent} is not well"),
                 None => format!("unknown [{rule} {}]", patient.reason.says.key),
             },
-            Phase::Starting { .. } => format!("starting [{rule}]"),
-            Phase::Healthy => "healthy".into(),
-            Phase::Slow => "slow".into(),
+            Phase::Starting { .. } => match &patient.note {
+                Some(known) => format!("starting [{rule}], noted: {}", cause(known)),
+                None => format!("starting [{rule}]"),
+            },
+            Phase::Healthy => match &patient.note {
+                Some(known) => format!("healthy, noted: {}", cause(known)),
+                None => "healthy".into(),
+            },
+            Phase::Slow => match &patient.note {
+                Some(known) => format!("slow, noted: {}", cause(known)),
+                None => "slow".into(),
+            },
             Phase::Degraded { cause: None } => "degraded".into(),
             Phase::Degraded { cause: Some(known) } => format!("degraded: {}", cause(known)),
             Phase::Down { cause: known, .. } => format!("down: {}", cause(known)),

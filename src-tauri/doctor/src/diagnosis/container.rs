@@ -123,8 +123,8 @@ pub(super) const ANSWERS: &[Rule] = &[Rule {
 
 /// What ended it, for one that Docker has started again meanwhile.
 pub(crate) fn ended(case: &Case<'_>) -> Cause {
-    let found = ENDED.iter().find_map(|rule| super::conclude(rule, case, &[]));
-    found.unwrap_or_else(|| super::cause(CauseId::Unknown, Confidence::Possible, Vec::new()))
+    super::first(ENDED, case, &[])
+        .unwrap_or_else(|| super::cause(CauseId::Unknown, Confidence::Possible, Vec::new()))
 }
 
 /// A child was killed for memory, the container lives on.

@@ -18,6 +18,12 @@ pub(super) fn is_hung(reply: &Reply) -> bool {
     )
 }
 
+/// A request for a token was answered although the log bears such a line.
+pub(super) fn answers_despite(case: &Case<'_>, id: CauseId) -> Option<Sentence> {
+    let deep = case.patient.facts.insight.answers_despite(id)?;
+    Some(Sentence::new("evidence.deep_answers").with("model", deep.model.as_str()))
+}
+
 /// A log line says so, not longer ago than ten minutes.
 pub(super) fn sign(case: &Case<'_>, id: CauseId) -> Option<Finding> {
     let sign = case.patient.facts.insight.sign(id, case.now.awake, case.policy)?;

@@ -1,6 +1,6 @@
 //! Why an MLX server does not answer, or does not work though it answers (FACTS B).
 
-use super::evidence::{is_hung, is_refused, listener, reply, sign};
+use super::evidence::{answers_despite, is_hung, is_refused, listener, reply, sign};
 use super::{Case, Finding, Rule, identity, nothing};
 use crate::cause::{CauseId, Confidence};
 use crate::observation::{DeepOutcome, Listener, MlxSeen, Reply};
@@ -33,7 +33,7 @@ pub(super) const FAILS: &[Rule] = &[
         id: CauseId::MlxMetalOom,
         sure: Confidence::Likely,
         when: metal_oom,
-        against: deep_answers,
+        against: oom_answers,
     },
     Rule { id: CauseId::MlxCrashed, sure: Confidence::Likely, when: crashed, against: listens },
     Rule {
@@ -51,7 +51,7 @@ pub(super) const ANSWERS: &[Rule] = &[Rule {
     id: CauseId::MlxMetalOom,
     sure: Confidence::Likely,
     when: signs_metal_oom,
-    against: deep_answers,
+    against: oom_answers,
 }];
 
 /// What every conclusion about an MLX server begins with.
@@ -126,6 +126,10 @@ fn loading(case: &Case<'_>) -> Option<Finding> {
     let own = own.filter(|_| refused(case))?;
     let line = Sentence::new("evidence.alive").with("program", own.id.program());
     Some(Finding::of(vec![line.with("pid", own.id.pid)]))
+}
+
+fn oom_answers(case: &Case<'_>) -> Option<Sentence> {
+    answers_despite(case, CauseId::MlxMetalOom)
 }
 
 fn metal_oom(case: &Case<'_>) -> Option<Finding> {

@@ -1,6 +1,6 @@
 //! Why Ollama does not answer, or does not work though it answers (FACTS A, F).
 
-use super::evidence::{is_hung, is_refused, listener, relative, reply, sign};
+use super::evidence::{answers_despite, is_hung, is_refused, listener, relative, reply, sign};
 use super::{Case, Finding, Rule, identity, nothing};
 use crate::cause::{CauseId, Confidence};
 use crate::insight::Insight;
@@ -58,13 +58,13 @@ pub(super) const FAILS: &[Rule] = &[
         id: CauseId::OllamaMetalSessionLost,
         sure: Confidence::Likely,
         when: session_lost,
-        against: deep_answers,
+        against: session_answers,
     },
     Rule {
         id: CauseId::OllamaMetalOom,
         sure: Confidence::Likely,
         when: metal_oom,
-        against: deep_answers,
+        against: oom_answers,
     },
     Rule {
         id: CauseId::OllamaMetalContention,
@@ -130,13 +130,13 @@ pub(super) const ANSWERS: &[Rule] = &[
         id: CauseId::OllamaMetalSessionLost,
         sure: Confidence::Likely,
         when: signs_session_lost,
-        against: deep_answers,
+        against: session_answers,
     },
     Rule {
         id: CauseId::OllamaMetalOom,
         sure: Confidence::Likely,
         when: signs_metal_oom,
-        against: deep_answers,
+        against: oom_answers,
     },
     Rule {
         id: CauseId::OllamaMetalContention,
@@ -337,10 +337,12 @@ fn sure(case: &Case<'_>) -> Confidence {
     }
 }
 
-fn deep_answers(case: &Case<'_>) -> Option<Sentence> {
-    let deep = insight(case).deep.as_ref()?;
-    (deep.outcome == DeepOutcome::Answered)
-        .then(|| Sentence::new("evidence.deep_answers").with("model", deep.model.as_str()))
+fn session_answers(case: &Case<'_>) -> Option<Sentence> {
+    answers_despite(case, CauseId::OllamaMetalSessionLost)
+}
+
+fn oom_answers(case: &Case<'_>) -> Option<Sentence> {
+    answers_despite(case, CauseId::OllamaMetalOom)
 }
 
 /// Contention needs two.

@@ -9,6 +9,8 @@ use doctor::{
 };
 use serde_json::Value;
 
+use crate::platform;
+
 use super::http::{self, Got, LIST_CAP, Outcome, SHALLOW_CAP};
 use super::{is_program, ollama, port_of};
 
@@ -20,6 +22,9 @@ pub struct Mlx {
     pub program: Option<String>,
     known: Mutex<Option<ProcessSeen>>,
 }
+
+const RELATIVES: [&str; 5] =
+    ["mlx_lm.server", "mlx_lm", "mlx-openai-server", "mlx_api_server.py", "omlx"];
 
 impl Mlx {
     pub fn new(url: &str, timeout: Duration, program: Option<String>) -> Self {
@@ -50,12 +55,10 @@ impl Mlx {
             Depth::Full | Depth::Deep | Depth::Shallow => None,
         };
         let listener = ollama::listener(port_of(&self.url), depth, &self.known).await;
-        let surroundings = (depth >= Depth::Full).then(|| {
-            let mut surroundings = Surroundings::default();
-            surroundings.installed.missing_program =
-                self.program.clone().filter(|program| !is_program(program));
-            surroundings
-        });
+        let surroundings = match depth {
+            Depth::Shallow => None,
+            Depth::Full | Depth::Deep => Some(self.surroundings().await),
+        };
         Observation::Mlx(MlxSeen {
             asked,
             server,
@@ -64,6 +67,20 @@ impl Mlx {
             surroundings,
             signs: Signs::default(),
         })
+    }
+
+    /// One that has not listened yet is found by its name (FACTS B.1 to B.3).
+    async fn surroundings(&self) -> Surroundings {
+        let program = self.program.clone();
+        let gathered = tokio::task::spawn_blocking(move || {
+            let mut surroundings = Surroundings {
+                relatives: platform::processes_named(&RELATIVES),
+                ..Surroundings::default()
+            };
+            surroundings.installed.missing_program = program.filter(|program| !is_program(program));
+            surroundings
+        });
+        gathered.await.unwrap_or_default()
     }
 
     fn at(&self, path: &str) -> String {
