@@ -43,6 +43,9 @@ mod verifying;
 mod ledger;
 mod recording;
 mod waking;
+
+mod checking;
+mod errands;
 mod wishing;
 
 mod describing;

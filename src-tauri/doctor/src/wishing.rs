@@ -4,25 +4,21 @@ use std::time::Duration;
 
 use crate::diagnosis;
 use crate::doctor::Doctor;
-use crate::event::{Asker, Unload, Wish};
-use crate::incident::{RemedyResult, Verb};
+use crate::event::{Asker, Wish};
+use crate::incident::Verb;
 use crate::ledger::Intent;
 use crate::lever::lever;
 use crate::observation::Listener;
-use crate::operation::Stage;
-use crate::order::{Depth, OperationId, Order, Response, Tell, Ticket};
+use crate::order::{Depth, Order, Response, Tell, Ticket};
 use crate::phase::Phase;
 use crate::plan::{Plan, ServerPlan};
 use crate::planning::container_plan;
 use crate::remedy::Lever;
 use crate::sentence::Sentence;
 use crate::target::{Care, TargetId};
-use crate::timings::{MeasurePlan, time_limit};
 
 /// More checks at once than this are one too many.
 const CHECKS: usize = 16;
-/// More errands of a kind at once than this are too many.
-const ERRANDS: usize = 16;
 
 impl Doctor {
     pub(crate) fn wished(&mut self, ticket: Ticket, wish: Wish, by: Asker) {
@@ -243,196 +239,6 @@ impl Doctor {
         Response::Done
     }
 
-    fn wish_unload(&mut self, what: Unload, by: Asker) -> Response {
-        let Some(ollama) = self.patients.get(&TargetId::Ollama) else {
-            return unknown(&TargetId::Ollama);
-        };
-        if !ollama.phase.is_usable() {
-            return Response::NotNow(Sentence::new("why.ollama_unwell"));
-        }
-        let (now, idle) = (self.now.awake, self.policy.idle_model);
-        let loaded = &ollama.facts.loaded;
-        let Care::Ollama { pinned, .. } = &ollama.spec.care else {
-            return unknown(&TargetId::Ollama);
-        };
-        let only_idle = what == Unload::Idle;
-        let models: Vec<String> = match what {
-            Unload::Model(name) => vec![name],
-            Unload::All => Vec::new(),
-            Unload::Idle => loaded
-                .iter()
-                // A model that never expires is pinned (R61).
-                .filter(|fact| fact.ends_s.is_some() && now.since(fact.quiet_since) >= idle)
-                .filter(|fact| !pinned.contains(&fact.seen.name))
-                .map(|fact| fact.seen.name.clone())
-                .collect(),
-        };
-        if models.is_empty() && only_idle {
-            return Response::Impossible(Sentence::new("why.no_idle_model"));
-        }
-        self.errand(Verb::Unload, by, Plan::Unload { models })
-    }
-
-    /// E1: never under memory pressure, one at a time.
-    fn wish_measure(&mut self, wanted: &MeasurePlan, by: Asker) -> Response {
-        if let Some(running) = self.running_verb(Verb::Measure) {
-            let operation = running.id.clone();
-            return Response::Accepted { operation, targets: Vec::new() };
-        }
-        let strained = self
-            .patients
-            .get(&TargetId::Host)
-            .and_then(|host| host.facts.host.as_ref())
-            .is_some_and(|seen| seen.pressure >= 2);
-        if strained {
-            return Response::NotNow(Sentence::new("why.under_pressure"));
-        }
-        let known = self.measurable();
-        let models: Vec<(String, Duration)> = if wanted.models.is_empty() {
-            known.iter().map(|(name, size)| (name.clone(), time_limit(*size))).collect()
-        } else {
-            let mut models = Vec::new();
-            for name in &wanted.models {
-                // `llama3` is `llama3:latest` to Ollama, and so it is here.
-                let full = format!("{name}:latest");
-                let found = known.iter().find(|(known, _)| known == name || *known == full);
-                let Some((name, size)) = found else {
-                    let says = Sentence::new("why.no_such_model").with("model", name.as_str());
-                    return Response::Impossible(says);
-                };
-                models.push((name.clone(), time_limit(*size)));
-            }
-            models
-        };
-        if models.is_empty() {
-            return Response::Impossible(Sentence::new("why.no_models"));
-        }
-        self.errand(Verb::Measure, by, Plan::Measure { models })
-    }
-
-    /// All models with their size on disk; those of MLX as `mlx:NAME`, of unknown size.
-    fn measurable(&self) -> Vec<(String, Option<u64>)> {
-        let mut models = Vec::new();
-        if let Some(ollama) = self.patients.get(&TargetId::Ollama)
-            && ollama.phase.is_usable()
-        {
-            let named = ollama.facts.models.iter().filter(|model| !only_embeds(&model.name));
-            models.extend(named.map(|model| (model.name.clone(), Some(model.size_bytes))));
-        }
-        if let Some(mlx) = self.patients.get(&TargetId::Mlx)
-            && mlx.phase.is_usable()
-            && let Some(names) = mlx.facts.mlx.as_ref().and_then(|seen| seen.models.clone())
-        {
-            models.extend(names.into_iter().map(|name| (format!("mlx:{name}"), None)));
-        }
-        models
-    }
-
-    fn running_count(&self, verb: Verb) -> usize {
-        self.operations.iter().filter(|one| one.verb == verb && one.is_running()).count()
-    }
-
-    fn errand(&mut self, verb: Verb, by: Asker, plan: Plan) -> Response {
-        let target = TargetId::Ollama;
-        let same = self.operations.iter().find(|one| one.is_running() && one.plan == plan);
-        if let Some(running) = same {
-            return Response::Accepted { operation: running.id.clone(), targets: vec![target] };
-        }
-        if self.running_count(verb) >= ERRANDS {
-            return Response::NotNow(Sentence::new("why.too_many_errands"));
-        }
-        let operation = self.new_operation(&target, verb, by, plan);
-        Response::Accepted { operation, targets: vec![target] }
-    }
-
-    fn wish_cancel(&mut self) -> Response {
-        let Some(running) = self.running_verb(Verb::Measure) else {
-            return Response::Impossible(Sentence::new("why.nothing_measured"));
-        };
-        let id = running.id.clone();
-        let says = Some(Sentence::new("step.cancelled"));
-        self.end(&id, RemedyResult::Superseded, says, false);
-        Response::Done
-    }
-
-    /// A check ends when each of its targets is well, or has settled otherwise.
-    pub(crate) fn finish_checks(&mut self) {
-        let checks: Vec<(OperationId, Vec<TargetId>, crate::clock::Now)> = self
-            .operations
-            .iter()
-            .filter(|one| matches!(one.stage, Stage::Verifying(_)))
-            .filter_map(|one| match &one.plan {
-                Plan::Check { targets } => Some((one.id.clone(), targets.clone(), one.began)),
-                Plan::Server(_)
-                | Plan::Container(_)
-                | Plan::Unload { .. }
-                | Plan::Measure { .. } => None,
-            })
-            .collect();
-        for (id, targets, began) in checks {
-            let mut sick = Vec::new();
-            let mut pending = false;
-            for target in &targets {
-                match self.settled(target, began.awake) {
-                    Settled::Well => {}
-                    Settled::Sick => sick.push(target.to_string()),
-                    Settled::Pending => pending = true,
-                }
-            }
-            if pending {
-                continue;
-            }
-            let (result, says) = if sick.is_empty() {
-                (RemedyResult::Verified, Sentence::new("step.all_well"))
-            } else {
-                let says = Sentence::new("step.still_sick").with("targets", sick.join(", "));
-                (RemedyResult::Failed, says)
-            };
-            self.end(&id, result, Some(says), false);
-            for target in &targets {
-                // The wish is fulfilled or not; it does not hang over the next failure.
-                if let Some(patient) = self.patients.get_mut(target) {
-                    patient.urged = false;
-                }
-            }
-        }
-        self.retire();
-    }
-
-    fn settled(&self, target: &TargetId, began: crate::clock::Awake) -> Settled {
-        let Some(patient) = self.patients.get(target) else { return Settled::Well };
-        let fresh = patient.last_good.is_some_and(|good| good.awake >= began);
-        let aside = !patient.is_found()
-            || patient.inhibited_by.is_some()
-            || patient.account.intent != Intent::Wanted;
-        if aside {
-            return Settled::Well;
-        }
-        if patient.looking.is_some_and(|looking| looking.confirms) {
-            return Settled::Pending;
-        }
-        let container = matches!(patient.spec.care, Care::Container { .. });
-        match &patient.phase {
-            Phase::Healthy | Phase::Slow if fresh || container => Settled::Well,
-            Phase::GivenUp { .. } => Settled::Sick,
-            Phase::Degraded { cause: Some(_) } => Settled::Sick,
-            // Down and nothing will be done: no remedy, no leave, no lever.
-            Phase::Down { .. }
-                if matches!(patient.reason.rule, "R60" | "R62" | "R16" | "R19" | "R33" | "1.2") =>
-            {
-                Settled::Sick
-            }
-            Phase::Unknown if container => Settled::Well,
-            Phase::Healthy
-            | Phase::Slow
-            | Phase::Unknown
-            | Phase::Starting { .. }
-            | Phase::Degraded { cause: None }
-            | Phase::Down { .. }
-            | Phase::Recovering { .. } => Settled::Pending,
-        }
-    }
-
     /// What a click may ask for now.
     pub fn actions(&self, target: &TargetId) -> Vec<Verb> {
         let Some(patient) = self.patients.get(target) else { return Vec::new() };
@@ -460,19 +266,6 @@ impl Doctor {
     }
 }
 
-/// Embedding models generate nothing that could be timed; Ollama's list does not tell them apart,
-/// their names do.
-fn only_embeds(model: &str) -> bool {
-    let name = model.to_lowercase();
-    ["embed", "minilm", "bge-"].iter().any(|part| name.contains(part))
-}
-
-enum Settled {
-    Well,
-    Sick,
-    Pending,
-}
-
-fn unknown(target: &TargetId) -> Response {
+pub(crate) fn unknown(target: &TargetId) -> Response {
     Response::Impossible(Sentence::new("why.no_such_target").with("target", target.to_string()))
 }

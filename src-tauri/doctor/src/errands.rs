@@ -1,0 +1,137 @@
+//! Errands that disturb nothing: models unloaded and measured (E1, R61).
+
+use std::time::Duration;
+
+use crate::doctor::Doctor;
+use crate::event::{Asker, Unload};
+use crate::incident::{RemedyResult, Verb};
+use crate::order::Response;
+use crate::plan::Plan;
+use crate::sentence::Sentence;
+use crate::target::{Care, TargetId};
+use crate::timings::{MeasurePlan, time_limit};
+use crate::wishing::unknown;
+
+/// More errands of a kind at once than this are too many.
+const ERRANDS: usize = 16;
+
+impl Doctor {
+    pub(crate) fn wish_unload(&mut self, what: Unload, by: Asker) -> Response {
+        let Some(ollama) = self.patients.get(&TargetId::Ollama) else {
+            return unknown(&TargetId::Ollama);
+        };
+        if !ollama.phase.is_usable() {
+            return Response::NotNow(Sentence::new("why.ollama_unwell"));
+        }
+        let (now, idle) = (self.now.awake, self.policy.idle_model);
+        let loaded = &ollama.facts.loaded;
+        let Care::Ollama { pinned, .. } = &ollama.spec.care else {
+            return unknown(&TargetId::Ollama);
+        };
+        let only_idle = what == Unload::Idle;
+        let models: Vec<String> = match what {
+            Unload::Model(name) => vec![name],
+            Unload::All => Vec::new(),
+            Unload::Idle => loaded
+                .iter()
+                // A model that never expires is pinned (R61).
+                .filter(|fact| fact.ends_s.is_some() && now.since(fact.quiet_since) >= idle)
+                .filter(|fact| !pinned.contains(&fact.seen.name))
+                .map(|fact| fact.seen.name.clone())
+                .collect(),
+        };
+        if models.is_empty() && only_idle {
+            return Response::Impossible(Sentence::new("why.no_idle_model"));
+        }
+        self.errand(Verb::Unload, by, Plan::Unload { models })
+    }
+
+    /// E1: never under memory pressure, one at a time.
+    pub(crate) fn wish_measure(&mut self, wanted: &MeasurePlan, by: Asker) -> Response {
+        if let Some(running) = self.running_verb(Verb::Measure) {
+            let operation = running.id.clone();
+            return Response::Accepted { operation, targets: Vec::new() };
+        }
+        let strained = self
+            .patients
+            .get(&TargetId::Host)
+            .and_then(|host| host.facts.host.as_ref())
+            .is_some_and(|seen| seen.pressure >= 2);
+        if strained {
+            return Response::NotNow(Sentence::new("why.under_pressure"));
+        }
+        let known = self.measurable();
+        let models: Vec<(String, Duration)> = if wanted.models.is_empty() {
+            known.iter().map(|(name, size)| (name.clone(), time_limit(*size))).collect()
+        } else {
+            let mut models = Vec::new();
+            for name in &wanted.models {
+                // `llama3` is `llama3:latest` to Ollama, and so it is here.
+                let full = format!("{name}:latest");
+                let found = known.iter().find(|(known, _)| known == name || *known == full);
+                let Some((name, size)) = found else {
+                    let says = Sentence::new("why.no_such_model").with("model", name.as_str());
+                    return Response::Impossible(says);
+                };
+                models.push((name.clone(), time_limit(*size)));
+            }
+            models
+        };
+        if models.is_empty() {
+            return Response::Impossible(Sentence::new("why.no_models"));
+        }
+        self.errand(Verb::Measure, by, Plan::Measure { models })
+    }
+
+    /// All models with their size on disk; those of MLX as `mlx:NAME`, of unknown size.
+    fn measurable(&self) -> Vec<(String, Option<u64>)> {
+        let mut models = Vec::new();
+        if let Some(ollama) = self.patients.get(&TargetId::Ollama)
+            && ollama.phase.is_usable()
+        {
+            let named = ollama.facts.models.iter().filter(|model| !only_embeds(&model.name));
+            models.extend(named.map(|model| (model.name.clone(), Some(model.size_bytes))));
+        }
+        if let Some(mlx) = self.patients.get(&TargetId::Mlx)
+            && mlx.phase.is_usable()
+            && let Some(names) = mlx.facts.mlx.as_ref().and_then(|seen| seen.models.clone())
+        {
+            models.extend(names.into_iter().map(|name| (format!("mlx:{name}"), None)));
+        }
+        models
+    }
+
+    pub(crate) fn running_count(&self, verb: Verb) -> usize {
+        self.operations.iter().filter(|one| one.verb == verb && one.is_running()).count()
+    }
+
+    fn errand(&mut self, verb: Verb, by: Asker, plan: Plan) -> Response {
+        let target = TargetId::Ollama;
+        let same = self.operations.iter().find(|one| one.is_running() && one.plan == plan);
+        if let Some(running) = same {
+            return Response::Accepted { operation: running.id.clone(), targets: vec![target] };
+        }
+        if self.running_count(verb) >= ERRANDS {
+            return Response::NotNow(Sentence::new("why.too_many_errands"));
+        }
+        let operation = self.new_operation(&target, verb, by, plan);
+        Response::Accepted { operation, targets: vec![target] }
+    }
+
+    pub(crate) fn wish_cancel(&mut self) -> Response {
+        let Some(running) = self.running_verb(Verb::Measure) else {
+            return Response::Impossible(Sentence::new("why.nothing_measured"));
+        };
+        let id = running.id.clone();
+        let says = Some(Sentence::new("step.cancelled"));
+        self.end(&id, RemedyResult::Superseded, says, false);
+        Response::Done
+    }
+}
+
+/// Embedding models generate nothing that could be timed; Ollama's list does not tell them apart,
+/// their names do.
+fn only_embeds(model: &str) -> bool {
+    let name = model.to_lowercase();
+    ["embed", "minilm", "bge-"].iter().any(|part| name.contains(part))
+}
