@@ -147,6 +147,11 @@ impl World {
         }
     }
 
+    /// The app is told to end, as by a quit or a shutdown.
+    pub fn quit(&mut self) {
+        self.tell(&Event::Ending);
+    }
+
     /// The app is ended at once and started again: what was not on disk is lost.
     pub fn relaunch(&mut self) {
         let found = self.ledger.clone().map_or(LedgerFound::None, LedgerFound::Good);

@@ -49,7 +49,7 @@ pub(crate) enum Command {
     /// Stop a target and keep it stopped
     Stop(Targeted),
     /// Leave a target alone from now on
-    Hold(Targeted),
+    Hold(Hold),
     /// End a hold
     Release(Targeted),
     /// Take models out of memory
@@ -88,6 +88,20 @@ pub(crate) struct Targeted {
     pub(crate) target: String,
     #[command(flatten)]
     pub(crate) wait: Wait,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Hold {
+    #[command(flatten)]
+    pub(crate) to: Targeted,
+    /// End it after this time, such as 30m, 1h or 2d [default: when it is released]
+    #[arg(long = "for", value_name = "TIME", value_parser = hold_time)]
+    pub(crate) within: Option<String>,
+}
+
+/// As it was written: the engine reads it again.
+fn hold_time(text: &str) -> Result<String, String> {
+    engine::wish::hold_time(text).map(|_| text.to_owned())
 }
 
 #[derive(Clone, Copy, Debug, Args)]

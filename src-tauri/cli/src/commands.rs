@@ -34,7 +34,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         Command::Restart(to) => act::act(&connect()?, "restart", to, manner(&to.wait)).await,
         Command::Start(to) => act::act(&connect()?, "start", to, manner(&to.wait)).await,
         Command::Stop(to) => act::act(&connect()?, "stop", to, manner(&to.wait)).await,
-        Command::Hold(to) => act::act(&connect()?, "hold", to, manner(&to.wait)).await,
+        Command::Hold(hold) => act::hold(&connect()?, hold, manner(&hold.to.wait)).await,
         Command::Release(to) => act::act(&connect()?, "release", to, manner(&to.wait)).await,
         Command::Unload(unload) => {
             unload::unload(&connect()?, &unload.which, manner(&unload.wait)).await

@@ -8,8 +8,9 @@ use crate::container::{self, Died, Heard, Stop};
 use crate::deciding::{is_loop, is_of_memory};
 use crate::diagnosis;
 use crate::doctor::Doctor;
+use crate::holding::held;
 use crate::incident::{IncidentState, RestartedBy, StoryKind, Verb};
-use crate::ledger::Intent;
+use crate::ledger::{HeldBy, Intent};
 use crate::looking::NEVER;
 use crate::observation::{
     ContainerEvent, ContainerHealth, ContainerNews, ContainerSeen, ContainerStatus, RestartPolicy,
@@ -116,7 +117,7 @@ impl Doctor {
             ContainerStatus::Running if well => self.container_runs(id),
             ContainerStatus::Running => self.container_is_unwell(id, &seen),
             ContainerStatus::Restarting => self.container_is_unwell(id, &seen),
-            ContainerStatus::Paused => self.hold(id, "why.paused"),
+            ContainerStatus::Paused => self.hold(id, HeldBy::Paused, None),
             ContainerStatus::Created
             | ContainerStatus::Removing
             | ContainerStatus::Exited
@@ -144,18 +145,22 @@ impl Doctor {
         let this = container::incarnation(seen);
         let before = patient.incarnation.replace(this.clone());
         // One that was only created has its first start before it: that is no restart.
-        let ran = patient.facts.container.as_ref().is_some_and(|seen| seen.started_ms.is_some());
+        let known = patient.facts.container.as_ref();
+        let ran = known.is_some_and(|seen| seen.started_ms.is_some());
         if before.as_ref() != Some(&this) {
             patient.up = false;
         }
+        // R37: what Docker's own policy starts again stays held; no person started it.
+        let by_policy =
+            known.is_some_and(|one| one.id == seen.id && one.restart_count < seen.restart_count);
         patient.facts.container = Some(seen.clone());
         if !container::is_up(seen.status) {
             return;
         }
         patient.account.seen_alive = true;
         if before.is_some_and(|before| before != this) && !own {
-            if patient.account.intent != Intent::Wanted {
-                patient.account.intent = Intent::Wanted;
+            if !by_policy {
+                patient.account.want();
             }
             if ran {
                 self.restarted(id, RestartedBy::Other);
@@ -188,6 +193,7 @@ impl Doctor {
         let Some(patient) = self.patients.get_mut(id) else { return };
         patient.met = true;
         patient.up = true;
+        patient.account.doubtful = false;
         let loops = patient.facts.container_news.is_crash_loop(now.awake, policy);
         if loops || self.impairment(id).is_some() {
             // It runs for the moment, as it did before each end; or it runs and nothing comes of it.
@@ -256,7 +262,7 @@ impl Doctor {
     }
 
     fn container_is_stopped(&mut self, id: &TargetId, seen: &ContainerSeen) {
-        let (now, careful) = (self.now, self.careful);
+        let now = self.now;
         let Some(patient) = self.patients.get_mut(id) else { return };
         let critical = matches!(patient.spec.care, Care::Container { critical: true, .. });
         if seen.skip {
@@ -266,12 +272,17 @@ impl Doctor {
         // R33: what we were at when we ended was no person's stop.
         let ours = patient.account.act.as_ref().is_some_and(|act| act.verb != Verb::Stop);
         let first_sight = !std::mem::replace(&mut patient.met, true) && !ours;
-        if first_sight && patient.account.intent == Intent::Wanted && (!critical || careful) {
-            // R35: never start what was never seen to run. Fault 54: holds unknown = held.
-            patient.account.intent = Intent::Held;
+        if first_sight && patient.account.intent == Intent::Wanted {
+            // Fault 54: holds unknown = held. R35: never start what was never seen to run.
+            if patient.account.doubtful {
+                patient.account.hold(HeldBy::LedgerLost, None, now.wall);
+            } else if !critical {
+                patient.account.hold(HeldBy::Found, None, now.wall);
+            }
         }
         if patient.account.intent == Intent::Held {
-            patient.enter(Phase::Unknown, Reason::new("R35", "why.held"), now);
+            let says = held(&patient.account, now);
+            patient.enter(Phase::Unknown, Reason::says("R35", says), now);
             self.close_incident(id, IncidentState::Closed, Some("story.held"));
             return;
         }
@@ -385,14 +396,17 @@ impl Doctor {
             }
             Heard::Stopped => self.hold_by_event(&id),
             Heard::Started => {
-                let asked = patient.account.intent != Intent::Wanted
+                // Whether Docker's policy started what is held, only a reading tells (R37).
+                let held = patient.account.intent == Intent::Held
+                    && patient.account.hold.as_ref().is_some_and(|one| one.by == HeldBy::Hold);
+                let asked = patient.account.intent != Intent::Wanted && !held
                     || news.what == ContainerEvent::Restart;
                 if asked && !own {
-                    patient.account.intent = Intent::Wanted;
+                    patient.account.want();
                     self.forgive(&id);
                 }
             }
-            Heard::Paused => self.hold(&id, "why.paused"),
+            Heard::Paused => self.hold(&id, HeldBy::Paused, None),
             Heard::Destroyed => {}
         }
         self.look_soon(&id, Depth::Full);
@@ -419,26 +433,11 @@ impl Doctor {
         let was_wanted =
             self.patients.get(id).is_some_and(|patient| patient.account.intent == Intent::Wanted);
         if was_wanted {
-            self.hold(id, "why.held");
+            self.hold(id, HeldBy::Outside, None);
             let window = self.policy.daemon_stop;
             self.held_lately.retain(|(other, at)| other != id && now.since(*at) <= window);
             self.held_lately.push((id.clone(), now));
         }
-    }
-
-    pub(crate) fn hold(&mut self, id: &TargetId, why: &'static str) {
-        let now = self.now;
-        self.supersede(id, "step.held");
-        let Some(patient) = self.patients.get_mut(id) else { return };
-        patient.account.intent = Intent::Held;
-        patient.account.given_up = None;
-        patient.urged = false;
-        patient.met = true;
-        patient.forget_counts();
-        if !patient.phase.is_usable() || why == "why.paused" {
-            patient.enter(Phase::Unknown, Reason::new("R34", why), now);
-        }
-        self.close_incident(id, IncidentState::Closed, Some("story.held"));
     }
 
     pub(crate) fn stream(&mut self, connected: bool) {
@@ -465,7 +464,7 @@ impl Doctor {
         if self.held_lately.len() >= 2 || (running == 0 && !self.held_lately.is_empty()) {
             for (id, _) in std::mem::take(&mut self.held_lately) {
                 if let Some(patient) = self.patients.get_mut(&id) {
-                    patient.account.intent = Intent::Wanted;
+                    patient.account.want();
                 }
             }
         }

@@ -5,10 +5,12 @@ use std::time::Duration;
 use crate::cause::{Cause, CauseId, Confidence};
 use crate::clock::Awake;
 use crate::doctor::Doctor;
+use crate::holding::held;
 use crate::host::Strain;
 use crate::incident::{IncidentState, StoryKind, Verb};
-use crate::ledger::{GivenUp, Intent};
+use crate::ledger::{GivenUp, HeldBy, Intent};
 use crate::lever::lever;
+use crate::panics::panic_cause;
 use crate::patient::Patient;
 use crate::phase::{Phase, Reason};
 use crate::plan::Plan;
@@ -37,8 +39,8 @@ impl Doctor {
             return;
         }
         // Fault 54: without a ledger nobody knows whether a person stopped it.
-        if self.careful && patient.last_good.is_none() && !patient.urged {
-            patient.account.intent = Intent::Held;
+        if patient.account.doubtful && !patient.urged {
+            patient.account.hold(HeldBy::LedgerLost, None, now.wall);
             patient.enter(Phase::Unknown, Reason::new("R35", "why.ledger_lost"), now);
             return;
         }
@@ -198,7 +200,7 @@ impl Doctor {
         self.tell_needs_you(id);
     }
 
-    fn stay_given_up(
+    pub(crate) fn stay_given_up(
         &mut self,
         id: &TargetId,
         cause: Cause,
@@ -284,6 +286,9 @@ impl Doctor {
 
     /// What answers is asked what of it does not work; what fails, why.
     fn conclude(&self, patient: &Patient) -> Cause {
+        if patient.account.is_locked(&self.policy) {
+            return panic_cause(&patient.account);
+        }
         let answers = patient.tally.hard == 0 && patient.tally.soft == 0;
         let impaired = if answers { self.impairment(&patient.spec.id) } else { None };
         impaired.unwrap_or_else(|| self.diagnose(patient))
@@ -293,7 +298,11 @@ impl Doctor {
         let wait = |rule, key| Err(Refusal::Wait(Reason::new(rule, key)));
         let Some(cause) = patient.phase.cause() else { return wait("1.2", "why.no_cause") };
         if patient.account.intent != Intent::Wanted {
-            return wait("R34", "why.held");
+            let says = held(&patient.account, self.now);
+            return Err(Refusal::Wait(Reason::says("R34", says)));
+        }
+        if patient.account.is_locked(&self.policy) {
+            return wait("R32", "why.panic_locked");
         }
         if patient.inhibited_by.is_some() {
             return wait("R15", "why.parent_unwell");
@@ -337,6 +346,9 @@ impl Doctor {
         let disruptive = verb == Verb::Restart;
         if disruptive && cause.confidence == Confidence::Possible {
             return wait("R62", "why.only_possible");
+        }
+        if let Some(reason) = self.observes() {
+            return Err(Refusal::Wait(reason));
         }
         match patient.spec.heal {
             Heal::Auto => {}
@@ -457,6 +469,7 @@ fn is_incurable(id: CauseId) -> bool {
             | CauseId::ContainerCannotRun
             | CauseId::ContainerCrashLoop
             | CauseId::OllamaGpuMemoryLeaked
+            | CauseId::HostPanicSuspect
     )
 }
 

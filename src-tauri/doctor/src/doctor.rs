@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use crate::clock::{Awake, Now, SteadyClock};
+use crate::clock::{Awake, Continuous, Now, SteadyClock};
+use crate::crashes::Observing;
 use crate::event::Event;
 use crate::incident::Verb;
 use crate::ledger::{Account, Ledger};
@@ -39,8 +40,13 @@ pub struct Doctor {
     /// We answered ourselves slowly, so they count less until then (R9).
     pub(crate) slow_self_until: Option<Awake>,
     pub(crate) notices: Notices,
-    /// The ledger could not be read: careful (fault 54).
-    pub(crate) careful: bool,
+    /// Nothing is done unasked before, and why (R39, fault 53).
+    pub(crate) observing: Option<Observing>,
+    /// As in the ledger (R39).
+    pub(crate) crashes: Vec<Continuous>,
+    /// We were told to end.
+    pub(crate) ending: bool,
+    pub(crate) last_record: Awake,
     /// The one operation that acted since a record last reached the disk (fault 52).
     pub(crate) unrecorded_act: Option<OperationId>,
     pub(crate) recording_fails: bool,
@@ -76,7 +82,10 @@ impl Doctor {
             doubt_until: None,
             slow_self_until: None,
             notices: Notices::default(),
-            careful: false,
+            observing: None,
+            crashes: Vec::new(),
+            ending: false,
+            last_record: now.awake,
             unrecorded_act: None,
             recording_fails: false,
             next_snapshot: now.awake,
@@ -118,10 +127,10 @@ impl Doctor {
             Event::RecordFailed { record, reason } => self.record_failed(record, &reason),
             Event::Late { by } => self.late(by),
             Event::SelfProbed { took } => self.probed_ourselves(took),
-            Event::Restored { ledger, open } => {
-                self.restore(ledger);
-                self.resume(open);
-            }
+            Event::Misconfigured => self.misconfigured(),
+            Event::Quit { target, normal } => self.application_ended(&target, normal),
+            Event::Ending => self.ending(),
+            Event::Restored { ledger, open } => self.restored(ledger, open),
         }
         self.advance();
         std::mem::take(&mut self.orders)
@@ -208,6 +217,9 @@ impl Doctor {
             boot: self.now.boot,
             written: self.now.wall,
             written_continuous: self.now.continuous,
+            ended: self.ending,
+            crashes: self.crashes.clone(),
+            observing: self.is_faltering(),
             targets,
         }
     }
@@ -222,6 +234,8 @@ impl Doctor {
             self.full_check_due = self.now.awake + self.policy.full_check;
             self.deepen_all();
         }
+        self.end_holds();
+        self.end_observing();
         self.advance_operations();
         self.close_episodes();
         self.consider_all();
@@ -312,7 +326,9 @@ impl Doctor {
     /// The budget is fresh again and the breaker closed.
     pub(crate) fn forgive(&mut self, id: &TargetId) {
         let now = self.now;
-        if let Some(patient) = self.patients.get_mut(id) {
+        if let Some(patient) = self.patients.get_mut(id)
+            && !patient.account.is_locked(&self.policy)
+        {
             patient.account.attempts = 0;
             patient.account.given_up = None;
             patient.facts.container_news.ends.clear();

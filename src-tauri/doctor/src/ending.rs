@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::clock::millis;
 use crate::doctor::Doctor;
+use crate::holding::held;
 use crate::incident::{IncidentState, RemedyResult, RestartRecord, RestartedBy, StoryKind, Verb};
 use crate::ledger::{Intent, Restart};
 use crate::operation::Stage;
@@ -79,7 +80,8 @@ impl Doctor {
         let now = self.now;
         let Some(patient) = self.patients.get_mut(target) else { return };
         if verb == Verb::Stop {
-            patient.enter(Phase::Unknown, Reason::new("R34", "why.held"), now);
+            let says = held(&patient.account, now);
+            patient.enter(Phase::Unknown, Reason::says("R34", says), now);
             self.close_incident(target, IncidentState::Closed, Some("story.held"));
             self.look_soon(target, Depth::Full);
             return;

@@ -66,6 +66,15 @@ pub enum Event {
     SelfProbed {
         took: Duration,
     },
+    /// The configuration cannot be read; the last good one stays in force (fault 53).
+    Misconfigured,
+    /// The application of a server ended: in the normal way, or by a crash (R36).
+    Quit {
+        target: TargetId,
+        normal: bool,
+    },
+    /// We are told to end: what comes after this on disk ended in an orderly way (R32, R39).
+    Ending,
     /// The ledger that was kept on disk, at start.
     Restored {
         ledger: LedgerFound,
@@ -117,8 +126,10 @@ pub enum Wish {
     Stop {
         target: TargetId,
     },
+    /// Leave it alone, for so long or until a person ends it (R36).
     Hold {
         target: TargetId,
+        within: Option<Duration>,
     },
     Release {
         target: TargetId,

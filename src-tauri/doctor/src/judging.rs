@@ -1,6 +1,7 @@
 //! Judging: one verdict about a target, and what follows from it.
 
 use crate::doctor::Doctor;
+use crate::holding::held;
 use crate::incident::IncidentState;
 use crate::ledger::Intent;
 use crate::order::Depth;
@@ -30,7 +31,8 @@ impl Doctor {
         }
         if patient.account.intent == Intent::Held && !answers {
             patient.forget_counts();
-            patient.enter(Phase::Unknown, Reason::new("R34", "why.held"), now);
+            let says = held(&patient.account, now);
+            patient.enter(Phase::Unknown, Reason::says("R34", says), now);
             return;
         }
         let changed = patient.last_verdict.replace(verdict.kind()) != Some(verdict.kind());
@@ -107,6 +109,9 @@ impl Doctor {
         }
         let Some(patient) = self.patients.get(target) else { return };
         let Phase::GivenUp { cause, .. } = &patient.phase else { return };
+        if patient.account.is_locked(&self.policy) {
+            return;
+        }
         if self.diagnose(patient).id != cause.id {
             self.forgive(target);
             self.look_soon(target, Depth::Full);

@@ -8,21 +8,34 @@ use crate::clock::{Boot, Continuous, Wall};
 use crate::order::OperationId;
 use crate::target::TargetId;
 
-/// Kept in a small checksummed file beside the journal; replaced whole.
+/// Kept in a small checksummed file beside the journal; replaced whole. What an older version did
+/// not write is as if it had never happened.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Ledger {
     /// The boot session in which it was written, and the clocks then: continuous time starts anew
     /// with a boot, wall time then tells how long ago something was.
     pub boot: Boot,
     pub written: Wall,
     pub written_continuous: Continuous,
+    /// We were told to end and did: what is not so marked was cut off (R32, R39).
+    pub ended: bool,
+    /// Starts of ours that no orderly end came before, in this boot session (R39).
+    pub crashes: Vec<Continuous>,
+    /// After too many of them nothing is done unasked (R39).
+    pub observing: bool,
     pub targets: BTreeMap<TargetId, Account>,
 }
 
 /// One target's account.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Account {
     pub intent: Intent,
+    /// Since when, by whom and until when it is held; only while it is.
+    pub hold: Option<Hold>,
+    /// The ledger that knew whether a person stopped it is lost (fault 54).
+    pub doubtful: bool,
     /// Attempts in the running episode (R25).
     pub attempts: u32,
     /// When the last attempt ended; an episode closes after 10 minutes of health.
@@ -38,9 +51,56 @@ pub struct Account {
     pub act: Option<Act>,
     /// Ever seen alive.
     pub seen_alive: bool,
+    /// When its newest incarnation began, whoever started it; model servers only (R32).
+    pub started: Option<Wall>,
+    /// When it last had a model loaded or was measured; model servers only (R32).
+    pub busy: Option<Wall>,
+    /// When the machine went down shortly after it was started or busy (R32).
+    pub panics: Vec<Wall>,
+}
+
+/// A hold (R36, R37).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    pub since: Wall,
+    pub by: HeldBy,
+    /// None: until a person ends it.
+    pub until: Option<Continuous>,
+}
+
+/// How it came to be held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeldBy {
+    /// A person asked us to leave it alone.
+    Hold,
+    /// A person asked us to stop it.
+    Stop,
+    /// It was stopped by somebody else than us.
+    Outside,
+    /// Its application was quit in the normal way (R36).
+    Quit,
+    Paused,
+    /// It was stopped when we first saw it (R35).
+    Found,
+    /// Nobody knows whether a person stopped it (fault 54).
+    LedgerLost,
 }
 
 impl Account {
+    /// It is to run: a hold, and every doubt about one, has ended.
+    pub(crate) fn want(&mut self) {
+        self.intent = Intent::Wanted;
+        self.hold = None;
+        self.doubtful = false;
+    }
+
+    pub(crate) fn hold(&mut self, by: HeldBy, until: Option<Continuous>, since: Wall) {
+        self.intent = Intent::Held;
+        self.hold = Some(Hold { since, by, until });
+        self.doubtful = false;
+    }
+
     /// Whether a container that is gone leaves something that must be known when it comes back.
     pub(crate) fn is_worth_keeping(&self) -> bool {
         let seen_alive = self.seen_alive;
@@ -98,6 +158,10 @@ impl Ledger {
                 Continuous(now.continuous.0.saturating_sub(crate::clock::millis(age)))
             };
             for account in self.targets.values_mut() {
+                if let Some(Hold { until: Some(until), .. }) = &mut account.hold {
+                    let left = until.since(written).saturating_sub(away);
+                    *until = now.continuous + left;
+                }
                 for restart in &mut account.restarts {
                     restart.at = moved(restart.at);
                 }

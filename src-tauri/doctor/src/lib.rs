@@ -40,7 +40,10 @@ mod operating;
 mod operation;
 mod verifying;
 
+mod crashes;
+mod holding;
 mod ledger;
+mod panics;
 mod recording;
 mod waking;
 

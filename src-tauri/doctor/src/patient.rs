@@ -397,6 +397,7 @@ impl Patient {
         self.tally.soft = 0;
         self.last_good = Some(now);
         self.account.seen_alive = true;
+        self.account.doubtful = false;
     }
 
     /// A container that has been well since it was started.

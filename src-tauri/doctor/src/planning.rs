@@ -23,6 +23,12 @@ impl Doctor {
     pub(crate) fn plan(&self, patient: &Patient) -> Result<(Verb, Plan), Reason> {
         let none = |key: &str| Err(Reason::new("R60", key));
         let Some(cause) = patient.phase.cause() else { return none("why.no_remedy") };
+        // R38: neither for its own sake nor for that of a service inside it.
+        let acted_on = self.patients.get(&self.container_in(&patient.spec.id));
+        let seen = acted_on.and_then(|one| one.facts.container.as_ref());
+        if seen.is_some_and(|seen| seen.skip) {
+            return Err(Reason::new("R38", "why.skip"));
+        }
         match &patient.spec.care {
             Care::Ollama { .. } | Care::Mlx { .. } => {
                 let remedy = match (cause.id, patient.listener()) {

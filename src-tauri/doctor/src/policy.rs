@@ -148,6 +148,19 @@ pub struct Policy {
     pub doubt: Duration,
     /// Machine booted less than this ago: everything is still coming up (R14).
     pub boot_grace: Duration,
+    /// The ledger is written at least so often while a model server lives: so well is the time
+    /// known at which the machine went down (R32).
+    pub heartbeat: Duration,
+    /// A machine that goes down so soon after a server was started or busy is charged to it (R32).
+    pub panic_within: Duration,
+    /// So many charges within this time lock it.
+    pub panics: usize,
+    pub panic_memory: Duration,
+    /// So many crashes of our own within this time, and nothing is done unasked for as long (R39).
+    pub crashes: usize,
+    pub crash_memory: Duration,
+    /// Nothing is done unasked for so long after a configuration that cannot be read (fault 53).
+    pub misconfigured: Duration,
 }
 
 const fn seconds(n: u64) -> Duration {
@@ -233,6 +246,13 @@ impl Default for Policy {
             idle_model: seconds(600),
             doubt: seconds(60),
             boot_grace: seconds(120),
+            heartbeat: seconds(300),
+            panic_within: seconds(600),
+            panics: 2,
+            panic_memory: seconds(24 * 3600),
+            crashes: 3,
+            crash_memory: seconds(600),
+            misconfigured: seconds(300),
         }
     }
 }

@@ -9,7 +9,20 @@ use crate::order::{Entry, Order, Record, RecordId};
 use crate::target::TargetId;
 
 impl Doctor {
-    pub(crate) fn restore(&mut self, found: LedgerFound) {
+    pub(crate) fn restored(&mut self, found: LedgerFound, open: Vec<Incident>) {
+        let mut charged = Vec::new();
+        if let LedgerFound::Good(ledger) = &found {
+            self.recall_crashes(ledger);
+            charged = self.panic_suspects(ledger);
+        }
+        self.restore(found);
+        self.resume(open);
+        self.charge(charged);
+        // That we run is on disk from the first moment: an end without a word is told by it.
+        self.record(None);
+    }
+
+    fn restore(&mut self, found: LedgerFound) {
         match found {
             LedgerFound::None => {}
             LedgerFound::Good(ledger) => {
@@ -31,10 +44,10 @@ impl Doctor {
                 }
             }
             LedgerFound::Damaged => {
-                self.careful = true;
                 self.tell_about_ourselves("ourselves.ledger_lost", "both copies are damaged");
                 for patient in self.patients.values_mut() {
                     patient.account.attempts = self.policy.attempts.saturating_sub(1);
+                    patient.account.doubtful = true;
                 }
             }
         }
@@ -42,7 +55,7 @@ impl Doctor {
 
     /// An incident outlives us: it is closed when its target is well, whoever healed it. It was
     /// told before we ended, unless it was quite new (R55).
-    pub(crate) fn resume(&mut self, open: Vec<Incident>) {
+    fn resume(&mut self, open: Vec<Incident>) {
         for incident in open {
             let id = incident.target.clone();
             if let TargetId::Container(name) = &id {
@@ -65,6 +78,7 @@ impl Doctor {
 
     pub(crate) fn record(&mut self, entry: Option<Entry>) -> RecordId {
         let id = self.next_id();
+        self.last_record = self.now.awake;
         let ledger = self.ledger();
         self.ledger_saved = Some(ledger.clone());
         self.orders.push(Order::Record(Record { id, ledger: Some(ledger), entry }));
@@ -88,7 +102,9 @@ impl Doctor {
 
     pub(crate) fn write_down(&mut self) {
         self.write_incidents();
-        if self.ledger_changed() {
+        self.note_busy();
+        let beat = self.now.awake.since(self.last_record) >= self.policy.heartbeat;
+        if self.ledger_changed() || (beat && self.a_server_lives()) {
             self.record(None);
         }
     }

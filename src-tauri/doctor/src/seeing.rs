@@ -7,7 +7,7 @@ use crate::clock::Now;
 use crate::diagnosis::{self, Case};
 use crate::doctor::Doctor;
 use crate::host::Strain;
-use crate::ledger::Intent;
+use crate::ledger::{HeldBy, Intent};
 use crate::observation::{
     DeepSeen, DockerSeen, EndedSeen, HostSeen, Listener, MlxSeen, OllamaSeen, ProcessSeen,
     ServiceSeen, Signs,
@@ -158,6 +158,7 @@ impl Doctor {
             }
             return;
         };
+        self.note_started(target, process);
         let own_operation = self.running_on(target).is_some();
         let Some(patient) = self.patients.get_mut(target) else { return };
         if matches!(verdict, Verdict::Good { .. }) {
@@ -173,9 +174,11 @@ impl Doctor {
         if !is_new || own_operation || !diagnosis::is_own_server(patient, process) {
             return;
         }
-        // R37: somebody started it, which ends a hold.
-        if matches!(patient.account.intent, Intent::Held) {
-            patient.account.intent = Intent::Wanted;
+        // R37: somebody started it, which ends a hold. What is held while it runs, and is replaced
+        // between two looks, was started again by its own supervisor.
+        let asked = patient.account.hold.as_ref().is_some_and(|hold| hold.by == HeldBy::Hold);
+        if patient.account.intent == Intent::Held && (!asked || !patient.phase.is_usable()) {
+            patient.account.want();
         }
         // R59: it died and was started again between two looks, by somebody else.
         if patient.phase.is_usable() {

@@ -20,6 +20,8 @@ pub enum Value {
     Count(i64),
     Bytes(u64),
     Millis(u64),
+    /// Wall time, milliseconds since 1970: written as the time of day where the reader is.
+    Time(i64),
 }
 
 impl Sentence {
@@ -43,6 +45,12 @@ impl From<&str> for Value {
 impl From<String> for Value {
     fn from(text: String) -> Self {
         Self::Text(text)
+    }
+}
+
+impl From<crate::clock::Wall> for Value {
+    fn from(at: crate::clock::Wall) -> Self {
+        Self::Time(at.0)
     }
 }
 

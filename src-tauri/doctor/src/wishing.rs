@@ -5,8 +5,9 @@ use std::time::Duration;
 use crate::diagnosis;
 use crate::doctor::Doctor;
 use crate::event::{Asker, Wish};
+use crate::holding::held;
 use crate::incident::Verb;
-use crate::ledger::Intent;
+use crate::ledger::{HeldBy, Intent};
 use crate::lever::lever;
 use crate::observation::Listener;
 use crate::order::{Depth, Order, Response, Tell, Ticket};
@@ -22,18 +23,33 @@ const CHECKS: usize = 16;
 
 impl Doctor {
     pub(crate) fn wished(&mut self, ticket: Ticket, wish: Wish, by: Asker) {
+        if by == Asker::Person
+            && matches!(
+                wish,
+                Wish::Recover { .. }
+                    | Wish::Restart { .. }
+                    | Wish::Start { .. }
+                    | Wish::Release { .. }
+            )
+        {
+            self.trust_ourselves();
+        }
         let response = match wish {
             Wish::Recover { targets } => self.wish_recover(targets, by),
             Wish::CheckEverything => self.wish_recover(Vec::new(), Asker::Agent),
             Wish::Restart { target } => self.wish_remedy(&target, Verb::Restart, by),
             Wish::Start { target } => self.wish_remedy(&target, Verb::Start, by),
             Wish::Stop { target } => self.wish_remedy(&target, Verb::Stop, by),
-            Wish::Hold { target } => self.wish_hold(&target),
+            Wish::Hold { target, within } => self.wish_hold(&target, within),
             Wish::Release { target } => self.wish_release(&target),
             Wish::Unload(what) => self.wish_unload(what, by),
             Wish::Measure(plan) => self.wish_measure(&plan, by),
             Wish::CancelMeasure => self.wish_cancel(),
         };
+        // What a person was promised is on its way to the disk before they hear of it (P12, P14).
+        if self.ledger_changed() {
+            self.record(None);
+        }
         self.orders.push(Order::Tell(Tell::Answer { ticket, response }));
     }
 
@@ -88,7 +104,10 @@ impl Doctor {
     fn refuses_recover(&self, target: &TargetId, by: Asker) -> Option<Response> {
         let patient = self.patients.get(target)?;
         if patient.account.intent == Intent::Held && by != Asker::Person {
-            return Some(Response::Held(Sentence::new("why.held")));
+            return Some(Response::Held(held(&patient.account, self.now)));
+        }
+        if patient.account.is_locked(&self.policy) && !patient.phase.is_usable() {
+            return Some(Response::Impossible(Sentence::new("why.panic_locked")));
         }
         let parent = patient.inhibited_by.as_ref()?;
         let says = Sentence::new("why.parent").with("parent", parent.to_string());
@@ -109,7 +128,7 @@ impl Doctor {
             return;
         }
         if named && patient.account.intent != Intent::Wanted {
-            patient.account.intent = Intent::Wanted;
+            patient.account.want();
             patient.met = true;
         }
         let wanted = patient.account.intent == Intent::Wanted;
@@ -136,9 +155,13 @@ impl Doctor {
         }
         if verb == Verb::Start && patient.phase.is_usable() {
             if let Some(patient) = self.patients.get_mut(target) {
-                patient.account.intent = Intent::Wanted;
+                patient.account.want();
             }
             return Response::Done;
+        }
+        // R22: not even a person's word overrules the lock; releasing does.
+        if patient.account.is_locked(&self.policy) && verb != Verb::Stop {
+            return Response::Impossible(Sentence::new("why.panic_locked"));
         }
         if let Some(running) = self.running_on(target) {
             if running.verb == verb || (running.verb == Verb::Restart && verb == Verb::Start) {
@@ -151,11 +174,16 @@ impl Doctor {
             Ok(plan) => plan,
             Err(says) => return Response::Impossible(says),
         };
+        let now = self.now.wall;
         if let Some(patient) = self.patients.get_mut(target) {
             patient.account.given_up = None;
             patient.met = true;
             patient.facts.container_news.ends.clear();
-            patient.account.intent = if verb == Verb::Stop { Intent::Held } else { Intent::Wanted };
+            if verb == Verb::Stop {
+                patient.account.hold(HeldBy::Stop, None, now);
+            } else {
+                patient.account.want();
+            }
         }
         let operation = self.new_operation(target, verb, by, plan);
         Response::Accepted { operation, targets: vec![target.clone()] }
@@ -208,6 +236,9 @@ impl Doctor {
                 self.server_plan(patient, stops)
             }
             Care::Container { .. } => {
+                if patient.facts.container.as_ref().is_some_and(|seen| seen.skip) {
+                    return Err(Sentence::new("why.skip"));
+                }
                 container_plan(patient, verb != Verb::Start, verb != Verb::Stop)
                     .ok_or_else(|| Sentence::new("why.no_such_container"))
             }
@@ -217,11 +248,11 @@ impl Doctor {
         }
     }
 
-    fn wish_hold(&mut self, target: &TargetId) -> Response {
+    fn wish_hold(&mut self, target: &TargetId, within: Option<Duration>) -> Response {
         if !self.patients.contains_key(target) {
             return unknown(target);
         }
-        self.hold(target, "why.held");
+        self.hold(target, HeldBy::Hold, within);
         Response::Done
     }
 
@@ -230,7 +261,8 @@ impl Doctor {
             return unknown(target);
         }
         if let Some(patient) = self.patients.get_mut(target) {
-            patient.account.intent = Intent::Wanted;
+            patient.account.want();
+            patient.account.panics.clear();
             // It was released on purpose: it is wanted, though it may never have been seen to run.
             patient.met = true;
         }

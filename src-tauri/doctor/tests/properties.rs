@@ -286,7 +286,8 @@ fn nonsense() -> impl Strategy<Value = Event> {
             Just(Wish::Restart { target: target.clone() }),
             Just(Wish::Start { target: target.clone() }),
             Just(Wish::Stop { target: target.clone() }),
-            Just(Wish::Hold { target: target.clone() }),
+            Just(Wish::Hold { target: target.clone(), within: None }),
+            Just(Wish::Hold { target: target.clone(), within: Some(Duration::from_secs(90)) }),
             Just(Wish::Release { target }),
             Just(Wish::CancelMeasure),
         ]
@@ -311,6 +312,9 @@ fn nonsense() -> impl Strategy<Value = Event> {
         (0..300u64).prop_map(|record| Event::Recorded { record }),
         (0..300u64).prop_map(|record| Event::RecordFailed { record, reason: "nonsense".into() }),
         (0..100u64).prop_map(|s| Event::Late { by: Duration::from_secs(s) }),
+        Just(Event::Misconfigured),
+        any::<bool>().prop_map(|normal| Event::Quit { target: TargetId::Ollama, normal }),
+        Just(Event::Ending),
         Just(Event::Restored { ledger: LedgerFound::Damaged, open: Vec::new() }),
     ]
 }

@@ -17,6 +17,7 @@ use doctor::{Spec, TargetId};
 pub use reqwest::Url;
 
 pub use error::{ConfigError, ConfigErrors};
+pub(crate) use values::duration;
 pub use watch::watch;
 
 /// A configuration is a few kilobytes; what is larger is some other file.

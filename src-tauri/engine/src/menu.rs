@@ -184,7 +184,7 @@ fn action(target: &Target, verb: &str, words: &Words) -> Option<Entry> {
         "restart" => Request::Restart { target: id },
         "start" => Request::Start { target: id },
         "stop" => Request::Stop { target: id },
-        "hold" => Request::Hold { target: id },
+        "hold" => Request::Hold { target: id, within: None },
         "release" => Request::Release { target: id },
         // A newer engine may know verbs that this menu has no words for.
         _ => return None,

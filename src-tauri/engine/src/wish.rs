@@ -1,6 +1,8 @@
 //! What a click asks for and is answered, as JSON: the window's commands and the tray's items say it
 //! in the same words.
 
+use std::time::Duration;
+
 use doctor::{Asker, MeasurePlan, Response, TargetId, Unload, Wish};
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +11,8 @@ use crate::handle::Handle;
 /// Longer names and longer lists are no person's click.
 const LONGEST_NAME: usize = 512;
 const MODELS: usize = 100;
+const SHORTEST_HOLD: Duration = Duration::from_secs(1);
+const LONGEST_HOLD: Duration = Duration::from_hours(365 * 24);
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "verb", rename_all = "snake_case")]
@@ -22,8 +26,11 @@ pub enum Request {
     Stop {
         target: TargetId,
     },
+    /// With `for` (`30m`, `1h`) it ends by itself.
     Hold {
         target: TargetId,
+        #[serde(rename = "for", default, skip_serializing_if = "Option::is_none")]
+        within: Option<String>,
     },
     Release {
         target: TargetId,
@@ -88,7 +95,10 @@ impl TryFrom<Request> for Wish {
             Request::Restart { target } => Self::Restart { target },
             Request::Start { target } => Self::Start { target },
             Request::Stop { target } => Self::Stop { target },
-            Request::Hold { target } => Self::Hold { target },
+            Request::Hold { target, within } => {
+                let within = within.as_deref().map(hold_time).transpose()?;
+                Self::Hold { target, within }
+            }
             Request::Release { target } => Self::Release { target },
             Request::Recover { target } => Self::Recover { targets: target.into_iter().collect() },
             Request::Check => Self::CheckEverything,
@@ -109,6 +119,15 @@ impl TryFrom<Request> for Wish {
             Request::CancelMeasure => Self::CancelMeasure,
         })
     }
+}
+
+/// How long a hold lasts, as the configuration writes durations.
+pub fn hold_time(text: &str) -> Result<Duration, String> {
+    let within = crate::config::duration(text).map_err(|fault| format!("for: {text} {fault}"))?;
+    if within < SHORTEST_HOLD || within > LONGEST_HOLD {
+        return Err(format!("for: {text} is out of range; allowed is 1s to 365d"));
+    }
+    Ok(within)
 }
 
 fn named(model: String) -> Result<String, String> {
@@ -137,7 +156,14 @@ mod tests {
         let ollama = TargetId::Ollama;
         let cases = [
             (r#"{"verb":"restart","target":"ollama"}"#, Wish::Restart { target: ollama.clone() }),
-            (r#"{"verb":"hold","target":"ollama"}"#, Wish::Hold { target: ollama.clone() }),
+            (
+                r#"{"verb":"hold","target":"ollama"}"#,
+                Wish::Hold { target: ollama.clone(), within: None },
+            ),
+            (
+                r#"{"verb":"hold","target":"ollama","for":"90m"}"#,
+                Wish::Hold { target: ollama.clone(), within: Some(Duration::from_mins(90)) },
+            ),
             (r#"{"verb":"recover"}"#, Wish::Recover { targets: vec![] }),
             (
                 r#"{"verb":"recover","target":"ollama"}"#,
@@ -167,6 +193,9 @@ mod tests {
             r#"{"verb":"restart"}"#,
             r#"{"verb":"restart","target":"nothing"}"#,
             r#"{"verb":"unload"}"#,
+            r#"{"verb":"hold","target":"ollama","for":"soon"}"#,
+            r#"{"verb":"hold","target":"ollama","for":"0s"}"#,
+            r#"{"verb":"hold","target":"ollama","for":"366d"}"#,
             r#"{"verb":"unload","model":""}"#,
             r#"{"verb":"unload","idle":true,"all":true}"#,
             "{}",

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use doctor::{Cause, Confidence, Incident, Notice, Sentence, StoryKind, Value, Wall};
 
-use crate::view;
+use crate::{clock, view};
 
 /// The words of one language.
 pub struct Words {
@@ -83,6 +83,7 @@ impl Words {
             Value::Count(count) => count.to_string(),
             Value::Bytes(bytes) => self.bytes(*bytes),
             Value::Millis(millis) => self.duration(*millis),
+            Value::Time(at) => time_of_day(*at, &jiff::tz::TimeZone::system(), clock::now().wall),
         }
     }
 
@@ -200,6 +201,14 @@ pub fn rfc3339(at: Wall) -> String {
     jiff::Timestamp::from_millisecond(at.0).map(|at| format!("{at:.3}")).unwrap_or_default()
 }
 
+/// `14:02` where the reader is; with the date, where it is not today's.
+fn time_of_day(at: i64, zone: &jiff::tz::TimeZone, now: Wall) -> String {
+    let there = |ms| jiff::Timestamp::from_millisecond(ms).map(|at| at.to_zoned(zone.clone()));
+    let Ok(at) = there(at) else { return "?".into() };
+    let today = there(now.0).is_ok_and(|now| now.date() == at.date());
+    at.strftime(if today { "%H:%M" } else { "%Y-%m-%d %H:%M" }).to_string()
+}
+
 /// The text before the next `{name}`, the name, and what follows it.
 fn next_name(text: &str) -> Option<(&str, &str, &str)> {
     let (before, rest) = text.split_once('{')?;
@@ -219,5 +228,23 @@ fn flatten(prefix: &str, table: &toml::Table, into: &mut HashMap<String, String>
         } else if let Some(text) = value.as_str() {
             into.insert(key, text.to_owned());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use doctor::Wall;
+    use jiff::tz::{TimeZone, offset};
+
+    use super::time_of_day;
+
+    #[test]
+    fn a_time_is_told_where_the_reader_is_with_the_date_where_it_is_needed() {
+        let moscow = TimeZone::fixed(offset(3));
+        // 2026-09-01 11:02 UTC.
+        let at = 1_788_260_520_000;
+        assert_eq!(time_of_day(at, &moscow, Wall(at + 3_600_000)), "14:02");
+        assert_eq!(time_of_day(at, &moscow, Wall(at + 10 * 3_600_000)), "2026-09-01 14:02");
+        assert_eq!(time_of_day(i64::MAX, &moscow, Wall(at)), "?");
     }
 }

@@ -38,7 +38,15 @@ pub fn happen(world: &mut World, line: &str) -> Result<(), String> {
         world.sleep(duration(how_long)?);
         return Ok(());
     }
+    if let Some(away) = line.strip_prefix("the kernel panics, and the machine is back after ") {
+        for server in [TargetId::Ollama, TargetId::Mlx] {
+            world.dies(&server);
+        }
+        world.reboot(duration(away)?);
+        return Ok(());
+    }
     if let Some(away) = line.strip_prefix("the machine is booted anew, away for ") {
+        world.quit();
         world.reboot(duration(away)?);
         return Ok(());
     }
@@ -76,6 +84,15 @@ pub fn happen(world: &mut World, line: &str) -> Result<(), String> {
         }
         "the disk has room again" => {
             world.disk_full = false;
+            Ok(())
+        }
+        "Homeostat is quit and started again" => {
+            world.quit();
+            world.relaunch();
+            Ok(())
+        }
+        "the configuration cannot be read" => {
+            world.tell(&Event::Misconfigured);
             Ok(())
         }
         "Homeostat is relaunched" => {
@@ -142,6 +159,12 @@ fn server_happens(world: &mut World, id: &TargetId, what: &str) -> Result<(), St
     match what {
         "dies" => {
             world.dies(id);
+            return Ok(());
+        }
+        "is quit" | "crashes with its app" => {
+            world.dies(id);
+            let normal = what == "is quit";
+            world.tell(&Event::Quit { target: id.clone(), normal });
             return Ok(());
         }
         "is started by a person" | "is started by somebody else" => {
@@ -353,13 +376,17 @@ fn wish_of(text: &str) -> Result<Wish, String> {
     if verb == "unload" {
         return Ok(Wish::Unload(Unload::Model(what.into())));
     }
+    let (what, within) = match what.split_once(" for ") {
+        Some((what, within)) => (what, Some(duration(within)?)),
+        None => (what, None),
+    };
     let target: TargetId = what.parse()?;
     match verb {
         "recover" => Ok(Wish::Recover { targets: vec![target] }),
         "restart" => Ok(Wish::Restart { target }),
         "start" => Ok(Wish::Start { target }),
         "stop" => Ok(Wish::Stop { target }),
-        "hold" => Ok(Wish::Hold { target }),
+        "hold" => Ok(Wish::Hold { target, within }),
         "release" => Ok(Wish::Release { target }),
         _ => Err(format!("`{verb}` is nothing a person can ask")),
     }

@@ -1,8 +1,8 @@
 //! `restart`, `start`, `stop`, `hold`, `release`.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::arguments::Targeted;
+use crate::arguments::{Hold, Targeted};
 use crate::connection::{Connection, encoded};
 use crate::failure::{Exit, Failure};
 use crate::follow::{Manner, follow};
@@ -14,9 +14,28 @@ pub(crate) async fn act(
     to: &Targeted,
     manner: Manner,
 ) -> Result<Exit, Failure> {
+    tell(connection, verb, to, &json!({}), manner).await
+}
+
+pub(crate) async fn hold(
+    connection: &Connection,
+    hold: &Hold,
+    manner: Manner,
+) -> Result<Exit, Failure> {
+    let body = hold.within.as_ref().map_or(json!({}), |within| json!({ "for": within }));
+    tell(connection, "hold", &hold.to, &body, manner).await
+}
+
+async fn tell(
+    connection: &Connection,
+    verb: &str,
+    to: &Targeted,
+    body: &Value,
+    manner: Manner,
+) -> Result<Exit, Failure> {
     check(&to.target)?;
     let path = format!("/targets/{}/{verb}", encoded(&to.target));
-    let accepted = connection.act(&path, &json!({})).await?;
+    let accepted = connection.act(&path, body).await?;
     follow(connection, accepted, manner, &format!("{}: {verb} done.", clean(&to.target))).await
 }
 

@@ -59,7 +59,11 @@ async fn every_wish_reaches_the_loop() {
     let web = || TargetId::Container("web".into());
     for (arguments, wish) in [
         (&["stop", "container:web"][..], Wish::Stop { target: web() }),
-        (&["hold", "container:web"], Wish::Hold { target: web() }),
+        (&["hold", "container:web"], Wish::Hold { target: web(), within: None }),
+        (
+            &["hold", "container:web", "--for", "90m"],
+            Wish::Hold { target: web(), within: Some(std::time::Duration::from_mins(90)) },
+        ),
         (&["release", "container:web"], Wish::Release { target: web() }),
         (&["recover", "container:web"], Wish::Recover { targets: vec![web()] }),
         (

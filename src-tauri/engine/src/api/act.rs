@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Api, Problem, Shared, json};
+use crate::wish::hold_time;
 
 /// Models that one measurement may name.
 const MODELS: usize = 500;
@@ -29,6 +30,15 @@ pub(super) enum TargetVerb {
     Stop,
     Hold,
     Release,
+}
+
+/// What a verb may be told; only `hold` knows anything yet.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(default)]
+pub(super) struct TargetBody {
+    /// How long a hold lasts: `30m`, `1h`, `2d`; without it, until it is released.
+    #[serde(rename = "for")]
+    within: Option<String>,
 }
 
 /// Exactly one of the three.
@@ -55,6 +65,7 @@ pub(super) struct MeasureBody {
         ("id" = String, Path, description = "`host`, `docker`, `ollama`, `mlx`, `container:NAME`, `service:NAME`"),
         ("verb" = TargetVerb, Path),
     ),
+    request_body = Option<TargetBody>,
     responses(
         (status = 202, body = Accepted),
         (status = 401, body = Problem, content_type = "application/problem+json"),
@@ -66,6 +77,7 @@ pub(super) struct MeasureBody {
 pub(super) async fn target(
     api: Shared,
     path: Result<Path<(String, String)>, PathRejection>,
+    body: Bytes,
 ) -> Result<Response, Problem> {
     let Path((id, verb)) = path?;
     let target: TargetId = id.parse().map_err(Problem::not_found)?;
@@ -74,11 +86,17 @@ pub(super) async fn target(
             "{verb:?} is not known; expected restart, start, stop, hold or release"
         ))
     })?;
+    let asked: TargetBody = read(&body)?;
+    if asked.within.is_some() && !matches!(verb, TargetVerb::Hold) {
+        return Err(Problem::unprocessable("`for` is understood by hold only"));
+    }
+    let within = asked.within.as_deref().map(hold_time).transpose();
+    let within = within.map_err(Problem::unprocessable)?;
     let wish = match verb {
         TargetVerb::Restart => Wish::Restart { target: target.clone() },
         TargetVerb::Start => Wish::Start { target: target.clone() },
         TargetVerb::Stop => Wish::Stop { target: target.clone() },
-        TargetVerb::Hold => Wish::Hold { target: target.clone() },
+        TargetVerb::Hold => Wish::Hold { target: target.clone(), within },
         TargetVerb::Release => Wish::Release { target: target.clone() },
     };
     act(&api, wish, Some(&target)).await

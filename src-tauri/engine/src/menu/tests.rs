@@ -129,7 +129,7 @@ fn a_sick_machine_has_its_causes_and_actions_in_the_menu() {
                     text("Homeostat starts it."),
                     Entry::Line,
                     ask("Restart", Request::Restart { target: doctor::TargetId::Ollama }),
-                    ask("Hold", Request::Hold { target: doctor::TargetId::Ollama }),
+                    ask("Hold", Request::Hold { target: doctor::TargetId::Ollama, within: None }),
                 ],
             },
             text("– MLX: Not found on this machine."),

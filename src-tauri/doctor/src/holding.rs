@@ -1,0 +1,83 @@
+//! Holding: what a person stopped stays stopped, for a time or until a person ends it (R33 to R37).
+
+use std::time::Duration;
+
+use crate::clock::{Now, Wall, millis};
+use crate::doctor::Doctor;
+use crate::incident::IncidentState;
+use crate::ledger::{Account, HeldBy, Hold, Intent};
+use crate::order::Depth;
+use crate::phase::{Phase, Reason};
+use crate::sentence::Sentence;
+use crate::target::TargetId;
+
+impl Doctor {
+    /// From now on it is left alone. What is held already keeps its timer, unless a person sets
+    /// another.
+    pub(crate) fn hold(&mut self, id: &TargetId, by: HeldBy, within: Option<Duration>) {
+        let now = self.now;
+        self.supersede(id, "step.held");
+        let Some(patient) = self.patients.get_mut(id) else { return };
+        let until = within.map(|within| now.continuous + within);
+        if patient.account.intent != Intent::Held || matches!(by, HeldBy::Hold | HeldBy::Stop) {
+            patient.account.hold(by, until, now.wall);
+        }
+        patient.account.given_up = None;
+        patient.urged = false;
+        patient.met = true;
+        patient.forget_counts();
+        if !patient.phase.is_usable() || by == HeldBy::Paused {
+            let says = held(&patient.account, now);
+            patient.enter(Phase::Unknown, Reason::says("R34", says), now);
+        }
+        self.close_incident(id, IncidentState::Closed, Some("story.held"));
+    }
+
+    /// R37: a timer ends a hold; the target is looked at and, when it is down, healed.
+    pub(crate) fn end_holds(&mut self) {
+        let now = self.now.continuous;
+        let over = |hold: &Hold| hold.until.is_some_and(|until| now >= until);
+        let ended: Vec<TargetId> = self
+            .patients
+            .iter()
+            .filter(|(_, one)| one.account.hold.as_ref().is_some_and(over))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in ended {
+            if let Some(patient) = self.patients.get_mut(&id) {
+                patient.account.want();
+                // It was held on purpose: it is wanted, though it may never have been seen to run.
+                patient.met = true;
+            }
+            self.look_soon(&id, Depth::Full);
+        }
+    }
+
+    /// R36: who quits the application means it; a crash is a fault like any other. What ends
+    /// while we are at it ends through us.
+    pub(crate) fn application_ended(&mut self, target: &TargetId, normal: bool) {
+        if normal && self.running_on(target).is_none() {
+            self.hold(target, HeldBy::Quit, None);
+        }
+        self.look_soon(target, Depth::Full);
+    }
+}
+
+/// Why it is left alone: who stopped it and when, or until when.
+pub(crate) fn held(account: &Account, now: Now) -> Sentence {
+    let Some(hold) = &account.hold else { return Sentence::new("why.held") };
+    if let Some(until) = hold.until {
+        let left = i64::try_from(millis(until.since(now.continuous))).unwrap_or(i64::MAX);
+        let until = Wall(now.wall.0.saturating_add(left));
+        return Sentence::new("why.held_until").with("until", until);
+    }
+    let since = |key: &str| Sentence::new(key).with("at", hold.since);
+    match hold.by {
+        HeldBy::Hold => since("why.held"),
+        HeldBy::Stop | HeldBy::Outside => since("why.stopped"),
+        HeldBy::Quit => since("why.quit"),
+        HeldBy::Paused => Sentence::new("why.paused"),
+        HeldBy::Found => Sentence::new("why.found_stopped"),
+        HeldBy::LedgerLost => Sentence::new("why.ledger_lost"),
+    }
+}
