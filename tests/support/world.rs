@@ -62,6 +62,10 @@ pub struct World {
     pub said: Option<Said>,
     /// Every treatment that was ordered, with the awake time of the order.
     pub treatments: Vec<(Now, Treatment)>,
+    /// Where the app is ended and started again, once.
+    pub cut: Option<Cut>,
+    /// How many records were ordered.
+    pub records: u64,
     clocks: Clocks,
     pending: BTreeMap<(u64, u64), Pending>,
     counter: u64,
@@ -81,6 +85,17 @@ struct Clocks {
     wall_moved: i64,
     awake_back: u64,
     boot: u64,
+}
+
+/// The app is ended at this record, counted from one; what it ordered after that is never done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// Before it reaches the disk.
+    Before(u64),
+    /// When it is on the disk, and nothing else of what was ordered with it has been done.
+    After(u64),
+    /// When all that was ordered with it is under way.
+    AfterAll(u64),
 }
 
 enum Pending {
@@ -116,6 +131,8 @@ impl World {
             audit: Audit::default(),
             said: None,
             treatments: Vec::new(),
+            cut: None,
+            records: 0,
             clocks,
             pending: BTreeMap::new(),
             counter: 0,
@@ -164,6 +181,8 @@ impl World {
         self.clocks.run += doctor::millis(away);
         self.clocks.since_boot = 20_000 - self.clocks.passed();
         self.clocks.asleep_before = self.clocks.asleep;
+        // Times of the awake clock before the boot mean nothing after it.
+        self.audit = Audit::default();
         self.relaunch();
     }
 
@@ -255,7 +274,15 @@ impl World {
         }
         let story = self.story_ms();
         self.tale.observe(story, &self.doctor);
+        let mut cut = false;
         for order in orders {
+            if matches!(order, Order::Record(_)) {
+                self.records += 1;
+                if self.cut == Some(Cut::Before(self.records)) {
+                    cut = true;
+                    break;
+                }
+            }
             self.tale.ordered(story, &order);
             match order {
                 Order::Look(look) => self.look(&look),
@@ -277,9 +304,18 @@ impl World {
                         Event::Recorded { record: record.id }
                     };
                     self.tell_later(RECORD, event);
+                    if self.cut == Some(Cut::After(self.records)) {
+                        cut = true;
+                        break;
+                    }
+                    cut |= self.cut == Some(Cut::AfterAll(self.records));
                 }
                 Order::Tell(Tell::Notice(_) | Tell::Answer { .. }) => {}
             }
+        }
+        if cut {
+            self.cut = None;
+            self.relaunch();
         }
     }
 

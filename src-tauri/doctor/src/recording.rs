@@ -1,12 +1,17 @@
 //! Recording: what must be on disk before it is done, and what was found there (R33, faults 52, 54).
 
+use std::time::Duration;
+
 use crate::clock::{Awake, millis};
 use crate::doctor::Doctor;
 use crate::event::LedgerFound;
-use crate::incident::{Incident, IncidentState};
+use crate::incident::{Incident, IncidentState, Verb};
 use crate::ledger::Account;
 use crate::order::{Entry, Order, Record, RecordId};
 use crate::target::TargetId;
+
+/// What could not be written is tried again so often: the disk may have room by now.
+const RETRY: Duration = Duration::from_mins(1);
 
 impl Doctor {
     pub(crate) fn restored(&mut self, found: LedgerFound, open: Vec<Incident>) {
@@ -32,10 +37,16 @@ impl Doctor {
                     match self.patients.get_mut(&id) {
                         Some(patient) => {
                             // What we did just before we ended may still be told (R33).
-                            if account.act.is_some() {
+                            let act = account.act.as_ref().map(|act| act.verb);
+                            patient.account = account;
+                            if act.is_some() {
                                 patient.facts.container_news.expect_own_stop(until);
                             }
-                            patient.account = account;
+                            // A server that we were starting may still be on its way (R14).
+                            let server = matches!(id, TargetId::Ollama | TargetId::Mlx);
+                            if server && act.is_some_and(|verb| verb != Verb::Stop) {
+                                patient.give_grace("why.interrupted", self.now);
+                            }
                         }
                         None => {
                             self.absent.insert(id, account);
@@ -103,8 +114,10 @@ impl Doctor {
     pub(crate) fn write_down(&mut self) {
         self.write_incidents();
         self.note_busy();
-        let beat = self.now.awake.since(self.last_record) >= self.policy.heartbeat;
-        if self.ledger_changed() || (beat && self.a_server_lives()) {
+        let since = self.now.awake.since(self.last_record);
+        let beat = since >= self.policy.heartbeat && self.a_server_lives();
+        let again = self.recording_fails && since >= RETRY;
+        if self.ledger_changed() || beat || again {
             self.record(None);
         }
     }

@@ -12,6 +12,8 @@ mod clocks;
 mod containers;
 #[path = "rules/intent.rs"]
 mod intent;
+#[path = "rules/ledger.rs"]
+mod ledger;
 #[path = "rules/notices.rs"]
 mod notices;
 #[path = "rules/outcomes.rs"]

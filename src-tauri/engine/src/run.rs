@@ -3,6 +3,7 @@
 mod records;
 mod settings;
 mod surroundings;
+mod watchdog;
 
 use std::collections::{BTreeMap, HashMap};
 use std::panic::AssertUnwindSafe;
@@ -114,6 +115,9 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
         Vec::new()
     });
     let mut orders = doctor.handle(Event::Restored { ledger: ledger.load(), open }, now);
+    if messages.contains_key("config") {
+        orders.extend(doctor.handle(Event::Misconfigured, now));
+    }
     let timings = journal.latest_timings().unwrap_or_default();
     let frame = Frame { words: &words, config: &config, timings: &timings, messages: Vec::new() };
     let first = picture::snapshot(&doctor, &frame);
@@ -154,6 +158,7 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
     engine.serve().await;
     engine.follow_events();
     engine.carry_out(&mut orders);
+    watchdog::watch(handle.clone(), stopping.clone());
     let task = tokio::spawn(engine.run(events, stopping));
     Ok(Engine { handle, stop, task, _lock: lock })
 }
@@ -256,6 +261,7 @@ impl Loop {
         }
         power_watch.abort();
         config_watch.abort();
+        self.handle(Event::Ending);
         self.close().await;
     }
 

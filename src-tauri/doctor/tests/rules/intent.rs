@@ -168,3 +168,114 @@ fn r38_a_labelled_container_is_left_alone() {
     world.then("web exits with 1", 600);
     assert!(world.nothing_done());
 }
+
+#[test]
+fn r36_quitting_the_app_is_a_hold_and_a_crash_of_it_is_none() {
+    let mut quit = world(&["ollama: the app is installed"]);
+    quit.then("ollama is quit", 600);
+    assert!(quit.nothing_done());
+    assert_eq!(quit.patient("ollama").reason.says.key, "why.quit");
+    assert_eq!(quit.told("NOTICE"), 0);
+    let mut crash = world(&["ollama: the app is installed"]);
+    crash.then("ollama crashes with its app", 60);
+    assert_eq!(crash.told("open /Applications/Ollama.app"), 1);
+}
+
+#[test]
+fn r36_an_app_that_we_ended_ourselves_is_not_held() {
+    let mut world = world(&["ollama: the app is installed"]);
+    world.then("ollama hangs", 0).until_told("TERM");
+    let target = doctor::TargetId::Ollama;
+    world.tell(&doctor::Event::Quit { target, normal: true });
+    world.pass(120);
+    assert_eq!(world.patient("ollama").account.intent, Intent::Wanted);
+    assert_eq!(world.phase("ollama"), "healthy");
+}
+
+#[test]
+fn r36_a_hold_says_since_when_and_until_when() {
+    let says = |wish: &str| {
+        let mut world = world(&["ollama"]);
+        world.then(&format!("a person asks: {wish}"), 10).then("ollama dies", 30);
+        world.patient("ollama").reason.says.clone()
+    };
+    // 08:00:30 and an hour, in UTC.
+    let at = |ms: i64| Some(doctor::Value::Time(1_788_249_600_000 + ms));
+    let held = says("hold ollama");
+    assert_eq!((held.key.as_str(), held.values.get("at").cloned()), ("why.held", at(30_000)));
+    let stopped = says("stop ollama");
+    assert_eq!(stopped.key, "why.stopped");
+    assert_eq!(stopped.values.get("at").cloned(), at(30_000));
+    let until = says("hold ollama for 1 h");
+    assert_eq!(until.key, "why.held_until");
+    assert_eq!(until.values.get("until").cloned(), at(3_630_000));
+}
+
+#[test]
+fn r37_a_timer_ends_a_hold_and_nothing_else_does() {
+    let mut world = world(&["ollama"]);
+    world.then("a person asks: hold ollama for 30 min", 0).then("ollama dies", 29 * 60);
+    assert!(world.nothing_done());
+    world.pass(90);
+    assert_eq!(world.told("> ollama: start"), 1);
+    assert_eq!(world.patient("ollama").account.hold, None);
+}
+
+#[test]
+fn r37_a_timer_runs_on_in_sleep_over_a_relaunch_and_over_a_boot() {
+    for what in [
+        "the machine sleeps for 20 min",
+        "the machine is booted anew, away for 20 min",
+        "the kernel panics, and the machine is back after 20 min",
+    ] {
+        let mut world = world(&["ollama"]);
+        world.then("a person asks: hold ollama for 30 min", 10).then("ollama dies", 10);
+        world.then("Homeostat is relaunched", 10).then(what, 8 * 60);
+        assert!(world.nothing_done(), "{what}");
+        world.pass(5 * 60);
+        assert_eq!(world.told("> ollama: start"), 1, "{what}");
+    }
+}
+
+#[test]
+fn r37_a_timer_that_ran_out_while_the_machine_was_off_has_ended_the_hold() {
+    let mut world = world(&["ollama"]);
+    world.then("a person asks: hold ollama for 30 min", 10).then("ollama dies", 10);
+    world.then("the machine is booted anew, away for 9 h", 90);
+    assert_eq!(world.told("> ollama: start"), 1);
+}
+
+#[test]
+fn r37_a_new_hold_replaces_the_timer_and_a_stop_has_none() {
+    for wish in ["hold ollama", "stop ollama"] {
+        let mut world = world(&["ollama"]);
+        world.then("a person asks: hold ollama for 5 min", 10);
+        world.then(&format!("a person asks: {wish}"), 10);
+        world.dies(&doctor::TargetId::Ollama);
+        world.pass(3600);
+        assert_eq!(world.told("> ollama: start"), 0, "{wish}");
+    }
+}
+
+#[test]
+fn r37_no_supervisor_ends_a_hold() {
+    let mut server = world(&["ollama"]);
+    server.then("a person asks: hold ollama", 10).then("ollama is restarted by somebody else", 30);
+    assert_eq!(server.patient("ollama").account.intent, Intent::Held);
+    let mut container = world(&["docker", "container web: critical, policy always"]);
+    container.then("a person asks: hold container:web", 10).then("web exits with 1", 90);
+    assert_eq!(container.patient("container:web").account.intent, Intent::Held);
+    // A person who starts it does.
+    container.then("a person stops web", 30).then("a person starts web", 30);
+    assert_eq!(container.patient("container:web").account.intent, Intent::Wanted);
+}
+
+#[test]
+fn r37_a_person_who_starts_it_ends_the_hold() {
+    let mut world = world(&["ollama"]);
+    world.then("a person asks: hold ollama for 5 h", 10).then("ollama dies", 30);
+    world.then("ollama is started by a person", 30);
+    assert_eq!(world.patient("ollama").account.intent, Intent::Wanted);
+    world.then("ollama dies", 30);
+    assert_eq!(world.told("> ollama: start"), 1);
+}

@@ -68,6 +68,7 @@ impl Loop {
                 let errors = errors.to_string();
                 tracing::warn!(errors, "the configuration has mistakes; the last one stays");
                 self.tell_about_ourselves("ourselves.config", &errors);
+                self.handle(Event::Misconfigured);
                 self.messages.insert("config", errors);
                 return;
             }
