@@ -108,7 +108,9 @@ impl Doctor {
             return;
         }
         let Some(patient) = self.patients.get(target) else { return };
-        let Phase::GivenUp { cause, .. } = &patient.phase else { return };
+        // What was given up because its budget is spent is no other world when our own last start
+        // of it fails in another way: it waits for its trial.
+        let Phase::GivenUp { cause, trial: None } = &patient.phase else { return };
         if patient.account.is_locked(&self.policy) {
             return;
         }

@@ -40,6 +40,8 @@ impl Doctor {
                             let act = account.act.as_ref().map(|act| act.verb);
                             patient.account = account;
                             if act.is_some() {
+                                // R26: an attempt that was cut off with us ended then.
+                                patient.account.last_attempt = Some(self.now.continuous);
                                 patient.facts.container_news.expect_own_stop(until);
                             }
                             // A server that we were starting may still be on its way (R14).

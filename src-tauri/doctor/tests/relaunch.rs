@@ -32,7 +32,6 @@ const HAPPENS: &[&str] = &[
     "ollama cannot be started",
     "ollama hangs after each start",
     "ollama will die 20 s after each start",
-    "ollama is restarted by somebody else",
     "mlx dies",
     "mlx hangs",
     "mlx starts do nothing",
