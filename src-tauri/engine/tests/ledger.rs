@@ -6,10 +6,12 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use doctor::{Account, Act, Boot, Intent, Ledger, LedgerFound, TargetId, Verb, Wall};
 use engine::ledger::LedgerFile;
 use engine::paths::{Lock, LockError, Paths};
+use engine::run::{Options, start};
 
 fn ledger(attempts: u32) -> Ledger {
     let account = Account {
@@ -229,4 +231,36 @@ fn one_engine_at_a_time() {
 
     let nowhere = Lock::take(&directory.path().join("no/lock")).unwrap_err();
     assert!(matches!(nowhere, LockError::Unusable { .. }), "{nowhere}");
+}
+
+/// What is on disk while the engine runs, and after it has ended in an orderly way (R32, R39).
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ledger_says_whether_we_ended_in_an_orderly_way() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("config.toml");
+    let nowhere = "[ollama]\nurl = \"http://127.0.0.1:9\"\n[mlx]\nurl = \"http://127.0.0.1:9\"\n\
+                   [docker]\nhost = \"unix:///nowhere.sock\"\n[api]\nlisten = \"127.0.0.1:0\"\n";
+    fs::write(&config, nowhere).unwrap();
+    let data = directory.path().join("data");
+    let options = || Options { config: Some(config.clone()), data: Some(data.clone()) };
+    let found = || match load(&data) {
+        LedgerFound::Good(ledger) => Some((ledger.ended, ledger.crashes.len())),
+        LedgerFound::None | LedgerFound::Damaged => None,
+    };
+    for round in 0..2 {
+        let engine = start(options()).await.unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while found() != Some((false, 0)) {
+            assert!(Instant::now() < deadline, "round {round}: {:?}", found());
+            tokio::task::yield_now().await;
+        }
+        engine.stop().await;
+        assert_eq!(found(), Some((true, 0)), "round {round}");
+    }
+    // As if it had been cut off.
+    let LedgerFound::Good(ledger) = load(&data) else { panic!("no ledger") };
+    LedgerFile::new(&data).save(&Ledger { ended: false, ..ledger }).unwrap();
+    let engine = start(options()).await.unwrap();
+    engine.stop().await;
+    assert_eq!(found(), Some((true, 1)));
 }

@@ -191,6 +191,7 @@ async fn acting_reaches_the_loop() {
         ("POST", "/targets/container:web/restart", ""),
         ("POST", "/targets/container%3Aweb/release", "{}"),
         ("POST", "/targets/service:Victoria%20Agent/start", ""),
+        ("POST", "/targets/ollama/stop", "{}"),
         ("POST", "/models/unload", r#"{"model":"llama3:8b"}"#),
         ("POST", "/models/unload", r#"{"idle":true}"#),
         ("POST", "/models/unload", r#"{"all":true}"#),
@@ -208,6 +209,7 @@ async fn acting_reaches_the_loop() {
         Wish::Restart { target: web.clone() },
         Wish::Release { target: web },
         Wish::Start { target: victoria },
+        Wish::Stop { target: TargetId::Ollama },
         Wish::Unload(Unload::Model("llama3:8b".into())),
         Wish::Unload(Unload::Idle),
         Wish::Unload(Unload::All),
@@ -218,6 +220,32 @@ async fn acting_reaches_the_loop() {
     let wished = world.wished();
     assert!(wished.iter().all(|(_, by)| *by == Asker::Person));
     assert_eq!(wished.into_iter().map(|(wish, _)| wish).collect::<Vec<_>>(), expected);
+}
+
+#[tokio::test]
+async fn a_hold_may_have_its_time() {
+    let world = World::new().await;
+    for body in ["", "{}", r#"{"for":null}"#, r#"{"for":"90m"}"#] {
+        assert_eq!(world.act("POST", "/targets/mlx/hold", body).await.status, 202, "{body}");
+    }
+    let times: Vec<Option<Duration>> = world
+        .wished()
+        .into_iter()
+        .map(|(wish, _)| match wish {
+            Wish::Hold { target: TargetId::Mlx, within } => within,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(times, [None, None, None, Some(Duration::from_mins(90))]);
+    for (path, body) in [
+        ("/targets/mlx/hold", r#"{"for":"soon"}"#),
+        ("/targets/mlx/hold", r#"{"for":60}"#),
+        ("/targets/mlx/hold", r#"{"for":"0s"}"#),
+        ("/targets/mlx/hold", r#"{"for":"366d"}"#),
+        ("/targets/mlx/restart", r#"{"for":"1h"}"#),
+    ] {
+        world.act("POST", path, body).await.is_problem(422);
+    }
 }
 
 #[tokio::test]
