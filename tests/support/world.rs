@@ -14,6 +14,8 @@ use doctor::{
 pub mod audit;
 #[path = "world/containers.rs"]
 pub mod containers;
+#[path = "world/explained.rs"]
+pub mod explained;
 #[path = "world/given.rs"]
 pub mod given;
 #[path = "world/happen.rs"]

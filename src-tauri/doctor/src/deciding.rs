@@ -19,7 +19,7 @@ use crate::sentence::Sentence;
 use crate::target::{Care, Heal, TargetId};
 
 /// Why nothing is done.
-enum Refusal {
+pub(crate) enum Refusal {
     Wait(Reason),
     /// R11: the last reading is too old to act upon.
     Confirm,
@@ -294,7 +294,7 @@ impl Doctor {
         impaired.unwrap_or_else(|| self.diagnose(patient))
     }
 
-    fn decide(&self, patient: &Patient) -> Result<(Verb, Plan), Refusal> {
+    pub(crate) fn decide(&self, patient: &Patient) -> Result<(Verb, Plan), Refusal> {
         let wait = |rule, key| Err(Refusal::Wait(Reason::new(rule, key)));
         let Some(cause) = patient.phase.cause() else { return wait("1.2", "why.no_cause") };
         if patient.account.intent != Intent::Wanted {
@@ -362,7 +362,7 @@ impl Doctor {
             return wait("R19", "why.memory_short");
         }
         if let Some(need) = self.dies_of_its_need(patient, cause) {
-            let says = Sentence::new("why.dies_of_its_need").with("parent", need.to_string());
+            let says = Sentence::new("why.dies_of_its_need").with("parent", need.name());
             return Err(Refusal::Wait(Reason::says("R58", says)));
         }
         if is_of_memory(cause.id) && account.ooms.len() >= 2 {

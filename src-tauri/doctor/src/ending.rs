@@ -126,7 +126,7 @@ impl Doctor {
             return;
         }
         let not_before = now.awake + backoff;
-        let reason = Reason::new("R26", "why.backoff").until(not_before);
+        let reason = Reason::new("R46", "why.attempt_failed").until(not_before);
         patient.enter(Phase::Down { cause, not_before }, reason, now);
         self.look_soon(target, Depth::Full);
     }

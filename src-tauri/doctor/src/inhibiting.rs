@@ -26,7 +26,7 @@ impl Doctor {
             patient.forget_counts();
             let folds = !matches!(patient.phase, Phase::Recovering { .. } | Phase::GivenUp { .. });
             if folds {
-                let says = crate::Sentence::new("why.parent").with("parent", parent.to_string());
+                let says = crate::Sentence::new("why.parent").with("parent", parent.name());
                 patient.enter(Phase::Unknown, Reason::says("R15", says), now);
                 self.close_incident(id, IncidentState::Closed, Some("story.folded"));
             }

@@ -17,6 +17,7 @@ mod policy;
 
 mod around;
 mod cause;
+mod change;
 mod container;
 mod containers;
 mod diagnosis;
@@ -57,8 +58,10 @@ mod notice;
 mod sentence;
 mod telling;
 mod timings;
+mod why;
 
 pub use cause::*;
+pub use change::Change;
 pub use clock::*;
 pub use doctor::{Doctor, LONGEST_WAIT};
 pub use event::*;
@@ -75,3 +78,4 @@ pub use remedy::*;
 pub use sentence::*;
 pub use target::*;
 pub use timings::*;
+pub use why::*;

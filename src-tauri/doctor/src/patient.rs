@@ -26,7 +26,10 @@ pub struct Patient {
     pub phase: Phase,
     /// When it entered its phase.
     pub since: Now,
+    /// Why it is in its phase, or since then why nothing is done about it.
     pub reason: Reason,
+    /// Why it entered its phase.
+    pub(crate) entered: Reason,
     pub facts: Facts,
     pub account: Account,
     /// The parent that is not well; while there is one, nothing is concluded (R15).
@@ -131,6 +134,9 @@ struct Sample {
 
 const WINDOW: usize = 5;
 
+/// Why it is not healthy yet, though it answers.
+const RISING: &str = "why.one_more_success";
+
 /// What a look led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Turn {
@@ -153,6 +159,7 @@ impl Patient {
             phase: Phase::Unknown,
             since: now,
             reason: Reason::new("1.2", "why.first_look"),
+            entered: Reason::new("1.2", "why.first_look"),
             facts: Facts::default(),
             account,
             inhibited_by: None,
@@ -203,6 +210,7 @@ impl Patient {
             | Phase::GivenUp { .. } => None,
         };
         self.phase = phase;
+        self.entered.clone_from(&reason);
         self.reason = reason;
     }
 
@@ -294,7 +302,7 @@ impl Patient {
                 if self.tally.good >= policy.successes {
                     self.healthy(now)
                 } else {
-                    self.reason = Reason::new("1.2", "why.one_more_success");
+                    self.reason = Reason::new("1.2", RISING);
                     Turn::Steady
                 }
             }
@@ -410,9 +418,16 @@ impl Patient {
         Turn::BecameHealthy
     }
 
+    /// It was on its way up, and is no more.
+    fn falls_back(&mut self) {
+        if std::mem::take(&mut self.tally.good) > 0 && self.reason.says.key == RISING {
+            self.reason.clone_from(&self.entered);
+        }
+    }
+
     fn hard(&mut self, confirms: bool, now: Now, policy: &Policy, doubt: u32) -> Turn {
         self.tally.push(false, Duration::ZERO);
-        self.tally.good = 0;
+        self.falls_back();
         if !self.is_found() {
             self.enter(Phase::Unknown, Reason::new("1.2", "why.not_found"), now);
             return Turn::Steady;
@@ -459,7 +474,7 @@ impl Patient {
 
     fn soft(&mut self, confirms: bool, now: Now, policy: &Policy) -> Turn {
         self.tally.push(false, Duration::ZERO);
-        self.tally.good = 0;
+        self.falls_back();
         self.tally.hard = 0;
         if !self.is_found() {
             self.enter(Phase::Unknown, Reason::new("1.2", "why.not_found"), now);

@@ -1,6 +1,7 @@
 //! The eight states of a target, and the reason that each state carries (RECOVERY 1.2).
 
 use crate::cause::Cause;
+use crate::change::{Change, awaited};
 use crate::clock::{Awake, Continuous};
 use crate::order::OperationId;
 use crate::sentence::Sentence;
@@ -69,17 +70,20 @@ pub struct Reason {
     /// As in RECOVERY, such as `R11`.
     pub rule: &'static str,
     pub says: Sentence,
-    /// When the next look or attempt is due.
+    /// Until when it holds by itself: a grace, a back-off, a soak.
     pub next: Option<Awake>,
+    /// What would end it, beside what any target in its phase waits for.
+    pub changes: &'static [Change],
 }
 
 impl Reason {
     pub(crate) fn new(rule: &'static str, key: &str) -> Self {
-        Self { rule, says: Sentence::new(key), next: None }
+        Self::says(rule, Sentence::new(key))
     }
 
     pub(crate) fn says(rule: &'static str, says: Sentence) -> Self {
-        Self { rule, says, next: None }
+        let changes = awaited(&says.key);
+        Self { rule, says, next: None, changes }
     }
 
     pub(crate) fn until(mut self, next: Awake) -> Self {

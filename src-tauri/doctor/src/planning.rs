@@ -121,7 +121,7 @@ impl Doctor {
             let Some(parent) = self.patients.get(need).filter(|need| need.is_found()) else {
                 continue;
             };
-            let says = Sentence::new("why.soft_parent").with("parent", need.to_string());
+            let says = Sentence::new("why.soft_parent").with("parent", need.name());
             if !parent.phase.is_usable() {
                 return Err(Reason::says("R16", says));
             }

@@ -30,6 +30,17 @@ impl TargetId {
             Self::Service(_) => "service",
         }
     }
+
+    /// How people call it.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Host => "Memory",
+            Self::Docker => "Docker",
+            Self::Ollama => "Ollama",
+            Self::Mlx => "MLX",
+            Self::Container(name) | Self::Service(name) => name,
+        }
+    }
 }
 
 impl fmt::Display for TargetId {

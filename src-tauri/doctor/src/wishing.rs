@@ -110,7 +110,7 @@ impl Doctor {
             return Some(Response::Impossible(Sentence::new("why.panic_locked")));
         }
         let parent = patient.inhibited_by.as_ref()?;
-        let says = Sentence::new("why.parent").with("parent", parent.to_string());
+        let says = Sentence::new("why.parent").with("parent", parent.name());
         Some(Response::NotNow(says))
     }
 
@@ -146,7 +146,7 @@ impl Doctor {
         }
         let Some(patient) = self.patients.get(target) else { return unknown(target) };
         if let Some(parent) = &patient.inhibited_by {
-            let says = Sentence::new("why.parent").with("parent", parent.to_string());
+            let says = Sentence::new("why.parent").with("parent", parent.name());
             return Response::NotNow(says);
         }
         let Some(patient) = self.patients.get(target) else { return unknown(target) };

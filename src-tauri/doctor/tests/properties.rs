@@ -147,7 +147,10 @@ fn sequence() -> impl Strategy<Value = Vec<(u64, usize)>> {
 }
 
 fn begun(seed: u64) -> World {
-    let mut world = World::new(seed);
+    begin(World::new(seed))
+}
+
+fn begin(mut world: World) -> World {
     for line in GIVEN {
         given(&mut world, line).expect("a line that the world knows");
     }
@@ -243,6 +246,25 @@ proptest! {
         play(&mut other, &what);
         prop_assert_eq!(one.tale.lines, other.tale.lines);
         prop_assert_eq!(one.treatments, other.treatments);
+    }
+}
+
+proptest! {
+    #![proptest_config(config(150))]
+
+    /// What every target says of itself is whole and true after every event, and what it promises
+    /// comes, also when then for long nothing else happens.
+    #[test]
+    fn every_why_is_whole_and_true(
+        seed in 1..u64::MAX,
+        what in sequence(),
+        calm in 0..40 * 60_000u64,
+    ) {
+        let mut world = World::new(seed);
+        world.audit.explained = Some(world::explained::Explained::default());
+        let mut world = begin(world);
+        play(&mut world, &what);
+        world.run_until(world.story_ms() + calm);
     }
 }
 

@@ -38,6 +38,7 @@ fn world(lines: &[&str]) -> World {
 
 fn world_with(lines: &[&str], ledger: LedgerFound) -> World {
     let mut world = World::new(5);
+    world.audit.explained = Some(Default::default());
     for line in lines {
         given(&mut world, line).expect("a line that the world knows");
     }

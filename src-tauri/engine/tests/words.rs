@@ -15,8 +15,9 @@ const RUSSIAN: &str = include_str!("../words/ru.toml");
 const LONGEST: usize = 200;
 
 /// What the keys of sentences begin with; the doctor's own ones first.
-const FAMILIES: [&str; 12] = [
+const FAMILIES: [&str; 13] = [
     "why.",
+    "change.",
     "story.",
     "step.",
     "notice.",

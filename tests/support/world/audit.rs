@@ -20,12 +20,15 @@ pub struct Audit {
     looks_since_wake: BTreeMap<TargetId, u32>,
     was_waking: bool,
     ticks: (u64, u32),
+    /// Whether what each target says of itself is audited too.
+    pub explained: Option<super::explained::Explained>,
 }
 
 impl Audit {
     /// A new doctor begins.
     pub fn forget_doctor(&mut self) {
-        *self = Self { ended: std::mem::take(&mut self.ended), ..Self::default() };
+        let explained = self.explained.as_ref().map(|_| super::explained::Explained::default());
+        *self = Self { ended: std::mem::take(&mut self.ended), explained, ..Self::default() };
     }
 
     /// Panics with what does not hold.
@@ -35,6 +38,9 @@ impl Audit {
         starts(doctor, orders);
         self.phases(doctor, event);
         bounds(doctor, orders);
+        if let Some(explained) = &mut self.explained {
+            explained.check(doctor, event, orders);
+        }
     }
 
     /// It is never woken in the past, never later than in 30 s, and does not spin.
@@ -201,7 +207,7 @@ fn bounds(doctor: &Doctor, orders: &[Order]) {
     }
 }
 
-fn word(phase: &Phase) -> &'static str {
+pub(super) fn word(phase: &Phase) -> &'static str {
     match phase {
         Phase::Unknown => "unknown",
         Phase::Starting { .. } => "starting",

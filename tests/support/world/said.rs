@@ -40,6 +40,10 @@ impl Said {
         }
         for patient in doctor.patients() {
             self.note(&patient.reason.says);
+            if let Some(why) = doctor.why(&patient.spec.id) {
+                why.changes.iter().for_each(|says| self.note(says));
+                why.nothing_done.iter().for_each(|reason| self.note(&reason.says));
+            }
         }
         for operation in doctor.operations() {
             operation.log.iter().for_each(|(_, says)| self.note(says));

@@ -11,7 +11,8 @@ use super::world::World;
 use super::world::said::Said;
 use super::world::script::Story;
 
-const KINDS: [&str; 6] = ["evidence.", "notice.", "ourselves.", "step.", "story.", "why."];
+const KINDS: [&str; 7] =
+    ["change.", "evidence.", "notice.", "ourselves.", "step.", "story.", "why."];
 
 fn here() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
