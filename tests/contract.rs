@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use engine::view::{
-    Cause, Incident, Intent, Memory, MemoryGroup, Model, ModelTiming, NoticeView, Operation,
+    Cause, Incident, Intent, Look, Memory, MemoryGroup, Model, ModelTiming, NoticeView, Operation,
     OperationState, OperationStep, Snapshot, State, StoryLine, Summary, Target, Why,
 };
 use ts_rs::{Config, TS};
@@ -32,6 +32,7 @@ fn the_windows_types_are_the_engines() {
         one::<Intent>(&config),
         one::<Cause>(&config),
         one::<Why>(&config),
+        one::<Look>(&config),
         one::<Model>(&config),
         one::<Memory>(&config),
         one::<MemoryGroup>(&config),

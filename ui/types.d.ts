@@ -72,7 +72,7 @@ id: string, text: string,
 confidence: string, evidence: Array<string>, advice: string, };
 
 /**
- * Why it is in this state, and what happens next.
+ * Why it is in this state, what would change that, and what happens next. Times are RFC 3339, UTC.
  */
 export type Why = { 
 /**
@@ -80,9 +80,39 @@ export type Why = {
  */
 rule: string, text: string, 
 /**
- * RFC 3339, UTC: when the next look or attempt is due.
+ * When the next look or attempt is due.
  */
-next: string | null, };
+next: string | null, 
+/**
+ * Since when it is so.
+ */
+since: string, 
+/**
+ * What would change it, the nearest first.
+ */
+changes: Array<string>, 
+/**
+ * How the next look comes about.
+ */
+look: Look, 
+/**
+ * None: one is under way, or nobody knows when.
+ */
+next_look: string | null, 
+/**
+ * When the next attempt or trial may begin by itself.
+ */
+next_attempt: string | null, 
+/**
+ * Why nothing is done; none while something is, or while there is nothing to do.
+ */
+nothing_done: string | null, 
+/**
+ * The rule that says so.
+ */
+nothing_done_rule: string | null, };
+
+export type Look = "at" | "now" | "told" | "waits";
 
 /**
  * A model that is in memory.

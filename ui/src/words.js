@@ -77,6 +77,21 @@ export const en = {
   /** @param {string} span */
   next_in: (span) => `Next step in ${span}`,
   next_now: 'Next step: now',
+  why: 'Why',
+  why_idle: 'Nothing is done:',
+  why_changes: 'What would change it',
+  why_look: 'Next check',
+  why_attempt: 'Next attempt',
+  /** @param {string} span */
+  in: (span) => `in ${span}`,
+  look: {
+    /** @param {string} span */
+    at: (span) => `in ${span}`,
+    now: () => 'under way',
+    /** @param {string} span */
+    told: (span) => `as soon as Docker reports a change, otherwise in ${span}`,
+    waits: () => 'when what it depends on works again',
+  },
   restarts: counted('en', {
     one: 'restart in the last hour',
     other: 'restarts in the last hour',
@@ -296,6 +311,18 @@ export const ru = {
   confidence: { certain: 'точно', likely: 'вероятно', possible: 'возможно' },
   next_in: (span) => `Далее через ${span}`,
   next_now: 'Далее: сейчас',
+  why: 'Почему',
+  why_idle: 'Ничего не делается:',
+  why_changes: 'Что это изменит',
+  why_look: 'Следующая проверка',
+  why_attempt: 'Следующая попытка',
+  in: (span) => `через ${span}`,
+  look: {
+    at: (span) => `через ${span}`,
+    now: () => 'идёт',
+    told: (span) => `как только Docker сообщит, иначе через ${span}`,
+    waits: () => 'когда заработает то, от чего это зависит',
+  },
   restarts: counted('ru', {
     one: 'перезапуск за последний час',
     few: 'перезапуска за последний час',

@@ -270,6 +270,54 @@ test('a target that waits names the one it waits for', async () => {
   assert.ok(text(find('.state')).includes('waits for Ollama'));
 });
 
+test('why it is so stands with what would change it, and ticks', async () => {
+  const drawn = await snapshot('given-up');
+  const { find, all, again } = draw(drawn, { selected: 'service:Victoria Agent' });
+  const card = text(find('[data-part=why]'));
+  assert.ok(card.includes('Restarted once; the next attempt waits. R11'), card);
+  assert.ok(card.includes('Nothing is done: The last attempt failed;'), card);
+  assert.ok(card.includes('next. R26'), card);
+  assert.equal(all('[data-part=why] .changes li').length, 3);
+  const rows = () => all('[data-part=why] dl div').map((row) => [...row.children].map(text));
+  assert.deepEqual(rows(), [
+    ['Next check', 'in 7 s'],
+    ['Next attempt', 'in 44 s'],
+  ]);
+  const first = find('[data-part=why] dl');
+  again({ selected: 'service:Victoria Agent', now: view().now + 5000 });
+  assert.deepEqual(rows(), [
+    ['Next check', 'in 2 s'],
+    ['Next attempt', 'in 39 s'],
+  ]);
+  assert.equal(find('[data-part=why] dl'), first);
+  again({ selected: 'service:Victoria Agent', lost: true });
+  assert.equal(all('[data-part=why] dl').length, 0);
+});
+
+test('how the next check comes about is said in each language', async () => {
+  const look = async (/** @type {string} */ name, /** @type {string} */ selected) =>
+    text(draw(await snapshot(name), { selected }).find('[data-part=why] dd'));
+  assert.equal(await look('healing', 'ollama'), 'under way');
+  assert.equal(
+    await look('well', 'container:knowledge_nightly'),
+    'as soon as Docker reports a change, otherwise in 42 s',
+  );
+  assert.equal(
+    await look('healing', 'service:Victoria Agent'),
+    'when what it depends on works again',
+  );
+  assert.equal(
+    await look('messages', 'container:knowledge_nightly'),
+    'как только Docker сообщит, иначе через 42 с',
+  );
+});
+
+test('what the lead says already is not said again', async () => {
+  const { find, all } = draw(await snapshot('well'));
+  assert.ok(!text(find('[data-part=why]')).includes('It answers every look.'));
+  assert.equal(all('[data-part=why] p').length, 0);
+});
+
 test('the journal is listed newest first, each incident once, and unfolds', async () => {
   const drawn = await snapshot('healing');
   const recorded = await incidentPage();
@@ -396,7 +444,7 @@ test('details are written for people, and what is empty is left out', async () =
   };
   const { all } = draw({ ...drawn, targets: [{ ...target, detail }] });
   assert.deepEqual(
-    all('dl div').map((row) => [...row.children].map(text).join(': ')),
+    all('[data-part=details] dl div').map((row) => [...row.children].map(text).join(': ')),
     [
       'Healing: only watches',
       'Models: llama3.2:3b, b',

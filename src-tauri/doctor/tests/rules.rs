@@ -24,6 +24,8 @@ mod phases;
 mod proof;
 #[path = "rules/sentences.rs"]
 mod sentences;
+#[path = "rules/why.rs"]
+mod why;
 
 use doctor::{LedgerFound, Patient, Phase, TargetId};
 

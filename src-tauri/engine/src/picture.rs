@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use doctor::{
-    Care, Doctor, Listener, Now, Operation, Patient, Phase, RemedyResult, Sentence, Timing, Value,
-    Verb,
+    Care, Doctor, Listener, NextLook, Now, Operation, Patient, Phase, RemedyResult, Sentence,
+    Timing, Value, Verb,
 };
 use serde_json::json;
 
 use crate::view::{
-    Memory, MemoryGroup, Model, ModelTiming, OperationState, OperationStep, Snapshot, State,
+    Look, Memory, MemoryGroup, Model, ModelTiming, OperationState, OperationStep, Snapshot, State,
     Summary, Target, Why,
 };
 use crate::words::{Words, rfc3339};
@@ -100,13 +100,34 @@ fn target(doctor: &Doctor, patient: &Patient, frame: &Frame<'_>) -> Target {
         restarts_last_hour: u32::try_from(patient.account.restarts.len()).unwrap_or(u32::MAX),
         actions,
         line: line(patient, words),
-        why: Why {
-            rule: patient.reason.rule.into(),
-            text: words.sentence(&patient.reason.says),
-            next: patient.reason.next.map(|next| at(next, now)),
-        },
+        why: doctor
+            .why(&patient.spec.id)
+            .map(|one| why(&one, patient, now, words))
+            .unwrap_or_default(),
         found: patient.is_found(),
         detail: detail(patient, frame),
+    }
+}
+
+fn why(one: &doctor::Why, patient: &Patient, now: Now, words: &Words) -> Why {
+    let (look, next_look) = match &one.next_look {
+        NextLook::Now => (Look::Now, None),
+        NextLook::At(next) => (Look::At, Some(at(*next, now))),
+        NextLook::Told(next) => (Look::Told, Some(at(*next, now))),
+        NextLook::With(_) => (Look::Waits, None),
+    };
+    let nothing_done = one.nothing_done.as_ref();
+    Why {
+        rule: one.rule.into(),
+        text: words.sentence(&one.says),
+        next: one.next_attempt.or(patient.reason.next).map(|next| at(next, now)),
+        since: rfc3339(one.since.wall),
+        changes: one.changes.iter().map(|change| words.sentence(change)).collect(),
+        look,
+        next_look,
+        next_attempt: one.next_attempt.map(|next| at(next, now)),
+        nothing_done: nothing_done.map(|reason| words.sentence(&reason.says)),
+        nothing_done_rule: nothing_done.map(|reason| reason.rule.into()),
     }
 }
 

@@ -96,14 +96,49 @@ pub struct Cause {
     pub advice: String,
 }
 
-/// Why it is in this state, and what happens next.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+/// Why it is in this state, what would change that, and what happens next. Times are RFC 3339, UTC.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 pub struct Why {
     /// The rule that holds it here, such as `R11`.
     pub rule: String,
     pub text: String,
-    /// RFC 3339, UTC: when the next look or attempt is due.
+    /// When the next look or attempt is due.
     pub next: Option<String>,
+    /// Since when it is so.
+    #[serde(default)]
+    pub since: String,
+    /// What would change it, the nearest first.
+    #[serde(default)]
+    pub changes: Vec<String>,
+    /// How the next look comes about.
+    #[serde(default)]
+    pub look: Look,
+    /// None: one is under way, or nobody knows when.
+    #[serde(default)]
+    pub next_look: Option<String>,
+    /// When the next attempt or trial may begin by itself.
+    #[serde(default)]
+    pub next_attempt: Option<String>,
+    /// Why nothing is done; none while something is, or while there is nothing to do.
+    #[serde(default)]
+    pub nothing_done: Option<String>,
+    /// The rule that says so.
+    #[serde(default)]
+    pub nothing_done_rule: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Look {
+    /// At its time.
+    #[default]
+    At,
+    /// One is under way.
+    Now,
+    /// Docker's events tell at once, its snapshot at that time.
+    Told,
+    /// Not before what it depends on is well.
+    Waits,
 }
 
 /// A model that is in memory.

@@ -28,8 +28,13 @@ export const targetPage = (scene, target, first = nothing) => {
     ${actions(scene, target)} ${advice(target, words)} ${first} ${targetOperation(scene, target)}
     ${
       target.cause === null
-        ? [details(target, words), targetIncidents(scene, target)]
-        : [targetIncidents(scene, target), evidence(target, words), details(target, words)]
+        ? [why(scene, target), details(target, words), targetIncidents(scene, target)]
+        : [
+            targetIncidents(scene, target),
+            evidence(target, words),
+            why(scene, target),
+            details(target, words),
+          ]
     }
   </article>`;
 };
@@ -59,11 +64,12 @@ const title = ({ snapshot, view, words }, target) => {
 const lead = (target, words) =>
   target.cause?.text || target.why.text || (target.found ? target.line : words.missing);
 
-/** A rule has a name worth showing when it begins with R; the others are the table of states. Beside evidence it is named there. @param {Target} target */
-const rule = ({ cause, why }) =>
-  cause === null && why.rule.startsWith('R')
-    ? html`<span class="mono">${why.rule}</span>`
-    : nothing;
+/** Beside a cause the reason stands in a card of its own. @param {Target} target */
+const rule = ({ cause, why }) => (cause === null ? ruleName(why.rule) : nothing);
+
+/** A rule has a name worth showing when it begins with R; the others are the table of states. @param {string | null} name */
+const ruleName = (name) =>
+  name?.startsWith('R') ? html`<span class="mono">${name}</span>` : nothing;
 
 /** @param {Scene} scene @param {Target} target */
 const actions = (scene, target) => {
@@ -100,7 +106,7 @@ const advice = ({ cause }, words) =>
     : html`<div class="card advice"><h3>${words.advice}</h3><p>${cause.advice}</p></div>`;
 
 /** @param {Target} target @param {Scene['words']} words */
-const evidence = ({ cause, why }, words) =>
+const evidence = ({ cause }, words) =>
   cause === null
     ? nothing
     : html`<div class="card" data-part="evidence">
@@ -109,8 +115,44 @@ const evidence = ({ cause, why }, words) =>
           ${cause.evidence.map((line) => html`<li>${line}</li>`)}
         </ul>
         <p class="mono">${known(words.confidence, cause.confidence)} · ${cause.id}</p>
-        <p class="why">${why.text} <span class="mono">${why.rule}</span></p>
       </div>`;
+
+/** Why it is so, why nothing is done, what would change that, and what comes next. @param {Scene} scene @param {Target} target */
+const why = (scene, { cause, why }) => {
+  const { words } = scene;
+  if (why.changes.length === 0) return nothing;
+  const idle = why.nothing_done === null || why.nothing_done === why.text ? null : why.nothing_done;
+  return html`<div class="card" data-part="why">
+    <h3>${words.why}</h3>
+    ${cause === null ? nothing : html`<p>${why.text} ${ruleName(why.rule)}</p>`}
+    ${
+      idle === null
+        ? nothing
+        : html`<p>${words.why_idle} ${idle} ${ruleName(why.nothing_done_rule)}</p>`
+    }
+    <h4>${words.why_changes}</h4>
+    <ul class="changes">
+      ${why.changes.map((line) => html`<li>${line}</li>`)}
+    </ul>
+    ${upcoming(scene, why)}
+  </div>`;
+};
+
+/** @param {Scene} scene @param {Target['why']} why */
+const upcoming = ({ view, words }, why) => {
+  if (view.lost) return nothing;
+  const left = (/** @type {string | null} */ at) =>
+    at === null ? null : span(-since(at, view.now), words);
+  const attempt = left(why.next_attempt);
+  return html`<dl class="tabular">
+    <div><dt>${words.why_look}</dt><dd>${words.look[why.look](left(why.next_look) ?? '')}</dd></div>
+    ${
+      attempt === null
+        ? nothing
+        : html`<div><dt>${words.why_attempt}</dt><dd>${words.in(attempt)}</dd></div>`
+    }
+  </dl>`;
+};
 
 /** @param {Target} target @param {Scene['words']} words */
 const details = ({ detail }, words) => {

@@ -1,6 +1,6 @@
 //! `status`: everything in one look, or one target with its cause and advice.
 
-use engine::view::{Intent, Model, Snapshot, State, Summary, Target};
+use engine::view::{Intent, Look, Model, Snapshot, State, Summary, Target, Why};
 use serde_json::Value;
 
 use super::act::check;
@@ -38,7 +38,7 @@ pub(crate) async fn target(connection: &Connection, id: &str, json: bool) -> Res
     if json {
         output::json(&value["targets"][place]);
     } else {
-        draw_target(target);
+        draw_target(target, &snapshot);
     }
     Ok(if is_wrong(target) { Exit::Wrong } else { Exit::Fine })
 }
@@ -110,7 +110,7 @@ fn draw(snapshot: &Snapshot) {
     }
 }
 
-fn draw_target(target: &Target) {
+fn draw_target(target: &Target, snapshot: &Snapshot) {
     let head = format!("{}: {}", clean(&target.name), word(target));
     output::line(tint(target).map_or(head.clone(), |colour| paint(colour, &head)));
     if let Some(cause) = &target.cause {
@@ -125,22 +125,57 @@ fn draw_target(target: &Target) {
     let mut rows = vec![
         vec!["id".into(), clean(&target.id)],
         vec!["since".into(), format!("{} ago", ago(&target.since))],
-        vec!["why".into(), format!("{} ({})", clean(&target.why.text), clean(&target.why.rule))],
     ];
+    rows.extend(why(&target.why));
     let mut add = |name: &str, value: String| {
         if !value.is_empty() {
             rows.push(vec![name.into(), value]);
         }
     };
     add("about", clean(&target.line));
-    add("waits for", target.inhibited_by.as_deref().map(clean).unwrap_or_default());
-    add(
-        "next",
-        target.why.next.as_deref().map(|at| crate::text::local(at, "%H:%M:%S")).unwrap_or_default(),
-    );
+    let parent = target.inhibited_by.as_deref();
+    add("waits for", parent.map(|id| name_of(id, snapshot)).unwrap_or_default());
     add("restarts", format!("{} within the last hour", target.restarts_last_hour));
     add("can do", target.actions.join(", "));
     columns(&rows).iter().for_each(output::line);
+}
+
+/// Why it is so, why nothing is done, what would change that, and what comes next.
+fn why(why: &Why) -> Vec<Vec<String>> {
+    let with_rule = |text: &str, rule: &str| match rule {
+        "" => clean(text),
+        rule => format!("{} ({})", clean(text), clean(rule)),
+    };
+    let mut rows = vec![vec!["why".into(), with_rule(&why.text, &why.rule)]];
+    if let Some(idle) = why.nothing_done.as_deref().filter(|idle| *idle != why.text) {
+        let rule = why.nothing_done_rule.as_deref().unwrap_or_default();
+        rows.push(vec!["not treated".into(), with_rule(idle, rule)]);
+    }
+    for (place, change) in why.changes.iter().enumerate() {
+        let label = if place == 0 { "changes when" } else { "" };
+        rows.push(vec![label.into(), clean(change)]);
+    }
+    let local = |at: &str| crate::text::local(at, "%H:%M:%S");
+    let at = why.next_look.as_deref().map(local);
+    let look = match (why.look, at) {
+        (Look::Now, _) => "under way".into(),
+        (Look::Waits, _) => "when what it depends on is well".into(),
+        (Look::Told, Some(at)) => format!("when Docker reports something, or {at}"),
+        (Look::Told, None) => "when Docker reports something".into(),
+        (Look::At, at) => at.unwrap_or_default(),
+    };
+    if !look.is_empty() {
+        rows.push(vec!["next check".into(), look]);
+    }
+    if let Some(at) = why.next_attempt.as_deref() {
+        rows.push(vec!["next attempt".into(), local(at)]);
+    }
+    rows
+}
+
+fn name_of(id: &str, snapshot: &Snapshot) -> String {
+    let known = snapshot.targets.iter().find(|target| target.id == id);
+    clean(known.map_or(id, |target| &target.name))
 }
 
 fn model(model: &Model) -> Vec<String> {

@@ -6,7 +6,7 @@ use doctor::{
     Cause, CauseId, Confidence, Entry, Incident, IncidentState, Sentence, StoryKind, StoryLine,
     TargetId, Timing, Wall,
 };
-use engine::view::{Intent, State, Summary};
+use engine::view::{Intent, Look, State, Summary, Why};
 
 use crate::world::{World, snapshot};
 
@@ -35,6 +35,56 @@ async fn status_shows_every_target_and_ends_as_things_are() {
     let unknown = world.run(&["status", "container:other"]).await;
     assert_eq!(unknown.code, 1);
     assert!(unknown.complaint.contains("container:web"), "{unknown:?}");
+}
+
+#[tokio::test]
+async fn status_of_a_target_says_why_and_what_would_change_it() {
+    let world = World::new().await;
+    let mut down = snapshot();
+    down.targets[0].state = State::Down;
+    down.targets[0].inhibited_by = Some("container:web".into());
+    down.targets[1].name = "The web".into();
+    down.targets[0].why = Why {
+        rule: "R11".into(),
+        text: "It does not work.".into(),
+        next: Some("2026-01-31T12:00:14Z".into()),
+        since: "2026-01-31T11:59:30Z".into(),
+        changes: vec!["Two good checks.".into(), "You ask\u{1b}[31m for it.".into()],
+        look: Look::At,
+        next_look: Some("2026-01-31T12:00:03Z".into()),
+        next_attempt: Some("2026-01-31T12:00:14Z".into()),
+        nothing_done: Some("The last attempt failed.".into()),
+        nothing_done_rule: Some("R26".into()),
+    };
+    world.snapshot.send_replace(down.clone().into());
+    let said = world.run(&["status", "ollama"]).await.out;
+    let after = |label: &str| {
+        let line = said.lines().find(|line| line.starts_with(label));
+        line.map(|line| line[label.len()..].trim().to_owned()).unwrap_or_default()
+    };
+    assert_eq!(after("why"), "It does not work. (R11)", "{said}");
+    assert_eq!(after("not treated"), "The last attempt failed. (R26)", "{said}");
+    assert_eq!(after("changes when"), "Two good checks.", "{said}");
+    assert!(said.lines().any(|line| line.trim() == "You ask[31m for it."), "{said}");
+    assert!(after("next check").ends_with(":00:03"), "{said}");
+    assert!(after("next attempt").ends_with(":00:14"), "{said}");
+    assert_eq!(after("waits for"), "The web", "{said}");
+    let json = world.run(&["status", "ollama", "--json"]).await.json();
+    assert_eq!(json["why"], serde_json::to_value(&down.targets[0].why).unwrap());
+
+    // What is said already is not said twice, and how the next look comes about is told.
+    for (look, says) in [
+        (Look::Now, "under way"),
+        (Look::Told, "when Docker reports something, or "),
+        (Look::Waits, "when what it depends on is well"),
+    ] {
+        down.targets[0].why.look = look;
+        down.targets[0].why.nothing_done = Some("It does not work.".into());
+        world.snapshot.send_replace(down.clone().into());
+        let said = world.run(&["status", "ollama"]).await.out;
+        assert!(said.contains(&format!("next check    {says}")), "{said}");
+        assert!(!said.contains("not treated"), "{said}");
+    }
 }
 
 /// A container can be called anything that its owner likes.

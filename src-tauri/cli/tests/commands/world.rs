@@ -195,7 +195,7 @@ fn target(id: &str) -> Target {
         restarts_last_hour: 0,
         actions: vec!["restart".into()],
         line: "0.9.1 on 127.0.0.1:11434".into(),
-        why: Why { rule: "R1".into(), text: "It answers".into(), next: None },
+        why: Why { rule: "R1".into(), text: "It answers".into(), ..Why::default() },
         found: true,
         detail: std::collections::BTreeMap::new(),
     }

@@ -28,7 +28,7 @@ fn target(id: &str, name: &str, state: State) -> Target {
         restarts_last_hour: 0,
         actions: Vec::new(),
         line: String::new(),
-        why: Why { rule: "R10".into(), text: String::new(), next: None },
+        why: Why { rule: "R10".into(), ..Why::default() },
         found: true,
         detail: BTreeMap::new(),
     }
