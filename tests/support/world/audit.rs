@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use doctor::{
-    Asker, Awake, Doctor, Event, Intent, LONGEST_WAIT, Now, Operation, OperationId, Order, Phase,
-    RemedyResult, Step, TargetId, Verb,
+    Asker, Awake, Boot, Doctor, Event, Intent, LONGEST_WAIT, Now, Operation, OperationId, Order,
+    Phase, RemedyResult, Step, TargetId, Verb,
 };
 
 /// Longer than any operation may take: three attempts with all their waits.
@@ -15,8 +15,8 @@ const LONGEST_OPERATION_S: u64 = 30 * 60;
 pub struct Audit {
     phases: BTreeMap<TargetId, &'static str>,
     results: BTreeMap<OperationId, Option<RemedyResult>>,
-    /// When the last attempt that did something ended.
-    ended: BTreeMap<TargetId, Awake>,
+    /// When the last attempt that did something ended, on the awake clock of that boot.
+    ended: BTreeMap<TargetId, (Boot, Awake)>,
     looks_since_wake: BTreeMap<TargetId, u32>,
     was_waking: bool,
     ticks: (u64, u32),
@@ -68,7 +68,8 @@ impl Audit {
             let ended =
                 matches!(operation.result, Some(RemedyResult::Failed | RemedyResult::Verified));
             if ended && before == Some(None) && is_remedy {
-                self.ended.insert(operation.target.clone(), doctor.now().awake);
+                let ended = (doctor.now().boot, doctor.now().awake);
+                self.ended.insert(operation.target.clone(), ended);
             }
             if operation.is_running() {
                 let age = now.awake.since(operation.began.awake).as_secs();
@@ -159,7 +160,8 @@ impl Audit {
         assert!(automatic <= 6, "P2: {automatic} restarts of {id} within the hour");
         if operation.attempt > 1
             && before != "given up"
-            && let Some(ended) = self.ended.get(id)
+            && let Some((boot, ended)) = self.ended.get(id)
+            && *boot == doctor.now().boot
         {
             let gap = doctor.now().awake.since(*ended);
             assert!(gap.as_secs() >= 10, "P4: {id} is treated {gap:?} after the last attempt");
