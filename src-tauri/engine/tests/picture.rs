@@ -1,0 +1,131 @@
+//! The picture of a virtual world: what every target says of itself, in words, in both languages.
+
+use std::path::Path;
+
+use doctor::LedgerFound;
+use engine::config::Config;
+use engine::picture::{Frame, snapshot};
+use engine::view::{Look, Snapshot, Why};
+use engine::words::Words;
+
+#[path = "../../../tests/support/world.rs"]
+#[allow(dead_code, unreachable_pub, reason = "shared with the stories, which use the rest of it")]
+mod world;
+
+use world::World;
+use world::given::given;
+use world::happen::happen;
+
+/// A world with these things in it, in which this happened so many seconds ago.
+fn played(lines: &[&str], happenings: &[(&str, u64)]) -> World {
+    let mut world = World::new(5);
+    for line in lines {
+        given(&mut world, line).expect("a line that the world knows");
+    }
+    world.begin(LedgerFound::None);
+    world.run_until(30_000);
+    for (what, seconds) in happenings {
+        happen(&mut world, what).expect("a sentence that the world knows");
+        world.run_until(world.story_ms() + seconds * 1000);
+    }
+    world
+}
+
+fn draw(world: &World, language: &str) -> Snapshot {
+    let config = Config::parse(Path::new("config.toml"), "", &|_| None).expect("a configuration");
+    let words = Words::new(language);
+    let frame = Frame { words: &words, config: &config, timings: &[], messages: Vec::new() };
+    snapshot(&world.doctor, &frame)
+}
+
+fn why(world: &World, target: &str) -> Why {
+    let drawn = draw(world, "en");
+    let found = drawn.targets.into_iter().find(|one| one.id == target);
+    found.expect("a target that is drawn").why
+}
+
+/// Seconds from the moment of the picture to this one.
+fn ahead(world: &World, at: Option<&str>) -> i64 {
+    let time = |at: &str| at.parse::<jiff::Timestamp>().expect("a time").as_second();
+    time(at.expect("a time")) - time(&draw(world, "en").at)
+}
+
+#[test]
+fn a_wait_is_drawn_with_its_end_and_its_reason() {
+    let world = played(
+        &["ollama: the app is installed"],
+        &[("ollama dies", 0), ("the wall clock jumps a day ahead", 20)],
+    );
+    let why = why(&world, "ollama");
+    assert_eq!(why.rule, "R11");
+    assert_eq!(why.text, "It does not work; a second look confirmed it.");
+    assert_eq!(why.nothing_done_rule.as_deref(), Some("R29"));
+    let idle = why.nothing_done.as_deref();
+    assert_eq!(idle, Some("What started it gets the first chance to bring it back."));
+    assert!(why.changes[0].starts_with("The wait ends"), "{:?}", why.changes);
+    assert!(why.changes.contains(&"2 good checks in a row make it healthy.".into()));
+    assert_eq!(why.look, Look::At);
+    assert!((0..=10).contains(&ahead(&world, why.next_look.as_deref())));
+    assert!((0..=15).contains(&ahead(&world, why.next_attempt.as_deref())));
+    assert_eq!(why.next, why.next_attempt);
+}
+
+#[test]
+fn a_parent_is_called_as_people_call_it() {
+    let world = played(&["docker", "container web: critical"], &[("docker goes away", 60)]);
+    let why = why(&world, "container:web");
+    assert_eq!(why.text, "It depends on Docker, which is not well; that comes first.");
+    assert_eq!(why.changes, ["Docker works again; then this is checked anew."]);
+    assert_eq!((why.look, why.next_look), (Look::Waits, None));
+}
+
+#[test]
+fn what_is_well_has_no_reason_for_doing_nothing() {
+    let world = played(&["docker", "container web: critical"], &[]);
+    let web = why(&world, "container:web");
+    assert_eq!((web.nothing_done, web.nothing_done_rule, web.next_attempt), (None, None, None));
+    assert_eq!(web.look, Look::Told);
+    assert!((0..=60).contains(&ahead(&world, web.next_look.as_deref())));
+    for target in draw(&world, "en").targets {
+        assert_eq!(target.why.since, target.since, "{}", target.id);
+    }
+}
+
+/// Whatever is said has words in both languages, and no value is missing in them.
+#[test]
+fn nothing_is_said_without_words() {
+    let given = [
+        "docker",
+        "ollama: heal ask",
+        "mlx",
+        "container web: critical",
+        "container other",
+        "service api: in container web, needs ollama",
+    ];
+    let happenings = [
+        ("ollama dies", 60),
+        ("mlx hangs", 70),
+        ("web exits with 1", 4),
+        ("api hangs", 40),
+        ("other runs out of memory", 20),
+        ("a person asks: hold ollama", 2),
+        ("memory is critical", 30),
+        ("docker goes away", 30),
+        ("the machine sleeps for 20 min", 3),
+    ];
+    for count in 0..=happenings.len() {
+        let world = played(&given, &happenings[..count]);
+        for language in ["en", "ru"] {
+            for target in draw(&world, language).targets {
+                let why = target.why;
+                assert!(!why.changes.is_empty(), "{} has no way out", target.id);
+                let said = [Some(why.text), why.nothing_done].into_iter().flatten();
+                for text in said.chain(why.changes) {
+                    let bare = text.contains(['{', '}', '?']) || text.starts_with("change.");
+                    let whole = text.ends_with('.') && !text.starts_with("why.");
+                    assert!(whole && !bare, "{language} {}: {text}", target.id);
+                }
+            }
+        }
+    }
+}
