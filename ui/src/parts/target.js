@@ -144,7 +144,7 @@ const upcoming = ({ view, words }, why) => {
   const left = (/** @type {string | null} */ at) =>
     at === null ? null : span(-since(at, view.now), words);
   const attempt = left(why.next_attempt);
-  return html`<dl class="tabular">
+  return html`<dl class="upcoming">
     <div><dt>${words.why_look}</dt><dd>${words.look[why.look](left(why.next_look) ?? '')}</dd></div>
     ${
       attempt === null

@@ -132,7 +132,12 @@ fn draw_target(target: &Target, snapshot: &Snapshot) {
             rows.push(vec![name.into(), value]);
         }
     };
-    add("about", clean(&target.line));
+    let said = |text: &str| {
+        text == target.why.text || target.cause.as_ref().is_some_and(|cause| cause.text == text)
+    };
+    if !said(&target.line) {
+        add("about", clean(&target.line));
+    }
     let parent = target.inhibited_by.as_deref();
     add("waits for", parent.map(|id| name_of(id, snapshot)).unwrap_or_default());
     add("restarts", format!("{} within the last hour", target.restarts_last_hour));
