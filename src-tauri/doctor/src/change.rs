@@ -13,6 +13,8 @@ pub enum Change {
     FailedLooks,
     /// One more look decides (R11).
     Confirmation,
+    /// The next request for a token tells (R5).
+    DeepLook,
     LateLooks,
     QuickLooks,
     /// The grace passes (R12, R14).
@@ -89,8 +91,9 @@ pub(crate) fn awaited(key: &str) -> &'static [Change] {
         "why.not_found" | "why.no_such_container" => &[Change::Appears],
         "why.waking" => &[Change::WakeOver],
         "why.parent" | "why.parent_unwell" => &[Change::Parent],
-        "why.soft_parent" => &[Change::Needs],
+        "why.soft_parent" | "why.dies_of_its_need" => &[Change::Needs],
         "why.cannot_look" => &[Change::CanLook],
+        "why.deep_failed_once" => &[Change::DeepLook],
         "why.docker_restarts" => &[Change::StaysEnded],
         "why.not_critical" => &[Change::Critical],
         "why.no_container" => &[Change::InContainer],
@@ -100,7 +103,7 @@ pub(crate) fn awaited(key: &str) -> &'static [Change] {
         "why.docker_consent" => &[Change::ByHand],
         "why.ask" | "why.observe" => &[Change::Auto],
         "why.only_possible" => &[Change::Certainty],
-        "why.memory_critical" => &[Change::MemoryCalm],
+        "why.memory_critical" | "why.memory_short" => &[Change::MemoryCalm],
         "why.cannot_record" => &[Change::Recording],
         "why.supervisor" | "why.staggered" | "why.backoff" => &[Change::Attempt],
         "why.one_at_a_time" | "why.under_way" => &[Change::OtherEnds],

@@ -354,7 +354,7 @@ impl Patient {
     /// One request for a token has failed: degraded until the next one tells (1.2).
     fn suspect(&mut self, confirms: bool, now: Now, policy: &Policy) -> Turn {
         self.answered(now);
-        self.tally.good = 0;
+        self.falls_back();
         if confirms && self.gives_no_token(now, policy) {
             return Turn::ConfirmedDown;
         }

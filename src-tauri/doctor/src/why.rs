@@ -209,6 +209,7 @@ impl Doctor {
             Change::GoodLooks => Some(self.good_looks(patient)),
             Change::FailedLooks => self.failed_looks(patient),
             Change::Confirmation => says("change.confirmation"),
+            Change::DeepLook => says("change.deep_look"),
             Change::LateLooks => {
                 Some(Sentence::new("change.late_looks").with("limit", policy.slow_after))
             }
