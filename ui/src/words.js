@@ -89,8 +89,8 @@ export const en = {
     at: (span) => `in ${span}`,
     now: () => 'under way',
     /** @param {string} span */
-    told: (span) => `as soon as Docker reports a change, otherwise in ${span}`,
-    waits: () => 'when what it depends on works again',
+    told: (span) => `when Docker reports, or in ${span}`,
+    waits: () => 'when what it needs works again',
   },
   restarts: counted('en', {
     one: 'restart in the last hour',
@@ -320,8 +320,8 @@ export const ru = {
   look: {
     at: (span) => `через ${span}`,
     now: () => 'идёт',
-    told: (span) => `как только Docker сообщит, иначе через ${span}`,
-    waits: () => 'когда заработает то, от чего это зависит',
+    told: (span) => `по сообщению Docker или через ${span}`,
+    waits: () => 'когда заработает нужное',
   },
   restarts: counted('ru', {
     one: 'перезапуск за последний час',

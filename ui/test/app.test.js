@@ -300,15 +300,12 @@ test('how the next check comes about is said in each language', async () => {
   assert.equal(await look('healing', 'ollama'), 'under way');
   assert.equal(
     await look('well', 'container:knowledge_nightly'),
-    'as soon as Docker reports a change, otherwise in 42 s',
+    'when Docker reports, or in 42 s',
   );
-  assert.equal(
-    await look('healing', 'service:Victoria Agent'),
-    'when what it depends on works again',
-  );
+  assert.equal(await look('healing', 'service:Victoria Agent'), 'when what it needs works again');
   assert.equal(
     await look('messages', 'container:knowledge_nightly'),
-    'как только Docker сообщит, иначе через 42 с',
+    'по сообщению Docker или через 42 с',
   );
 });
 
@@ -316,6 +313,7 @@ test('what the lead says already is not said again', async () => {
   const { find, all } = draw(await snapshot('well'));
   assert.ok(!text(find('[data-part=why]')).includes('It answers every look.'));
   assert.equal(all('[data-part=why] p').length, 0);
+  assert.equal(text(find('[data-part=why] h3')), 'What would change it');
 });
 
 test('the journal is listed newest first, each incident once, and unfolds', async () => {

@@ -122,15 +122,16 @@ const why = (scene, { cause, why }) => {
   const { words } = scene;
   if (why.changes.length === 0) return nothing;
   const idle = why.nothing_done === null || why.nothing_done === why.text ? null : why.nothing_done;
+  const reasons = [
+    cause === null ? [] : html`<p>${why.text} ${ruleName(why.rule)}</p>`,
+    idle === null ? [] : html`<p>${words.why_idle} ${idle} ${ruleName(why.nothing_done_rule)}</p>`,
+  ].flat();
   return html`<div class="card" data-part="why">
-    <h3>${words.why}</h3>
-    ${cause === null ? nothing : html`<p>${why.text} ${ruleName(why.rule)}</p>`}
     ${
-      idle === null
-        ? nothing
-        : html`<p>${words.why_idle} ${idle} ${ruleName(why.nothing_done_rule)}</p>`
+      reasons.length === 0
+        ? html`<h3>${words.why_changes}</h3>`
+        : html`<h3>${words.why}</h3>${reasons}<h4>${words.why_changes}</h4>`
     }
-    <h4>${words.why_changes}</h4>
     <ul class="changes">
       ${why.changes.map((line) => html`<li>${line}</li>`)}
     </ul>
