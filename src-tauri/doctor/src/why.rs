@@ -52,7 +52,7 @@ impl Doctor {
         let nothing_done = self.why_nothing_is_done(patient);
         let mut changes: Vec<Sentence> = Vec::new();
         let own = nothing_done.as_ref().map_or(&[][..], |reason| reason.changes);
-        let phase = self.phase_changes(patient);
+        let phase = phase_changes(patient);
         for change in own.iter().chain(reason.changes).chain(phase) {
             if let Some(sentence) = self.say_change(*change, patient)
                 && !changes.contains(&sentence)
@@ -183,24 +183,6 @@ impl Doctor {
         NextLook::Told(self.next_snapshot.max(engine))
     }
 
-    fn phase_changes(&self, patient: &Patient) -> &'static [Change] {
-        let settled = matches!(
-            patient.phase,
-            Phase::Healthy
-                | Phase::Slow
-                | Phase::Down { .. }
-                | Phase::Recovering { .. }
-                | Phase::GivenUp { .. }
-        );
-        if !settled && patient.inhibited_by.is_some() {
-            return &[Change::Parent];
-        }
-        if !patient.is_found() && !matches!(patient.spec.care, Care::Container { .. }) {
-            return &[Change::Appears];
-        }
-        patient.phase.changes(&patient.spec.care)
-    }
-
     /// None: not so for this target now.
     fn say_change(&self, change: Change, patient: &Patient) -> Option<Sentence> {
         let policy = &self.policy;
@@ -319,4 +301,23 @@ impl Doctor {
             Stage::Queued | Stage::Writing { .. } | Stage::Acting { .. } | Stage::Ended => None,
         }
     }
+}
+
+/// What any target in its phase waits for; one that is hidden by its parent, only for that.
+fn phase_changes(patient: &Patient) -> &'static [Change] {
+    let settled = matches!(
+        patient.phase,
+        Phase::Healthy
+            | Phase::Slow
+            | Phase::Down { .. }
+            | Phase::Recovering { .. }
+            | Phase::GivenUp { .. }
+    );
+    if !settled && patient.inhibited_by.is_some() {
+        return &[Change::Parent];
+    }
+    if !patient.is_found() && !matches!(patient.spec.care, Care::Container { .. }) {
+        return &[Change::Appears];
+    }
+    patient.phase.changes(&patient.spec.care)
 }

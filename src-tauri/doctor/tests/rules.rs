@@ -40,7 +40,7 @@ fn world(lines: &[&str]) -> World {
 
 fn world_with(lines: &[&str], ledger: LedgerFound) -> World {
     let mut world = World::new(5);
-    world.audit.explained = Some(Default::default());
+    world.audit.explained = Some(world::explained::Explained::default());
     for line in lines {
         given(&mut world, line).expect("a line that the world knows");
     }
