@@ -106,6 +106,13 @@ const HAPPENS: &[&str] = &[
     "the disk is full",
     "the disk has room again",
     "Homeostat is relaunched",
+    "Homeostat is quit and started again",
+    "the configuration cannot be read",
+    "the kernel panics, and the machine is back after 1 min",
+    "ollama is quit",
+    "ollama crashes with its app",
+    "a person asks: hold ollama for 20 s",
+    "a person asks: hold container:web for 3 min",
     "the machine is booted anew, away for 1 min",
     "our own loop is late by 20 s",
     "an agent complains about ollama",
@@ -220,6 +227,10 @@ proptest! {
         heal(&mut world);
         // Longer than a wake hold and a storm of restarts within the crash loop's window.
         world.run_until(world.story_ms() + 6 * 60_000);
+        // Two panics lock a server until a person releases it (R32).
+        for target in ["ollama", "mlx"] {
+            happen(&mut world, &format!("a person asks: release {target}")).expect("known");
+        }
         for target in ["ollama", "mlx", "container:web", "container:db", "service:api"] {
             happen(&mut world, &format!("a person asks: recover {target}")).expect("known");
         }

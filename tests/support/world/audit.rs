@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use doctor::{
     Asker, Awake, Boot, Doctor, Event, Intent, LONGEST_WAIT, Now, Operation, OperationId, Order,
-    Phase, RemedyResult, Step, TargetId, Verb,
+    Phase, RemedyResult, Step, TargetId, Verb, Wish,
 };
 
 /// Longer than any operation may take: three attempts with all their waits.
@@ -105,6 +105,14 @@ impl Audit {
         self.was_waking = waking;
         if let Event::Looked { target, .. } = event {
             *self.looks_since_wake.entry(target.clone()).or_default() += 1;
+        }
+        // A person's word is a confirmation of its own (R22).
+        if let Event::Wished { wish: Wish::Recover { targets }, by: Asker::Person, .. } = event {
+            for patient in doctor.patients() {
+                if targets.is_empty() || targets.contains(&patient.spec.id) {
+                    *self.looks_since_wake.entry(patient.spec.id.clone()).or_default() += 1;
+                }
+            }
         }
         for patient in doctor.patients() {
             let id = &patient.spec.id;

@@ -28,26 +28,7 @@ pub fn happen(world: &mut World, line: &str) -> Result<(), String> {
         world.wish(Wish::Recover { targets }, Asker::Agent);
         return Ok(());
     }
-    if let Some(how_long) = line.strip_prefix("the machine sleeps for ") {
-        let slept = duration(how_long)?;
-        world.sleep(slept);
-        world.tell_later(200, Event::Woke { slept });
-        return Ok(());
-    }
-    if let Some(how_long) = line.strip_prefix("the machine sleeps unnoticed for ") {
-        world.sleep(duration(how_long)?);
-        return Ok(());
-    }
-    if let Some(away) = line.strip_prefix("the kernel panics, and the machine is back after ") {
-        for server in [TargetId::Ollama, TargetId::Mlx] {
-            world.dies(&server);
-        }
-        world.reboot(duration(away)?);
-        return Ok(());
-    }
-    if let Some(away) = line.strip_prefix("the machine is booted anew, away for ") {
-        world.quit();
-        world.reboot(duration(away)?);
+    if machine_happens(world, line)? {
         return Ok(());
     }
     if let Some(late) = line.strip_prefix("our own loop is late by ") {
@@ -84,19 +65,6 @@ pub fn happen(world: &mut World, line: &str) -> Result<(), String> {
         }
         "the disk has room again" => {
             world.disk_full = false;
-            Ok(())
-        }
-        "Homeostat is quit and started again" => {
-            world.quit();
-            world.relaunch();
-            Ok(())
-        }
-        "the configuration cannot be read" => {
-            world.tell(&Event::Misconfigured);
-            Ok(())
-        }
-        "Homeostat is relaunched" => {
-            world.relaunch();
             Ok(())
         }
         "memory is under pressure" => {
@@ -145,6 +113,42 @@ pub fn happen(world: &mut World, line: &str) -> Result<(), String> {
         }
         _ => thing_happens(world, line),
     }
+}
+
+/// Sleeps and boots of the machine, ends and starts of the app; false: it is something else.
+fn machine_happens(world: &mut World, line: &str) -> Result<bool, String> {
+    if let Some(how_long) = line.strip_prefix("the machine sleeps for ") {
+        let slept = duration(how_long)?;
+        world.sleep(slept);
+        world.tell_later(200, Event::Woke { slept });
+        return Ok(true);
+    }
+    if let Some(how_long) = line.strip_prefix("the machine sleeps unnoticed for ") {
+        world.sleep(duration(how_long)?);
+        return Ok(true);
+    }
+    if let Some(away) = line.strip_prefix("the kernel panics, and the machine is back after ") {
+        for server in [TargetId::Ollama, TargetId::Mlx] {
+            world.dies(&server);
+        }
+        world.reboot(duration(away)?);
+        return Ok(true);
+    }
+    if let Some(away) = line.strip_prefix("the machine is booted anew, away for ") {
+        world.quit();
+        world.reboot(duration(away)?);
+        return Ok(true);
+    }
+    match line {
+        "Homeostat is quit and started again" => {
+            world.quit();
+            world.relaunch();
+        }
+        "Homeostat is relaunched" => world.relaunch(),
+        "the configuration cannot be read" => world.tell(&Event::Misconfigured),
+        _ => return Ok(false),
+    }
+    Ok(true)
 }
 
 fn server_named(line: &str) -> Option<TargetId> {

@@ -163,6 +163,14 @@ fn r37_recover_by_name_ends_a_hold_and_recover_everything_does_not() {
 }
 
 #[test]
+fn r38_a_labelled_container_is_left_alone_however_unwell() {
+    let mut world = world(&["docker", "container web: critical, skip, with a health check"]);
+    world.then("web becomes unhealthy", 600);
+    assert!(world.nothing_done());
+    assert_eq!(world.patient("container:web").reason.rule, "R38");
+}
+
+#[test]
 fn r38_a_labelled_container_is_left_alone() {
     let mut world = world(&["docker", "container web: critical, skip"]);
     world.then("web exits with 1", 600);
