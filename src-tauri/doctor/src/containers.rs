@@ -329,11 +329,11 @@ impl Doctor {
     fn conclude_end(&mut self, id: &TargetId) {
         let (now, policy) = (self.now, &self.policy);
         let Some(patient) = self.patients.get_mut(id) else { return };
-        let Some(seen) = patient.facts.container.clone() else { return };
         let Some(oom) = patient.facts.container_news.oom else { return };
         if now.awake < oom.at + policy.verdict || patient.facts.container_news.told == Some(oom) {
             return;
         }
+        let Some(seen) = patient.facts.container.clone() else { return };
         let died = patient
             .facts
             .container_news

@@ -59,11 +59,18 @@ pub struct Doctor {
     pub(crate) engine_was_well: bool,
     clock: SteadyClock,
     full_check_due: Awake,
-    pub(crate) ledger_saved: Option<Ledger>,
     pub(crate) dirty_incidents: Vec<TargetId>,
     session: u64,
     counter: u64,
     random: u64,
+}
+
+/// What time may change though nothing was seen.
+struct Stirred {
+    /// Some account holds what is forgotten after a while.
+    accounts: bool,
+    /// Some target is down or given up.
+    sick: bool,
 }
 
 impl Doctor {
@@ -94,7 +101,6 @@ impl Doctor {
             engine_was_well: false,
             clock: SteadyClock { last: now.awake, lag: Duration::ZERO },
             full_check_due: now.awake,
-            ledger_saved: None,
             dirty_incidents: Vec::new(),
             session: seed,
             counter: 0,
@@ -141,24 +147,14 @@ impl Doctor {
     pub fn next_wake(&self) -> Awake {
         let now = self.now.awake;
         let latest = now + LONGEST_WAIT;
-        let looks = self.patients.values().filter_map(|patient| match patient.looking {
-            Some(looking) => Some(looking.deadline),
-            None => Self::is_asked(patient).then_some(patient.due),
-        });
         // What is past and was not acted upon waits for something else than time.
         let ahead = |at: &Awake| *at > now;
-        let phases = self.patients.values().filter_map(|patient| match &patient.phase {
-            Phase::Down { not_before, .. } => Some(*not_before),
-            Phase::GivenUp { trial: Some(trial), .. } => {
-                Some(now + trial.since(self.now.continuous))
-            }
-            Phase::GivenUp { trial: None, .. }
-            | Phase::Starting { .. }
-            | Phase::Unknown
-            | Phase::Healthy
-            | Phase::Slow
-            | Phase::Degraded { .. }
-            | Phase::Recovering { .. } => None,
+        let patients = self.patients.values().filter_map(|patient| {
+            let look = match patient.looking {
+                Some(looking) => Some(looking.deadline),
+                None => Self::is_asked(patient).then_some(patient.due),
+            };
+            [look, self.phase_ends(patient).filter(ahead)].into_iter().flatten().min()
         });
         let stages = self.operations.iter().filter_map(|operation| match &operation.stage {
             Stage::Acting { deadline, .. } | Stage::Writing { deadline, .. } => Some(*deadline),
@@ -167,16 +163,32 @@ impl Doctor {
             }
             Stage::Queued | Stage::Ended => None,
         });
-        let rest = phases
-            .chain(stages)
+        let rest = stages
             .chain(self.next_notice())
             .chain(self.stagger_until)
             .filter(ahead)
             .chain(self.hold_until)
             .chain([self.full_check_due]);
         let soon = now + Duration::from_millis(1);
-        let due = looks.chain(rest).min().map_or(latest, |due| due.clamp(soon, latest));
+        let due = patients.chain(rest).min().map_or(latest, |due| due.clamp(soon, latest));
         self.clock.as_told(due)
+    }
+
+    /// When time alone may bring about a remedy of this patient.
+    fn phase_ends(&self, patient: &Patient) -> Option<Awake> {
+        match &patient.phase {
+            Phase::Down { not_before, .. } => Some(*not_before),
+            Phase::GivenUp { trial: Some(trial), .. } => {
+                Some(self.now.awake + trial.since(self.now.continuous))
+            }
+            Phase::GivenUp { trial: None, .. }
+            | Phase::Starting { .. }
+            | Phase::Unknown
+            | Phase::Healthy
+            | Phase::Slow
+            | Phase::Degraded { .. }
+            | Phase::Recovering { .. } => None,
+        }
     }
 
     pub fn patients(&self) -> impl Iterator<Item = &Patient> {
@@ -237,13 +249,30 @@ impl Doctor {
         self.end_holds();
         self.end_observing();
         self.advance_operations();
-        self.close_episodes();
-        self.consider_all();
-        self.begin_queued();
-        self.finish_checks();
+        // Most events change nothing: one pass tells what there is to think about.
+        let stirred = self.stirred();
+        if stirred.accounts {
+            self.close_episodes();
+        }
+        if stirred.sick {
+            self.consider_all();
+        }
+        if !self.operations.is_empty() {
+            self.begin_queued();
+            self.finish_checks();
+        }
         self.order_looks();
         self.tell_due();
         self.write_down();
+    }
+
+    fn stirred(&self) -> Stirred {
+        let mut stirred = Stirred { accounts: false, sick: false };
+        for patient in self.patients.values() {
+            stirred.accounts |= patient.account.is_running_down();
+            stirred.sick |= matches!(patient.phase, Phase::Down { .. } | Phase::GivenUp { .. });
+        }
+        stirred
     }
 
     /// R25: ten minutes of health close an episode. Hourly ledgers forget what is older.

@@ -88,6 +88,9 @@ impl Doctor {
     }
 
     pub(crate) fn inhibit_children(&mut self, parent: &TargetId) {
+        if !matches!(parent, TargetId::Docker | TargetId::Container(_)) {
+            return;
+        }
         let children: Vec<TargetId> = self
             .patients
             .iter()

@@ -101,6 +101,11 @@ impl Account {
         self.doubtful = false;
     }
 
+    /// Whether it holds anything that is forgotten with time.
+    pub(crate) fn is_running_down(&self) -> bool {
+        self.attempts > 0 || self.rate_told || !self.restarts.is_empty() || !self.ooms.is_empty()
+    }
+
     /// Whether a container that is gone leaves something that must be known when it comes back.
     pub(crate) fn is_worth_keeping(&self) -> bool {
         let seen_alive = self.seen_alive;

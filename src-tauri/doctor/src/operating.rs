@@ -279,6 +279,9 @@ impl Doctor {
 
     /// What only time brings about in operations.
     pub(crate) fn advance_operations(&mut self) {
+        if self.operations.is_empty() {
+            return;
+        }
         let now = self.now.awake;
         let ids: Vec<OperationId> = self.operations.iter().map(|one| one.id.clone()).collect();
         for id in ids {

@@ -32,6 +32,8 @@ pub struct Patient {
     pub(crate) entered: Reason,
     pub facts: Facts,
     pub account: Account,
+    /// The account as it was last written down.
+    pub(crate) written: Account,
     /// The parent that is not well; while there is one, nothing is concluded (R15).
     pub inhibited_by: Option<TargetId>,
     /// The newest incident; open or closed.
@@ -162,6 +164,7 @@ impl Patient {
             entered: Reason::new("1.2", "why.first_look"),
             facts: Facts::default(),
             account,
+            written: Account::default(),
             inhibited_by: None,
             incident: None,
             last_good: None,

@@ -6,7 +6,6 @@ use crate::clock::{Awake, millis};
 use crate::doctor::Doctor;
 use crate::event::LedgerFound;
 use crate::incident::{Incident, IncidentState, Verb};
-use crate::ledger::Account;
 use crate::order::{Entry, Order, Record, RecordId};
 use crate::target::TargetId;
 
@@ -31,13 +30,13 @@ impl Doctor {
         match found {
             LedgerFound::None => {}
             LedgerFound::Good(ledger) => {
-                self.ledger_saved = Some(ledger.clone());
                 let until = self.now.awake + self.policy.wake_hold;
                 for (id, account) in ledger.on_this_boot(self.now) {
                     match self.patients.get_mut(&id) {
                         Some(patient) => {
                             // What we did just before we ended may still be told (R33).
                             let act = account.act.as_ref().map(|act| act.verb);
+                            patient.written.clone_from(&account);
                             patient.account = account;
                             if act.is_some() {
                                 // R26: an attempt that was cut off with us ended then.
@@ -93,7 +92,11 @@ impl Doctor {
         let id = self.next_id();
         self.last_record = self.now.awake;
         let ledger = self.ledger();
-        self.ledger_saved = Some(ledger.clone());
+        for patient in self.patients.values_mut() {
+            if patient.written != patient.account {
+                patient.written.clone_from(&patient.account);
+            }
+        }
         self.orders.push(Order::Record(Record { id, ledger: Some(ledger), entry }));
         id
     }
@@ -126,11 +129,7 @@ impl Doctor {
 
     /// Compared in place: this is asked after every event.
     pub(crate) fn ledger_changed(&self) -> bool {
-        let blank = Account::default();
-        let saved = |id: &TargetId| {
-            self.ledger_saved.as_ref().and_then(|saved| saved.targets.get(id)).unwrap_or(&blank)
-        };
-        self.patients.iter().any(|(id, patient)| patient.account != *saved(id))
+        self.patients.values().any(|patient| patient.account != patient.written)
     }
 
     pub(crate) fn recorded(&mut self, record: RecordId) {

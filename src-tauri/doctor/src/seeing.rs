@@ -196,7 +196,7 @@ impl Doctor {
         }
     }
 
-    pub(crate) fn saw_docker(&mut self, target: &TargetId, seen: DockerSeen, looking: Looking) {
+    pub(crate) fn saw_docker(&mut self, target: &TargetId, mut seen: DockerSeen, looking: Looking) {
         let mut verdict = verdict::docker(&seen.ping);
         let waited = Duration::from_millis(seen.ping.took_ms);
         let saved = waited >= self.policy.resource_saver && matches!(verdict, Verdict::Good { .. });
@@ -204,7 +204,7 @@ impl Doctor {
             // Waking from its Resource Saver takes 3 to 10 s: that is no slowness (R10).
             verdict = Verdict::Good { took_ms: 0 };
         }
-        let (containers, unread) = (seen.containers.clone(), seen.unread.clone());
+        let (containers, unread) = (seen.containers.take(), seen.unread.clone());
         if let Some(patient) = self.patients.get_mut(target) {
             patient.note = saved.then(|| diagnosis::resource_saver(&seen.ping));
             let engine = seen.engine.clone();

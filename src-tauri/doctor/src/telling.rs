@@ -172,6 +172,9 @@ impl Doctor {
                 self.notices.settle(&id);
             }
         }
+        if self.notices.needs.is_empty() {
+            return;
+        }
         let given_up: Vec<TargetId> = self
             .patients
             .values()
