@@ -7,7 +7,7 @@ use std::time::Duration;
 use doctor::{
     Answer, Asker, Awake, Boot, Continuous, Depth, Doctor, Entry, Event, HostSeen, Incident,
     Ledger, LedgerFound, Listener, Look, MemoryGroup, Now, Observation, Order, Outcome, Policy,
-    Reply, Spec, Step, TargetId, Tell, Treatment, Wall, Wish,
+    RemedyRecord, Reply, Spec, Step, TargetId, Tell, Treatment, Wall, Wish,
 };
 
 #[path = "world/audit.rs"]
@@ -66,6 +66,10 @@ pub struct World {
     pub watched: bool,
     /// Every event that the doctor was told, where somebody wants to tell it again.
     pub heard: Option<Vec<(Event, Now)>>,
+    /// Every look that was ordered, where somebody counts them.
+    pub looks: Option<Vec<Look>>,
+    /// Every remedy as it was written down, where somebody reads them.
+    pub remedies: Option<Vec<RemedyRecord>>,
     /// Every treatment that was ordered, with the awake time of the order.
     pub treatments: Vec<(Now, Treatment)>,
     /// Where the app is ended and started again, once.
@@ -142,6 +146,8 @@ impl World {
             said: None,
             watched: true,
             heard: None,
+            looks: None,
+            remedies: None,
             treatments: Vec::new(),
             cut: None,
             records: 0,
@@ -307,12 +313,22 @@ impl World {
             }
             self.tale.ordered(story, &order);
             match order {
-                Order::Look(look) => self.look(&look),
+                Order::Look(look) => {
+                    if let Some(looks) = &mut self.looks {
+                        looks.push(look.clone());
+                    }
+                    self.look(&look);
+                }
                 Order::Treat(treatment) => {
                     self.treatments.push((now, treatment.clone()));
                     self.treat(treatment);
                 }
                 Order::Record(record) => {
+                    if let (Some(remedies), Some(Entry::Remedy(remedy))) =
+                        (&mut self.remedies, &record.entry)
+                    {
+                        remedies.push(remedy.clone());
+                    }
                     let event = if self.disk_full {
                         let reason = "no space left on device".into();
                         Event::RecordFailed { record: record.id, reason }

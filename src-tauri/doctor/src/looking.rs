@@ -81,13 +81,6 @@ impl Doctor {
     /// nothing to do; never faster than every two minutes, or five seconds after one that failed.
     fn may_look_deep(&self, target: &TargetId) -> bool {
         let Some(patient) = self.patients.get(target) else { return false };
-        let loaded = match &patient.spec.care {
-            Care::Ollama { .. } => !patient.facts.loaded.is_empty(),
-            Care::Mlx { .. } => {
-                patient.facts.mlx.as_ref().and_then(|seen| seen.models.as_ref()).is_some()
-            }
-            Care::Host | Care::Docker | Care::Container { .. } | Care::Service { .. } => false,
-        };
         let answers = match &patient.phase {
             Phase::Healthy | Phase::Slow | Phase::Degraded { .. } => patient.tally.hard == 0,
             Phase::Unknown
@@ -97,7 +90,7 @@ impl Doctor {
             | Phase::GivenUp { .. } => false,
         };
         let now = self.now.awake;
-        loaded
+        patient.is_asked_deep()
             && answers
             && !self.is_waking()
             && now >= patient.deep_due
@@ -169,8 +162,11 @@ impl Doctor {
                 + pace.saturating_sub(Duration::from_millis(tenth))
                 + Duration::from_millis(jitter)
         };
+        let now = self.now.awake;
         if let Some(patient) = self.patients.get_mut(id) {
-            patient.due = due;
+            // A request for a token is not late by another period (R5).
+            let deep = Some(patient.deep_due).filter(|at| *at > now && patient.is_asked_deep());
+            patient.due = deep.map_or(due, |deep| due.min(deep));
         }
     }
 }

@@ -411,6 +411,18 @@ impl Patient {
         self.account.doubtful = false;
     }
 
+    /// A request for a token can tell something: a model is there, and the work can be read.
+    pub(crate) fn is_asked_deep(&self) -> bool {
+        let loaded = match &self.spec.care {
+            Care::Ollama { .. } => !self.facts.loaded.is_empty(),
+            Care::Mlx { .. } => {
+                self.facts.mlx.as_ref().and_then(|seen| seen.models.as_ref()).is_some()
+            }
+            Care::Host | Care::Docker | Care::Container { .. } | Care::Service { .. } => false,
+        };
+        loaded && self.facts.insight.activity.is_some()
+    }
+
     /// A container that has been well since it was started.
     pub(crate) fn was_up(&self) -> bool {
         self.up

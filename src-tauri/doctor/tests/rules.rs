@@ -24,6 +24,8 @@ mod phases;
 mod proof;
 #[path = "rules/sentences.rs"]
 mod sentences;
+#[path = "rules/signs.rs"]
+mod signs;
 #[path = "rules/why.rs"]
 mod why;
 
