@@ -84,9 +84,12 @@ impl Doctor {
             | Phase::Recovering { .. } => &patient.reason,
         };
         // What it waited for is over; the look that follows says what is so now.
+        let is_wanted = patient.account.intent == Intent::Wanted;
         let outlived = match reason.rule {
             "R42" => !self.is_waking(),
             "R15" => patient.inhibited_by.is_none(),
+            "R34" => is_wanted,
+            "R35" => is_wanted && reason.says.key != "why.no_such_container",
             _ => false,
         };
         if outlived { Reason::new("1.2", "why.look_again") } else { reason.clone() }

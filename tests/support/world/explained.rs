@@ -51,6 +51,9 @@ impl Explained {
             let begun = doctor.operations().filter(|one| is_remedy_of(one, id)).count();
             let treated = doctor.operations().any(|one| is_remedy_of(one, id) && one.is_running());
             let mut confirming = None;
+            if let (Phase::Unknown, Some(reason)) = (&patient.phase, &why.nothing_done) {
+                is_true(doctor, patient, reason);
+            }
             let failed = matches!(patient.phase, Phase::Down { .. } | Phase::GivenUp { .. });
             if failed && !treated {
                 let Some(reason) = &why.nothing_done else {
@@ -132,6 +135,7 @@ fn is_true(doctor: &Doctor, patient: &Patient, reason: &Reason) {
         .patient(&TargetId::Host)
         .is_some_and(|host| matches!(host.phase, Phase::Degraded { .. }));
     let so = match (reason.rule, reason.says.key.as_str()) {
+        ("R35", "why.no_such_container") => true,
         ("R34" | "R35", _) => patient.account.intent != Intent::Wanted,
         ("R15", _) => patient.inhibited_by.is_some(),
         ("R42", _) => doctor.is_waking(),

@@ -79,6 +79,23 @@ fn why_one_good_answer_is_forgotten_with_the_next_failure() {
 }
 
 #[test]
+fn why_one_good_answer_is_forgotten_with_the_next_wrong_one() {
+    let mut world = world(&["ollama"]);
+    world.then("ollama answers with status 500", 30);
+    assert_eq!(world.rules("ollama"), ("R8", "R8"));
+    world.then("ollama answers again", 0);
+    while world.rules("ollama").0 == "R8" {
+        world.run_until(world.story_ms() + 10);
+    }
+    assert_eq!(world.changes("ollama")[0], "change.one_good_look");
+    world.then("ollama answers with status 500", 0);
+    while world.changes("ollama")[0] != "change.good_looks" {
+        world.run_until(world.story_ms() + 10);
+    }
+    assert_eq!(world.rules("ollama"), ("R8", "R8"));
+}
+
+#[test]
 fn r26_says_when_the_next_attempt_begins_and_it_does() {
     let mut world = world(&["ollama"]);
     world.then("ollama cannot be started", 0).then("ollama dies", 0);
