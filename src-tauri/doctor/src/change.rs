@@ -27,6 +27,12 @@ pub enum Change {
     Needs,
     /// A person, or a start by anybody, ends the hold (R37).
     Release,
+    /// The hold's own time passes (R37).
+    HoldOver,
+    /// Observing after our own crash, or with a broken configuration, passes.
+    ObservingOver,
+    /// A person releases what took the machine down (R32).
+    Unlock,
     Unpause,
     /// Somebody starts it.
     Started,
@@ -84,7 +90,12 @@ pub enum Change {
 /// What a reason of this key waits for, beside what any target in its phase does.
 pub(crate) fn awaited(key: &str) -> &'static [Change] {
     match key {
-        "why.held" | "why.ledger_lost" => &[Change::Release],
+        "why.held" | "why.stopped" | "why.quit" | "why.found_stopped" | "why.ledger_lost" => {
+            &[Change::Release]
+        }
+        "why.held_until" => &[Change::HoldOver, Change::Release],
+        "why.crashed" | "why.misconfigured" => &[Change::ObservingOver],
+        "why.panic_locked" => &[Change::Unlock],
         "why.paused" => &[Change::Unpause],
         "why.completed" => &[Change::Started, Change::Critical],
         "why.skip" => &[Change::Unlabelled],

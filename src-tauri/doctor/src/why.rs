@@ -7,6 +7,7 @@ use crate::change::Change;
 use crate::clock::{Awake, Now};
 use crate::deciding::Refusal;
 use crate::doctor::Doctor;
+use crate::holding::held;
 use crate::ledger::Intent;
 use crate::looking::NEVER;
 use crate::operation::{Stage, Verification};
@@ -100,8 +101,7 @@ impl Doctor {
             return None;
         }
         match patient.account.intent {
-            Intent::Held if patient.reason.rule == "R34" => return Some(patient.reason.clone()),
-            Intent::Held => return Some(Reason::new("R34", "why.held")),
+            Intent::Held => return Some(Reason::says("R34", held(&patient.account, self.now))),
             Intent::Completed => return Some(Reason::new("R35", "why.completed")),
             Intent::Wanted => {}
         }
@@ -217,6 +217,9 @@ impl Doctor {
             }
             Change::Release if patient.account.intent == Intent::Wanted => None,
             Change::Release => says("change.release"),
+            Change::HoldOver => says("change.hold_over"),
+            Change::ObservingOver => says("change.observing_over"),
+            Change::Unlock => says("change.unlock"),
             Change::Unpause => says("change.unpause"),
             Change::Started => says("change.started"),
             Change::Person if self.actions(&patient.spec.id).is_empty() => None,

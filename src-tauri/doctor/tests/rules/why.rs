@@ -180,6 +180,18 @@ fn r34_what_is_held_says_so_in_whatever_state() {
 }
 
 #[test]
+fn r37_a_hold_with_a_time_says_that_it_ends_by_itself_and_it_does() {
+    let mut world = world(&["ollama"]);
+    let within = Some(Duration::from_mins(10));
+    let target = TargetId::Ollama;
+    world.wish(doctor::Wish::Hold { target, within }, doctor::Asker::Person);
+    assert_eq!(world.rules("ollama").1, "R34");
+    assert_eq!(world.changes("ollama")[..2], ["change.hold_over", "change.release"]);
+    world.pass(10 * 60 + 31);
+    assert_eq!(world.why("ollama").nothing_done, None);
+}
+
+#[test]
 fn r15_a_child_names_its_parent_as_people_call_it() {
     let mut world = world(&["docker", "container web: critical", "service api: in container web"]);
     world.then("docker goes away", 120);
