@@ -20,6 +20,8 @@ pub mod explained;
 pub mod given;
 #[path = "world/happen.rs"]
 pub mod happen;
+#[path = "world/notices.rs"]
+pub mod notices;
 #[path = "world/said.rs"]
 pub mod said;
 #[path = "world/script.rs"]
@@ -175,8 +177,9 @@ impl World {
         self.doctor = Doctor::new(self.policy.clone(), self.roster.clone(), self.doctor_seed, now);
         self.pending.retain(|_, pending| matches!(pending, Pending::Then(_)));
         self.tale.forget_doctor();
-        self.audit.forget_doctor();
-        let open = self.journal.values().filter(|one| one.closed.is_none()).cloned().collect();
+        let open: Vec<Incident> =
+            self.journal.values().filter(|one| one.closed.is_none()).cloned().collect();
+        self.audit.forget_doctor(&open);
         self.tell(&Event::Restored { ledger: found, open });
         if self.engine.answers() {
             self.engine.stream = true;
@@ -191,6 +194,11 @@ impl World {
 
     /// The app is ended at once and started again: what was not on disk is lost.
     pub fn relaunch(&mut self) {
+        if self.disk_full {
+            // What could not be written down is not known any more (fault 52).
+            self.audit.forget_records();
+            self.containers.values_mut().for_each(|one| one.held = false);
+        }
         let found = self.ledger.clone().map_or(LedgerFound::None, LedgerFound::Good);
         self.begin(found);
     }
@@ -239,6 +247,7 @@ impl World {
     }
 
     pub fn wish(&mut self, wish: Wish, by: Asker) {
+        self.hold_ends(&wish, by);
         self.tickets += 1;
         let ticket = self.tickets;
         self.tell(&Event::Wished { ticket, wish, by });
@@ -292,7 +301,9 @@ impl World {
         }
         let orders = self.doctor.handle(event.clone(), now);
         if self.watched {
-            self.audit.check(&self.doctor, event, &orders, now);
+            let story = self.story_ms();
+            self.audit.check(&self.doctor, event, &orders, now, story);
+            self.held_stay_down(&orders);
         }
         if let Some(said) = &mut self.said {
             said.hear(&self.doctor, &orders);

@@ -1,11 +1,14 @@
 //! What must hold after every single event, in every story and every random sequence (P1 to P15).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use doctor::{
-    Asker, Awake, Boot, Doctor, Event, Intent, LONGEST_WAIT, Now, Operation, OperationId, Order,
-    Phase, RemedyResult, Step, TargetId, Verb, Wish,
+    Asker, Awake, Boot, Care, Continuous, Doctor, Entry, Event, Incident, Intent, LONGEST_WAIT,
+    LookId, Now, Operation, OperationId, Order, Phase, RemedyResult, RestartedBy, Step, TargetId,
+    Verb, Wish,
 };
+
+use super::notices::Notices;
 
 /// Longer than any operation may take: three attempts with all their waits.
 const LONGEST_OPERATION_S: u64 = 30 * 60;
@@ -15,8 +18,17 @@ const LONGEST_OPERATION_S: u64 = 30 * 60;
 pub struct Audit {
     phases: BTreeMap<TargetId, &'static str>,
     results: BTreeMap<OperationId, Option<RemedyResult>>,
-    /// When the last attempt that did something ended, on the awake clock of that boot.
+    /// When the last attempt that did something ended.
     ended: BTreeMap<TargetId, (Boot, Awake)>,
+    /// When the half-open trial of what is given up is due.
+    trials: BTreeMap<TargetId, Option<Continuous>>,
+    /// When each look was ordered.
+    looks: BTreeMap<LookId, Awake>,
+    /// When something was last started or stopped there.
+    acted: BTreeMap<TargetId, Awake>,
+    /// Automatic restarts, in the story's time: relaunches and boots do not make them undone (P14).
+    restarts: BTreeMap<TargetId, VecDeque<u64>>,
+    notices: Notices,
     looks_since_wake: BTreeMap<TargetId, u32>,
     was_waking: bool,
     ticks: (u64, u32),
@@ -26,21 +38,75 @@ pub struct Audit {
 
 impl Audit {
     /// A new doctor begins.
-    pub fn forget_doctor(&mut self) {
+    pub fn forget_doctor(&mut self, open: &[Incident]) {
+        self.notices.forget_doctor(open);
         let explained = self.explained.as_ref().map(|_| super::explained::Explained::default());
-        *self = Self { ended: std::mem::take(&mut self.ended), explained, ..Self::default() };
+        *self = Self {
+            ended: std::mem::take(&mut self.ended),
+            restarts: std::mem::take(&mut self.restarts),
+            notices: std::mem::take(&mut self.notices),
+            explained,
+            ..Self::default()
+        };
+    }
+
+    /// Nothing reached the disk lately, so the next doctor cannot know of it.
+    pub fn forget_records(&mut self) {
+        self.ended.clear();
+        self.restarts.clear();
+        self.notices = Notices::default();
     }
 
     /// Panics with what does not hold.
-    pub fn check(&mut self, doctor: &Doctor, event: &Event, orders: &[Order], now: Now) {
+    pub fn check(
+        &mut self,
+        doctor: &Doctor,
+        event: &Event,
+        orders: &[Order],
+        now: Now,
+        story_ms: u64,
+    ) {
         self.wakes(doctor, event, now);
         self.operations(doctor, now);
         starts(doctor, orders);
         self.phases(doctor, event);
+        self.ordered(doctor, orders, story_ms);
+        self.notices.check(doctor, orders, now.continuous);
         bounds(doctor, orders);
         if let Some(explained) = &mut self.explained {
             explained.check(doctor, event, orders);
         }
+        if let Event::Looked { look, .. } = event {
+            self.looks.remove(look);
+        }
+    }
+
+    /// Remembers looks and acts; P2, P14: six automatic restarts in any hour, whatever happens to us.
+    fn ordered(&mut self, doctor: &Doctor, orders: &[Order], story_ms: u64) {
+        const HOUR_MS: u64 = 3_600_000;
+        for order in orders {
+            match order {
+                Order::Look(look) => {
+                    self.looks.insert(look.id, doctor.now().awake);
+                }
+                Order::Treat(treatment) if treatment.what != Step::FindListener => {
+                    self.acted.insert(treatment.target.clone(), doctor.now().awake);
+                }
+                Order::Record(record) => {
+                    let Some(Entry::Restart(restart)) = &record.entry else { continue };
+                    if restart.by != RestartedBy::Us {
+                        continue;
+                    }
+                    let restarts = self.restarts.entry(restart.target.clone()).or_default();
+                    restarts.push_back(story_ms);
+                    restarts.retain(|at| story_ms.saturating_sub(*at) < HOUR_MS);
+                    let count = restarts.len();
+                    assert!(count <= 6, "P2: {count} restarts of {} in an hour", restart.target);
+                }
+                Order::Treat(_) | Order::Tell(_) => {}
+            }
+        }
+        assert!(self.looks.len() <= 10_000, "P15: looks that are never answered");
     }
 
     /// It is never woken in the past, never later than in 30 s, and does not spin.
@@ -68,8 +134,8 @@ impl Audit {
             let ended =
                 matches!(operation.result, Some(RemedyResult::Failed | RemedyResult::Verified));
             if ended && before == Some(None) && is_remedy {
-                let ended = (doctor.now().boot, doctor.now().awake);
-                self.ended.insert(operation.target.clone(), ended);
+                let at = (doctor.now().boot, doctor.now().awake);
+                self.ended.insert(operation.target.clone(), at);
             }
             if operation.is_running() {
                 let age = now.awake.since(operation.began.awake).as_secs();
@@ -77,6 +143,15 @@ impl Audit {
                 if is_remedy {
                     let same = busy.iter().any(|other| other.target == operation.target);
                     assert!(!same, "P13: two remedies of {}", operation.target);
+                    let kin =
+                        busy.iter().filter(|other| is_under_way(doctor, other)).find(|other| {
+                            container_of(doctor, other) == container_of(doctor, operation)
+                        });
+                    assert!(
+                        kin.is_none() || !is_under_way(doctor, operation),
+                        "P1: {} is treated together with its parent or child",
+                        operation.target
+                    );
                     busy.push(operation);
                 }
             }
@@ -118,6 +193,19 @@ impl Audit {
             let id = &patient.spec.id;
             let phase = word(&patient.phase);
             let before = self.phases.insert(id.clone(), phase).unwrap_or("unknown");
+            if before == phase && before != "given up" {
+                continue;
+            }
+            let trial = match &patient.phase {
+                Phase::GivenUp { trial, .. } => self.trials.insert(id.clone(), *trial),
+                Phase::Unknown
+                | Phase::Starting { .. }
+                | Phase::Healthy
+                | Phase::Slow
+                | Phase::Degraded { .. }
+                | Phase::Down { .. }
+                | Phase::Recovering { .. } => self.trials.remove(id),
+            };
             if before == phase {
                 continue;
             }
@@ -126,6 +214,10 @@ impl Audit {
                     let operation = doctor.operations().find(|one| one.id == *operation);
                     let operation = operation.expect("the operation of a recovering target");
                     self.begins(doctor, operation, before);
+                    if before == "given up" && operation.by == Asker::Doctor {
+                        let due = trial.flatten().is_some_and(|at| doctor.now().continuous >= at);
+                        assert!(due, "P7: {id} was given up and is treated before its trial");
+                    }
                 }
                 Phase::Down { .. } => {
                     // A remedy that was under way may fail at any time; that concludes nothing new.
@@ -136,8 +228,17 @@ impl Audit {
                     assert!(by_itself || looks >= 3, "P10: {id} is down after {looks} looks");
                 }
                 Phase::Healthy => {
-                    let seen = matches!(event, Event::Looked { .. });
-                    assert!(seen, "P6: {id} is healthy after {event:?}");
+                    let Event::Looked { look, target, .. } = event else {
+                        panic!("P6: {id} is healthy after {event:?}");
+                    };
+                    let told = matches!(id, TargetId::Container(_)) && *target == TargetId::Docker;
+                    assert!(target == id || told, "P6: {id} is healthy after a look at {target}");
+                    let sample = self.looks.get(look).copied();
+                    let started = self.acted.get(id).copied();
+                    assert!(
+                        before != "recovering" || sample >= started,
+                        "P6: {id} is healthy by a look of {sample:?}, and was started {started:?}"
+                    );
                 }
                 Phase::Unknown
                 | Phase::Starting { .. }
@@ -175,6 +276,28 @@ impl Audit {
             assert!(gap.as_secs() >= 10, "P4: {id} is treated {gap:?} after the last attempt");
         }
     }
+}
+
+fn container_of(doctor: &Doctor, operation: &Operation) -> TargetId {
+    match doctor.patient(&operation.target).map(|patient| &patient.spec.care) {
+        Some(Care::Service { container: Some(name), .. }) => TargetId::Container(name.clone()),
+        Some(
+            Care::Service { container: None, .. }
+            | Care::Host
+            | Care::Docker
+            | Care::Ollama { .. }
+            | Care::Mlx { .. }
+            | Care::Container { .. },
+        )
+        | None => operation.target.clone(),
+    }
+}
+
+/// Its target is in its hands; what only waits in the queue is not.
+fn is_under_way(doctor: &Doctor, operation: &Operation) -> bool {
+    doctor.patient(&operation.target).is_some_and(|patient| {
+        matches!(&patient.phase, Phase::Recovering { operation: own, .. } if *own == operation.id)
+    })
 }
 
 /// P12: nothing that is held is started.

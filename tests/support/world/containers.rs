@@ -2,9 +2,9 @@
 //! the real engine makes them.
 
 use doctor::{
-    Answer, Body, Compose, ContainerEvent, ContainerHealth, ContainerNews, ContainerSeen,
-    ContainerStatus, Depth, DockerSeen, EngineSeen, Event, Observation, Outcome, Reply,
-    RestartPolicy, ServiceSeen, StepId,
+    Answer, Asker, Body, Compose, ContainerEvent, ContainerHealth, ContainerNews, ContainerSeen,
+    ContainerStatus, Depth, DockerSeen, EngineSeen, Event, Observation, Order, Outcome, Reply,
+    RestartPolicy, ServiceSeen, Step, StepId, TargetId, Wish,
 };
 
 use super::{World, answer};
@@ -37,6 +37,8 @@ pub struct Container {
     pub seen: ContainerSeen,
     pub starts: ContainerStarts,
     pub ignores_stop: bool,
+    /// A person stopped it, and the stream told of it: nobody but a person starts it (P12).
+    pub held: bool,
     stopped_by_hand: bool,
     /// The engine took some signal for a stop, and its policy no longer applies.
     pub policy_is_off: bool,
@@ -114,6 +116,7 @@ impl Container {
             },
             starts: ContainerStarts::Works,
             ignores_stop: false,
+            held: false,
             stopped_by_hand: false,
             policy_is_off: false,
             runs: 1,
@@ -240,6 +243,7 @@ impl World {
         container.seen.exit_code = 0;
         container.seen.oom_killed = false;
         container.stopped_by_hand = false;
+        container.held = false;
         container.runs += 1;
         let (starts, runs) = (container.starts, container.runs);
         self.news(name, ContainerEvent::Start);
@@ -262,7 +266,8 @@ impl World {
     /// As `docker stop` does it: TERM, the end, and `stop`.
     pub fn stopped_by_hand(&mut self, name: &str) {
         let Some(container) = self.containers.get_mut(name) else { return };
-        container.stopped_by_hand = true;
+        // A stop of ours is under way: nobody could tell the two apart.
+        let ours = std::mem::replace(&mut container.stopped_by_hand, true);
         let waiting = container.seen.status == ContainerStatus::Restarting;
         if waiting {
             container.seen.status = ContainerStatus::Exited;
@@ -271,6 +276,67 @@ impl World {
             self.ends(name, 143, false);
         }
         self.news(name, ContainerEvent::Stop);
+        if !ours && self.engine.stream && !self.engine.stalled && self.engine.answers() {
+            let name = name.to_owned();
+            self.later(6, move |world| {
+                if let Some(container) = world.containers.get_mut(&name) {
+                    container.held = container.seen.status == ContainerStatus::Exited;
+                }
+            });
+        }
+    }
+
+    /// P12: nothing that a person stopped is started by the doctor of its own accord.
+    pub(super) fn held_stay_down(&self, orders: &[Order]) {
+        for order in orders {
+            let Order::Treat(treatment) = order else { continue };
+            let name = match &treatment.what {
+                Step::StartContainer { id } => self.name_of(id),
+                Step::ComposeUp(compose) => Some(compose.service.clone()),
+                Step::FindListener
+                | Step::Terminate(_)
+                | Step::Kill(_)
+                | Step::AwaitGone(_)
+                | Step::Start(_)
+                | Step::StopContainer { .. }
+                | Step::Unload { .. }
+                | Step::Measure { .. } => None,
+            };
+            let held = name.as_ref().and_then(|name| self.containers.get(name));
+            let held = held.is_some_and(|container| container.held);
+            assert!(!held, "P12: {name:?} is started, and a person stopped it");
+        }
+    }
+
+    /// A person's word about it, or about the service inside, ends a hold.
+    pub(super) fn hold_ends(&mut self, wish: &Wish, by: Asker) {
+        let named: &[TargetId] = match wish {
+            Wish::Recover { targets } => targets,
+            Wish::Restart { target } | Wish::Start { target } | Wish::Release { target } => {
+                std::slice::from_ref(target)
+            }
+            Wish::Stop { .. }
+            | Wish::Hold { .. }
+            | Wish::Unload(_)
+            | Wish::Measure(_)
+            | Wish::CancelMeasure
+            | Wish::CheckEverything => &[],
+        };
+        if by != Asker::Person {
+            return;
+        }
+        for target in named {
+            let name = match target {
+                TargetId::Container(name) => Some(name.clone()),
+                TargetId::Service(name) => {
+                    self.services.get(name).and_then(|service| service.container.clone())
+                }
+                TargetId::Host | TargetId::Docker | TargetId::Ollama | TargetId::Mlx => None,
+            };
+            if let Some(container) = name.and_then(|name| self.containers.get_mut(&name)) {
+                container.held = false;
+            }
+        }
     }
 
     /// The engine goes away; with or without stopping its containers first.
@@ -285,6 +351,8 @@ impl World {
         }
         self.later(400, |world| {
             world.engine.state = EngineState::Absent;
+            // Stopped just before its end, it was the engine's doing as far as anybody can tell.
+            world.containers.values_mut().for_each(|one| one.held = false);
             if std::mem::replace(&mut world.engine.stream, false) {
                 world.tell(&Event::DockerStream { connected: false });
             }
@@ -294,8 +362,18 @@ impl World {
     pub fn engine_comes_up(&mut self) {
         self.engine.state = EngineState::Up;
         self.later(300, |world| {
-            if world.engine.answers() && !std::mem::replace(&mut world.engine.stream, true) {
+            if !world.engine.answers() {
+                return;
+            }
+            if !std::mem::replace(&mut world.engine.stream, true) {
                 world.tell(&Event::DockerStream { connected: true });
+            }
+            // What waited for its policy when the engine went is restarted by the next one.
+            let waits = |one: &&Container| one.seen.status == ContainerStatus::Restarting;
+            let waiting: Vec<String> =
+                world.containers.values().filter(waits).map(|one| one.seen.name.clone()).collect();
+            for name in waiting {
+                world.runs(&name);
             }
         });
     }

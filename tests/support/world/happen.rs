@@ -93,6 +93,7 @@ pub fn happen(world: &mut World, line: &str) -> Result<(), String> {
         }
         "docker hangs" => {
             world.engine.state = EngineState::Hangs;
+            world.containers.values_mut().for_each(|one| one.held = false);
             Ok(())
         }
         "docker wakes from its Resource Saver" => {
