@@ -1,13 +1,13 @@
 //! A virtual world for the doctor: what is watched, four clocks that can be moved apart, and hands
 //! that carry out orders. A month passes in a second, and the same seed gives the same tale.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use doctor::{
     Answer, Asker, Awake, Boot, Continuous, Depth, Doctor, Entry, Event, HostSeen, Incident,
-    Ledger, LedgerFound, Listener, Look, MemoryGroup, Now, Observation, Order, Outcome, Policy,
-    RemedyRecord, Reply, Spec, Step, TargetId, Tell, Treatment, Wall, Wish,
+    Ledger, LedgerFound, Listener, Look, MemoryGroup, Notice, Now, Observation, Order, Outcome,
+    Policy, RemedyRecord, Reply, Spec, Step, TargetId, Tell, Treatment, Wall, Wish,
 };
 
 #[path = "world/audit.rs"]
@@ -20,6 +20,8 @@ pub mod explained;
 pub mod given;
 #[path = "world/happen.rs"]
 pub mod happen;
+#[path = "world/noise.rs"]
+pub mod noise;
 #[path = "world/notices.rs"]
 pub mod notices;
 #[path = "world/said.rs"]
@@ -35,6 +37,7 @@ pub mod tale;
 
 use audit::Audit;
 use containers::{Container, Engine, Service};
+use noise::Noise;
 use said::Said;
 use servers::Server;
 use tale::Tale;
@@ -64,8 +67,18 @@ pub struct World {
     pub audit: Audit,
     /// What was said, where somebody listens.
     pub said: Option<Said>,
-    /// Whether every event is audited and told; benchmarks of the doctor alone leave it out.
+    /// Whether every event is audited; benchmarks of the doctor alone leave it out.
     pub watched: bool,
+    /// Whether the tale is written; a month of it is read by nobody.
+    pub telling: bool,
+    /// Looks that fail though nothing is wrong.
+    pub noise: Option<Noise>,
+    /// What the coming looks at a target bring, whatever there is.
+    pub foretold: BTreeMap<TargetId, VecDeque<Option<Reply>>>,
+    /// A remedy of what is well is a failure of the test.
+    pub strict: bool,
+    /// Every notice, with the story's time.
+    pub notices: Vec<(u64, Notice)>,
     /// Every event that the doctor was told, where somebody wants to tell it again.
     pub heard: Option<Vec<(Event, Now)>>,
     /// Every look that was ordered, where somebody counts them.
@@ -147,6 +160,11 @@ impl World {
             audit: Audit::default(),
             said: None,
             watched: true,
+            telling: true,
+            noise: None,
+            foretold: BTreeMap::new(),
+            strict: false,
+            notices: Vec::new(),
             heard: None,
             looks: None,
             remedies: None,
@@ -309,9 +327,8 @@ impl World {
             said.hear(&self.doctor, &orders);
         }
         let story = self.story_ms();
-        self.tale.observe(story, &self.doctor);
         let mut cut = false;
-        if self.watched {
+        if self.telling {
             self.tale.observe(story, &self.doctor);
         }
         for order in orders {
@@ -322,7 +339,9 @@ impl World {
                     break;
                 }
             }
-            self.tale.ordered(story, &order);
+            if self.telling {
+                self.tale.ordered(story, &order);
+            }
             match order {
                 Order::Look(look) => {
                     if let Some(looks) = &mut self.looks {
@@ -331,6 +350,9 @@ impl World {
                     self.look(&look);
                 }
                 Order::Treat(treatment) => {
+                    if self.strict {
+                        self.is_needed(&treatment);
+                    }
                     self.treatments.push((now, treatment.clone()));
                     self.treat(treatment);
                 }
@@ -359,7 +381,8 @@ impl World {
                     }
                     cut |= self.cut == Some(Cut::AfterAll(self.records));
                 }
-                Order::Tell(Tell::Notice(_) | Tell::Answer { .. }) => {}
+                Order::Tell(Tell::Notice(notice)) => self.notices.push((story, notice)),
+                Order::Tell(Tell::Answer { .. }) => {}
             }
         }
         if cut {
@@ -369,7 +392,14 @@ impl World {
     }
 
     fn look(&mut self, look: &Look) {
-        let (observation, took) = self.observe(look);
+        let (mut observation, mut took) = self.observe(look);
+        if let Some(noise) = &mut self.noise {
+            (observation, took) = noise.spoil(observation, took);
+        }
+        let foretold = self.foretold.get_mut(&look.target).and_then(VecDeque::pop_front);
+        if let Some(reply) = foretold.flatten() {
+            (observation, took) = noise::brings(observation, took, reply);
+        }
         let event = Event::Looked {
             look: look.id,
             target: look.target.clone(),

@@ -83,7 +83,7 @@ fn month(criterion: &mut Criterion) {
     group.bench_function("30 days of health, 20 targets, with its world", |bencher| {
         bencher.iter(|| {
             let mut world = twenty_targets();
-            world.watched = false;
+            (world.watched, world.telling) = (false, false);
             world.begin(LedgerFound::None);
             world.run_until(30 * 86_400_000);
             world.story_ms()

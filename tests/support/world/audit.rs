@@ -67,7 +67,7 @@ impl Audit {
         story_ms: u64,
     ) {
         self.wakes(doctor, event, now);
-        self.operations(doctor, now);
+        self.operations(doctor, orders, now);
         starts(doctor, orders);
         self.phases(doctor, event);
         self.ordered(doctor, orders, story_ms);
@@ -122,9 +122,11 @@ impl Audit {
         }
     }
 
-    fn operations(&mut self, doctor: &Doctor, now: Now) {
+    fn operations(&mut self, doctor: &Doctor, orders: &[Order], now: Now) {
         let mut busy: Vec<&Operation> = Vec::new();
-        for operation in doctor.operations() {
+        // What has ended can only change with a record of it.
+        let recorded = orders.iter().any(|order| matches!(order, Order::Record(_)));
+        for operation in doctor.operations().filter(|one| recorded || one.is_running()) {
             let before = self.results.insert(operation.id.clone(), operation.result);
             if let Some(Some(result)) = before {
                 assert_eq!(operation.result, Some(result), "P5: {} ended twice", operation.id);
@@ -192,6 +194,9 @@ impl Audit {
         for patient in doctor.patients() {
             let id = &patient.spec.id;
             let phase = word(&patient.phase);
+            if self.phases.get(id) == Some(&phase) && phase != "given up" {
+                continue;
+            }
             let before = self.phases.insert(id.clone(), phase).unwrap_or("unknown");
             if before == phase && before != "given up" {
                 continue;

@@ -9,6 +9,7 @@ use doctor::{
 
 use super::World;
 use super::containers::{ContainerStarts, EngineState};
+use super::noise::foretold;
 use super::script::{duration, ms};
 use super::servers::{Answers, Starts, Stops, process};
 use super::signs::server_shows;
@@ -26,6 +27,11 @@ pub fn happen(world: &mut World, line: &str) -> Result<(), String> {
             one => vec![one.parse()?],
         };
         world.wish(Wish::Recover { targets }, Asker::Agent);
+        return Ok(());
+    }
+    if let Some(looks) = line.strip_prefix("the next looks at ") {
+        let (target, brings) = looks.split_once(" bring ").ok_or("at TARGET bring ANSWER, …")?;
+        world.foretold.insert(target.parse()?, foretold(brings)?);
         return Ok(());
     }
     if machine_happens(world, line)? {

@@ -23,9 +23,4 @@ impl Dice {
         let at = usize::try_from(self.below(from.len() as u64)).unwrap_or(0);
         &from[at]
     }
-
-    /// One in so many.
-    pub(crate) fn one_in(&mut self, sides: u64) -> bool {
-        self.below(sides) == 0
-    }
 }

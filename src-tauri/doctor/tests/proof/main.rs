@@ -9,3 +9,4 @@ mod world;
 mod dice;
 mod play;
 mod sequences;
+mod soak;

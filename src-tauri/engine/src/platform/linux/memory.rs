@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn the_level_is_the_worse_of_both() {
+    fn r65_the_level_is_the_worse_of_both() {
         let table = [
             (0.0, 0.0, 50, 1),
             (9.99, 9.99, 10, 1),
