@@ -469,9 +469,12 @@ impl Patient {
             }
             Phase::Recovering { .. } => return Turn::Steady,
         }
-        if confirms {
+        let enough = self.tally.hard >= policy.hard_fails * doubt;
+        // Soft fails are looked into with a confirming look as well: one hard fail there is only the
+        // first. A person's word stands for the others (R22).
+        if confirms && (enough || self.urged) {
             Turn::ConfirmedDown
-        } else if self.tally.hard >= policy.hard_fails * doubt {
+        } else if enough {
             Turn::Confirm
         } else {
             Turn::Steady

@@ -29,6 +29,16 @@ fn t12_starting_becomes_down_when_its_grace_is_over() {
     assert_eq!(world.phase("ollama"), "down");
 }
 
+/// Three of five failed softly, then one look fails hard: that is one hard fail, not three.
+#[test]
+fn t12_one_hard_fail_after_soft_ones_is_not_down() {
+    let mut world = world(&["docker", "container web: critical", "service api: in container web"]);
+    world.then("the next looks at service:api bring 500, well, 500, well, 500, silence", 60);
+    assert!(world.treatments.is_empty(), "{:?}", world.treatments);
+    world.then("the next looks at service:api bring 500, 500, 500, silence, silence", 120);
+    assert!(world.treatments.is_empty(), "{:?}", world.treatments);
+}
+
 #[test]
 fn t12_slow_comes_and_goes_and_is_never_treated() {
     let mut world = world(&["ollama"]);
