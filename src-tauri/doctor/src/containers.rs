@@ -455,11 +455,13 @@ impl Doctor {
         let now = self.now.awake;
         let window = self.policy.daemon_stop;
         self.held_lately.retain(|(_, at)| now.since(*at) <= window);
+        // By their last readings: their phases are unknown as soon as the engine is not well.
         let running = self
             .patients
             .values()
-            .filter(|patient| matches!(patient.spec.care, Care::Container { .. }))
-            .filter(|patient| patient.phase.is_usable() && patient.account.intent == Intent::Wanted)
+            .filter(|patient| patient.account.intent == Intent::Wanted)
+            .filter_map(|patient| patient.facts.container.as_ref())
+            .filter(|seen| container::is_up(seen.status))
             .count();
         if self.held_lately.len() >= 2 || (running == 0 && !self.held_lately.is_empty()) {
             for (id, _) in std::mem::take(&mut self.held_lately) {

@@ -6,6 +6,17 @@ use super::{world, world_with};
 
 const WEB: &[&str] = &["docker", "container web: critical"];
 
+/// One failed ping after a person's stop is no shutdown of the daemon: others still run.
+#[test]
+fn r34_a_failed_ping_after_a_stop_by_a_person_is_no_shutdown() {
+    let mut world = world(&["docker", "container web: critical", "container db: critical"]);
+    world.then("the next looks at docker bring silence", 0);
+    world.then("a person stops web", 120);
+    assert!(world.treatments.is_empty(), "{:?}", world.treatments);
+    let web = world.doctor.patient(&doctor::TargetId::Container("web".into())).expect("web");
+    assert_eq!(web.account.intent, doctor::Intent::Held);
+}
+
 #[test]
 fn r33_the_act_is_in_the_ledger_before_it_is_done() {
     let mut world = world(&["ollama"]);
