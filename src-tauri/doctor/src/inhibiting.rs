@@ -2,6 +2,7 @@
 
 use crate::doctor::Doctor;
 use crate::incident::IncidentState;
+use crate::observation::ContainerStatus;
 use crate::order::Depth;
 use crate::patient::Patient;
 use crate::phase::{Phase, Reason};
@@ -54,10 +55,12 @@ impl Doctor {
             | Care::Mlx { .. } => return None,
         };
         let known = self.patients.get(&parent)?;
-        // A container that runs, in whatever health, does not hide its service.
+        // A container that runs, in whatever health, does not hide its service; one that Docker is
+        // just restarting does (R29).
+        let seen = known.facts.container.as_ref();
+        let runs = seen.is_some_and(|seen| seen.status == ContainerStatus::Running);
         let well = known.phase.is_usable()
-            || (matches!(parent, TargetId::Container(_))
-                && matches!(known.phase, Phase::Degraded { .. } | Phase::Starting { .. }));
+            || (runs && matches!(known.phase, Phase::Degraded { .. } | Phase::Starting { .. }));
         (!well).then_some(parent)
     }
 

@@ -1,5 +1,6 @@
 //! Judging: one verdict about a target, and what follows from it.
 
+use crate::cause::Confidence;
 use crate::doctor::Doctor;
 use crate::holding::held;
 use crate::incident::IncidentState;
@@ -79,6 +80,13 @@ impl Doctor {
             Care::Host | Care::Docker | Care::Container { .. } => false,
         };
         if !fails || !tells {
+            if let Some(patient) = self.patients.get_mut(target)
+                && fails
+                && is_only_possible(&patient.phase)
+            {
+                // Nothing is done before more is known: the next look is a full one.
+                patient.depth = patient.depth.max(Depth::Full);
+            }
             return;
         }
         let cause = self.diagnose(patient);
@@ -137,4 +145,8 @@ impl Doctor {
             self.engine_was_well = true;
         }
     }
+}
+
+fn is_only_possible(phase: &Phase) -> bool {
+    matches!(phase, Phase::Down { cause, .. } if cause.confidence == Confidence::Possible)
 }

@@ -40,6 +40,8 @@ pub struct Container {
     /// A person stopped it, and the stream told of it: nobody but a person starts it (P12).
     pub held: bool,
     stopped_by_hand: bool,
+    /// Restarts by its policy in a row, each after less than ten seconds of life.
+    pub in_a_row: u64,
     /// The engine took some signal for a stop, and its policy no longer applies.
     pub policy_is_off: bool,
     runs: u32,
@@ -118,6 +120,7 @@ impl Container {
             ignores_stop: false,
             held: false,
             stopped_by_hand: false,
+            in_a_row: 0,
             policy_is_off: false,
             runs: 1,
         }
@@ -208,8 +211,10 @@ impl World {
         self.policy_applies(name, code);
     }
 
-    /// moby's restart manager: 100 ms, doubled each time, up to a minute.
+    /// moby's restart manager: 100 ms, doubled each time, up to a minute; anew after ten seconds of
+    /// life.
     fn policy_applies(&mut self, name: &str, code: i64) {
+        let now = self.engine_ms();
         let Some(container) = self.containers.get_mut(name) else { return };
         let tries_left = match container.seen.restart_policy {
             RestartPolicy::No => false,
@@ -221,7 +226,11 @@ impl World {
         if !tries_left || container.stopped_by_hand || container.policy_is_off {
             return;
         }
-        let count = container.seen.restart_count.min(10);
+        if container.seen.started_ms.is_some_and(|started| now - started > 10_000) {
+            container.in_a_row = 0;
+        }
+        let count = container.in_a_row.min(10);
+        container.in_a_row += 1;
         container.seen.restart_count += 1;
         container.seen.status = ContainerStatus::Restarting;
         let wait = (100u64 << count).min(60_000);

@@ -16,9 +16,10 @@ use crate::world::noise::Noise;
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
-/// A fault is acted upon or told by then: five fails of 5 s each with their retries, another
+/// A fault is acted upon or told by then: a grace that a hiccup of its parent gave it, fails of 5 s
+/// with their retries, another
 /// supervisor's time, and the wait before a notice.
-const NOTICED_WITHIN: u64 = 2 * MINUTE;
+const NOTICED_WITHIN: u64 = 3 * MINUTE;
 /// What a restart cures is well again by then, several attempts and their soaks included.
 const CURED_WITHIN: u64 = 15 * MINUTE;
 

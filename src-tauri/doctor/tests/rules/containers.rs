@@ -20,6 +20,19 @@ const ENDS: &[(&[&str], &str, &str, usize)] = &[
     (LIMITED, "web exits with 127", "container.cannot_run", 0),
 ];
 
+/// While Docker's own policy brings a container back, nothing is done for the service inside it.
+#[test]
+fn r29_a_service_waits_while_docker_restarts_its_container() {
+    let mut world =
+        world(&["docker", "container db: policy always", "service api: in container db"]);
+    let started = world.engine_ms();
+    let db = world.containers.get_mut("db").expect("the container");
+    // It died young many times before: Docker waits half a minute now.
+    (db.in_a_row, db.seen.started_ms) = (8, Some(started));
+    world.then("db exits with 1", 120);
+    assert!(world.treatments.is_empty(), "{:#?}", world.tale.lines);
+}
+
 #[test]
 fn t114_each_end_has_its_cause() {
     for (given, what, cause, starts) in ENDS {

@@ -46,6 +46,18 @@ fn check(given: &[&str], target: &str, table: &[(&str, &str, &str, bool)]) {
     }
 }
 
+/// What is only `possible` is looked at fully until it is known, and then treated.
+#[test]
+fn r62_a_possible_cause_is_looked_into_and_then_treated() {
+    let mut world = world(&["ollama"]);
+    world.then("ollama dies", 0);
+    world
+        .foretold
+        .insert(doctor::TargetId::Ollama, [None, None, None, Some(doctor::Reply::Reset)].into());
+    world.pass(60);
+    assert!(!world.treatments.is_empty(), "{:#?}", world.tale.lines);
+}
+
 #[test]
 fn r8_outcomes_of_ollama() {
     check(&["ollama"], "ollama", OLLAMA);
