@@ -75,6 +75,8 @@ pub struct World {
     pub noise: Option<Noise>,
     /// What the coming looks at a target bring, whatever there is.
     pub foretold: BTreeMap<TargetId, VecDeque<Option<Reply>>>,
+    /// Nothing can be asked, for a reason of our own.
+    pub blind: bool,
     /// A remedy of what is well is a failure of the test.
     pub strict: bool,
     /// Every notice, with the story's time.
@@ -163,6 +165,7 @@ impl World {
             telling: true,
             noise: None,
             foretold: BTreeMap::new(),
+            blind: false,
             strict: false,
             notices: Vec::new(),
             heard: None,
@@ -219,6 +222,13 @@ impl World {
         }
         let found = self.ledger.clone().map_or(LedgerFound::None, LedgerFound::Good);
         self.begin(found);
+    }
+
+    /// The same, and what was on disk cannot be read (fault 54).
+    pub fn relaunch_over_damage(&mut self) {
+        self.audit.forget_records();
+        self.containers.values_mut().for_each(|one| one.held = false);
+        self.begin(LedgerFound::Damaged);
     }
 
     /// Everything stops and starts anew; `away` passes on the wall clock.
@@ -395,6 +405,10 @@ impl World {
         let (mut observation, mut took) = self.observe(look);
         if let Some(noise) = &mut self.noise {
             (observation, took) = noise.spoil(observation, took);
+        }
+        if self.blind {
+            let reason = "too many open files".into();
+            (observation, took) = (Observation::Unasked { reason }, 1);
         }
         let foretold = self.foretold.get_mut(&look.target).and_then(VecDeque::pop_front);
         if let Some(reply) = foretold.flatten() {

@@ -275,6 +275,15 @@ impl World {
     /// As `docker stop` does it: TERM, the end, and `stop`.
     pub fn stopped_by_hand(&mut self, name: &str) {
         let Some(container) = self.containers.get_mut(name) else { return };
+        match container.seen.status {
+            ContainerStatus::Running | ContainerStatus::Restarting | ContainerStatus::Paused => {}
+            // Stopping what is stopped is nothing to the engine: it tells nobody.
+            ContainerStatus::Created
+            | ContainerStatus::Removing
+            | ContainerStatus::Exited
+            | ContainerStatus::Dead => return,
+        }
+        let (runs, told) = (container.runs, self.doctor_seed);
         // A stop of ours is under way: nobody could tell the two apart.
         let ours = std::mem::replace(&mut container.stopped_by_hand, true);
         let waiting = container.seen.status == ContainerStatus::Restarting;
@@ -289,7 +298,10 @@ impl World {
             let name = name.to_owned();
             self.later(6, move |world| {
                 if let Some(container) = world.containers.get_mut(&name) {
-                    container.held = container.seen.status == ContainerStatus::Exited;
+                    let stopped = container.seen.status == ContainerStatus::Exited;
+                    // A doctor that began since has not heard of it.
+                    let heard = world.doctor_seed == told;
+                    container.held = stopped && heard && container.runs == runs;
                 }
             });
         }

@@ -45,6 +45,13 @@ pub fn happen(world: &mut World, line: &str) -> Result<(), String> {
         world.tell(&Event::SelfProbed { took: duration(took)? });
         return Ok(());
     }
+    if let Some(crowd) = line.strip_prefix("fifty agents complain about ") {
+        let target: TargetId = crowd.parse()?;
+        for _ in 0..50 {
+            world.wish(Wish::Recover { targets: vec![target.clone()] }, Asker::Agent);
+        }
+        return Ok(());
+    }
     if let Some(shown) = world.host_shows(line) {
         return shown;
     }
@@ -53,6 +60,25 @@ pub fn happen(world: &mut World, line: &str) -> Result<(), String> {
     }
     match line {
         "the end" | "nothing happens" => Ok(()),
+        "twenty dark wakes pass" => {
+            for _ in 0..20 {
+                world.sleep(Duration::from_mins(24));
+                world.run_until(world.story_ms() + 20_000);
+            }
+            Ok(())
+        }
+        "we run out of file descriptors" => {
+            world.blind = true;
+            Ok(())
+        }
+        "we have file descriptors again" => {
+            world.blind = false;
+            Ok(())
+        }
+        "Homeostat is relaunched over a damaged ledger" => {
+            world.relaunch_over_damage();
+            Ok(())
+        }
         "the wall clock jumps a day ahead" => {
             world.move_wall(86_400_000);
             Ok(())
@@ -318,12 +344,26 @@ fn container_happens(world: &mut World, name: &str, what: &str) -> Result<(), St
         container.starts = ContainerStarts::ExitsAfter(after, code);
         return Ok(());
     }
+    if let Some(things) = what.strip_prefix("tells of ").and_then(|it| it.strip_suffix(" things")) {
+        let things: u32 = things.parse().map_err(|_| "tells of N things")?;
+        for thing in 0..things {
+            let signal = if thing % 2 == 0 { "28" } else { "10" };
+            world.news(name, ContainerEvent::Kill { signal: signal.into() });
+        }
+        return Ok(());
+    }
     if let Some(signal) = what.strip_prefix("is sent signal ") {
         world.news(name, ContainerEvent::Kill { signal: signal.into() });
         return Ok(());
     }
     match what {
         "runs out of memory" => world.ends(name, 137, true),
+        "runs out of memory, told in disorder" => {
+            world.news(name, ContainerEvent::Die { exit_code: 137 });
+            world.ends(name, 137, true);
+            world.news(name, ContainerEvent::Die { exit_code: 137 });
+            world.news(name, ContainerEvent::Oom);
+        }
         "runs out of memory unseen" => {
             world.engine.stalled = true;
             world.ends(name, 137, true);

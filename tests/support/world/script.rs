@@ -125,6 +125,6 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-pub(super) fn ms(text: &str) -> Result<u64, String> {
+pub fn ms(text: &str) -> Result<u64, String> {
     duration(text).map(doctor::millis)
 }

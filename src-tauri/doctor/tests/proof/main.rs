@@ -10,3 +10,4 @@ mod dice;
 mod play;
 mod sequences;
 mod soak;
+mod triples;

@@ -14,9 +14,10 @@ use crate::world::World;
 use crate::world::explained::Explained;
 use crate::world::happen::happen;
 use crate::world::servers::Stops;
+use crate::world::signs::Insides;
 
 /// What there is in every random world.
-const GIVEN: &[&str] = &[
+pub(crate) const GIVEN: &[&str] = &[
     "docker",
     "ollama: loaded llama3:8b 6 GB",
     "mlx",
@@ -114,6 +115,20 @@ const HAPPENS: &[&str] = &[
     "our own loop is late by 20 s",
     "an agent complains about ollama",
     "an agent complains about everything",
+    "fifty agents complain about ollama",
+    "ollama has nothing to do",
+    "ollama gives no token",
+    "ollama works, and a request waits for 3 min",
+    "the next looks at ollama bring silence, well, silence, well, silence, well, silence",
+    "the next looks at service:api bring 500, well, 500, well, 500, silence",
+    "the next looks at docker bring silence",
+    "web runs out of memory, told in disorder",
+    "twenty dark wakes pass",
+    "we run out of file descriptors",
+    "we have file descriptors again",
+    "docker wakes from its Resource Saver",
+    "docker is awake again",
+    "Homeostat is relaunched over a damaged ledger",
     "a person asks: recover everything",
     "a person asks: recover ollama",
     "a person asks: recover container:web",
@@ -230,6 +245,8 @@ pub(crate) fn heal(world: &mut World) {
     for line in [
         "the disk has room again",
         "memory is calm again",
+        "we have file descriptors again",
+        "docker is awake again",
         "docker comes up",
         "ollama gets its port back",
         "ollama is installed",
@@ -244,9 +261,13 @@ pub(crate) fn heal(world: &mut World) {
     ] {
         happen(world, line).expect("a sentence that the world knows");
     }
-    if let Some(server) = &mut world.ollama {
+    world.foretold.clear();
+    for server in [&mut world.ollama, &mut world.mlx].into_iter().flatten() {
         server.hidden = false;
+        server.recognised = true;
         server.stops = Stops::Obeys;
+        // Idle, as far as can be seen: only then may it be asked for a token (R5).
+        server.insides = Insides { unread: false, ..Insides::default() };
     }
     world.engine.stalled = false;
     for container in world.containers.values_mut() {
