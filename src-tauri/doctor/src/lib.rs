@@ -54,7 +54,9 @@ mod wishing;
 
 mod describing;
 mod incident;
+mod incidents;
 mod notice;
+mod rates;
 mod sentence;
 mod telling;
 mod timings;

@@ -1,165 +1,19 @@
-//! Telling: incidents with their story, and notices that neither nag nor stay silent (R49 to R57).
+//! Telling: notices that neither nag nor stay silent (R49 to R57).
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::cause::{Cause, CauseId};
-use crate::clock::{Awake, Continuous, Now, millis};
+use crate::cause::Cause;
+use crate::clock::Awake;
 use crate::doctor::Doctor;
-use crate::incident::{Incident, IncidentState, StoryKind, StoryLine};
+use crate::incident::{Incident, IncidentState};
 use crate::ledger::Intent;
-use crate::notice::{Notice, NoticeKind, Notices};
+use crate::notice::{Notice, NoticeKind};
 use crate::order::{Order, Tell};
 use crate::phase::Phase;
-use crate::policy::Policy;
 use crate::sentence::Sentence;
 use crate::target::TargetId;
 
-const STORY_LINES: usize = 200;
-const HOUR: Duration = Duration::from_hours(1);
-
 impl Doctor {
-    // Incidents.
-
-    /// A new incident, or news about the one that is open. What comes back after it was closed is a
-    /// new one, with times of its own; the budget of the episode runs on (R47).
-    pub(crate) fn open_incident(&mut self, id: &TargetId, cause: Cause, since: Awake) {
-        let now = self.now;
-        let fresh = self.incident_id();
-        let Some(patient) = self.patients.get_mut(id) else { return };
-        let detected_after_ms = millis(now.awake.since(since));
-        match &mut patient.incident {
-            Some(open) if open.closed.is_none() => {
-                if open.cause.id == cause.id {
-                    open.cause = cause;
-                    return;
-                }
-                open.cause = cause;
-            }
-            other => {
-                *other = Some(Incident {
-                    id: fresh,
-                    target: id.clone(),
-                    cause,
-                    state: IncidentState::Open,
-                    opened: now.wall,
-                    closed: None,
-                    detected_after_ms,
-                    answering_after_ms: None,
-                    recovered_after_ms: None,
-                    attempts: 0,
-                    story: Vec::new(),
-                });
-                patient.opened = now.awake;
-                self.notices.opened(id, now.awake);
-            }
-        }
-        let told = self.patients.get(id).and_then(|patient| patient.incident.as_ref());
-        let lines: Vec<(StoryKind, Sentence)> = told
-            .map(|incident| {
-                let seen = incident.cause.evidence.iter();
-                let seen = seen.map(|line| (StoryKind::Seen, line.clone()));
-                let says = incident.cause.says.clone();
-                let cause = Sentence {
-                    key: format!("cause.{}.text", incident.cause.id),
-                    values: says.values,
-                };
-                seen.chain([(StoryKind::Concluded, cause)]).collect()
-            })
-            .unwrap_or_default();
-        for (kind, says) in lines {
-            self.tell_story(id, kind, says);
-        }
-        self.touch_incident(id);
-    }
-
-    fn incident_id(&mut self) -> String {
-        format!("i-{}", self.operation_id())
-    }
-
-    pub(crate) fn tell_story(&mut self, id: &TargetId, kind: StoryKind, says: Sentence) {
-        let at = self.now.wall;
-        let Some(patient) = self.patients.get_mut(id) else { return };
-        let Some(incident) = &mut patient.incident else { return };
-        if incident.closed.is_some() {
-            return;
-        }
-        if incident.story.last().is_some_and(|last| last.says == says) {
-            return;
-        }
-        if incident.story.len() < STORY_LINES {
-            incident.story.push(StoryLine { at, kind, says });
-        }
-        self.touch_incident(id);
-    }
-
-    pub(crate) fn incident_state(
-        &mut self,
-        id: &TargetId,
-        state: IncidentState,
-        story: Option<&str>,
-    ) {
-        let Some(patient) = self.patients.get_mut(id) else { return };
-        let Some(incident) = &mut patient.incident else { return };
-        if incident.closed.is_some() {
-            return;
-        }
-        incident.state = state;
-        if let Some(key) = story {
-            self.tell_story(id, StoryKind::Concluded, Sentence::new(key));
-        }
-        self.touch_incident(id);
-    }
-
-    pub(crate) fn bump_attempts(&mut self, id: &TargetId) {
-        if let Some(patient) = self.patients.get_mut(id)
-            && let Some(incident) = &mut patient.incident
-            && incident.closed.is_none()
-        {
-            incident.attempts += 1;
-        }
-        self.touch_incident(id);
-    }
-
-    pub(crate) fn close_incident(
-        &mut self,
-        id: &TargetId,
-        state: IncidentState,
-        story: Option<&str>,
-    ) {
-        let now = self.now;
-        let open = self
-            .patients
-            .get(id)
-            .and_then(|patient| patient.incident.as_ref())
-            .is_some_and(|incident| incident.closed.is_none());
-        if !open {
-            return;
-        }
-        if let Some(key) = story {
-            let kind = match state {
-                IncidentState::Verified | IncidentState::HealedItself => StoryKind::Proven,
-                IncidentState::Open
-                | IncidentState::Healing
-                | IncidentState::GivenUp
-                | IncidentState::Closed => StoryKind::Seen,
-            };
-            self.tell_story(id, kind, Sentence::new(key));
-        }
-        let Some(patient) = self.patients.get_mut(id) else { return };
-        let Some(incident) = &mut patient.incident else { return };
-        incident.state = state;
-        incident.closed = Some(now.wall);
-        if matches!(state, IncidentState::Verified | IncidentState::HealedItself) {
-            incident.recovered_after_ms = Some(millis(now.awake.since(patient.opened)));
-        }
-        let incident = incident.clone();
-        self.touch_incident(id);
-        self.tell_closed(id, &incident);
-    }
-
-    // Notices.
-
     /// A problem is told when it has lasted: 30 s, or 60 s while a remedy is under way (R50, R51).
     pub(crate) fn tell_due(&mut self) {
         if self.is_waking() {
@@ -271,7 +125,7 @@ impl Doctor {
 
     /// R51, R52: after a proven recovery one quiet notice; after a problem that was told and went
     /// by itself, one.
-    fn tell_closed(&mut self, id: &TargetId, incident: &Incident) {
+    pub(crate) fn tell_closed(&mut self, id: &TargetId, incident: &Incident) {
         self.notices.settle(id);
         let told = self.notices.close(id);
         let key = match incident.state {
@@ -348,11 +202,6 @@ impl Doctor {
         true
     }
 
-    fn open_one(&self, id: &TargetId) -> Option<Incident> {
-        let incident = self.patients.get(id)?.incident.as_ref()?;
-        incident.closed.is_none().then(|| incident.clone())
-    }
-
     fn name(&self, id: &TargetId) -> String {
         self.patients.get(id).map_or_else(|| id.to_string(), |patient| patient.spec.name.clone())
     }
@@ -369,97 +218,4 @@ pub(crate) fn cause_text(cause: &Cause) -> Sentence {
 
 fn cause_advice(cause: &Cause) -> Sentence {
     Sentence { key: format!("cause.{}.advice", cause.id), values: cause.says.values.clone() }
-}
-
-impl Notices {
-    fn opened(&mut self, id: &TargetId, at: Awake) {
-        self.waiting.insert(id.clone(), at);
-    }
-
-    /// An incident of the app that ran before this one.
-    pub(crate) fn resumed(&mut self, id: &TargetId, at: Awake, is_new: bool) {
-        if is_new {
-            self.opened(id, at);
-        } else {
-            self.told.insert(id.clone());
-        }
-    }
-
-    fn opened_at(&self, id: &TargetId) -> Option<Awake> {
-        self.waiting.get(id).copied()
-    }
-
-    fn waiting(&self) -> Vec<TargetId> {
-        self.waiting.keys().cloned().collect()
-    }
-
-    fn settle(&mut self, id: &TargetId) {
-        self.waiting.remove(id);
-    }
-
-    /// Whether any problem of it was told; from now on none is open (R52).
-    pub(crate) fn close(&mut self, id: &TargetId) -> bool {
-        self.needs.remove(id);
-        self.told.remove(id)
-    }
-
-    /// One incident needs a person once, and again after some hours (R53).
-    fn needs_is_news(&mut self, id: &TargetId, incident: &str, now: Now, policy: &Policy) -> bool {
-        let same = self.needs.get(id).is_some_and(|(known, _)| known == incident);
-        if same && !self.must_remind(id, now, policy) {
-            return false;
-        }
-        self.needs.insert(id.clone(), (incident.to_owned(), now.continuous));
-        true
-    }
-
-    fn must_remind(&self, id: &TargetId, now: Now, policy: &Policy) -> bool {
-        self.needs.get(id).is_some_and(|(_, told)| now.continuous.since(*told) >= policy.reminder)
-    }
-
-    fn oom_is_news(&mut self, id: &TargetId, now: Continuous) -> bool {
-        once_an_hour(&mut self.ooms, id.clone(), now)
-    }
-
-    fn own_is_news(&mut self, key: &'static str, now: Continuous) -> bool {
-        once_an_hour(&mut self.own, key, now)
-    }
-
-    /// R53: once per key in five minutes, six an hour. What needs a person is never held back by
-    /// the hourly sum, and a recovery belongs to the problem it ends.
-    fn allows(
-        &mut self,
-        kind: NoticeKind,
-        id: &TargetId,
-        cause: Option<CauseId>,
-        now: Continuous,
-        policy: &Policy,
-    ) -> bool {
-        if kind == NoticeKind::Recovered {
-            return true;
-        }
-        let key = (kind, id.clone(), cause);
-        let lately = self.last.get(&key).is_some_and(|last| now.since(*last) < policy.notice_every);
-        self.hour.retain(|at| now.since(*at) < HOUR);
-        let urgent = matches!(kind, NoticeKind::NeedsYou | NoticeKind::OutOfMemory);
-        if lately || (self.hour.len() >= policy.notices_per_hour && !urgent) {
-            return false;
-        }
-        self.last.retain(|_, at| now.since(*at) < HOUR);
-        self.last.insert(key, now);
-        self.hour.push_back(now);
-        if cause.is_some() {
-            self.told.insert(id.clone());
-        }
-        true
-    }
-}
-
-fn once_an_hour<K: Ord>(told: &mut BTreeMap<K, Continuous>, key: K, now: Continuous) -> bool {
-    told.retain(|_, at| now.since(*at) < HOUR);
-    if told.contains_key(&key) {
-        return false;
-    }
-    told.insert(key, now);
-    true
 }

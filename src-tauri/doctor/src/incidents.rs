@@ -1,0 +1,154 @@
+//! Incidents: opened, told as a story, closed.
+
+use crate::cause::Cause;
+use crate::clock::{Awake, millis};
+use crate::doctor::Doctor;
+use crate::incident::{Incident, IncidentState, StoryKind, StoryLine};
+use crate::sentence::Sentence;
+use crate::target::TargetId;
+
+const STORY_LINES: usize = 200;
+
+impl Doctor {
+    /// A new incident, or news about the one that is open. What comes back after it was closed is a
+    /// new one, with times of its own; the budget of the episode runs on (R47).
+    pub(crate) fn open_incident(&mut self, id: &TargetId, cause: Cause, since: Awake) {
+        let now = self.now;
+        let fresh = self.incident_id();
+        let Some(patient) = self.patients.get_mut(id) else { return };
+        let detected_after_ms = millis(now.awake.since(since));
+        match &mut patient.incident {
+            Some(open) if open.closed.is_none() => {
+                if open.cause.id == cause.id {
+                    open.cause = cause;
+                    return;
+                }
+                open.cause = cause;
+            }
+            other => {
+                *other = Some(Incident {
+                    id: fresh,
+                    target: id.clone(),
+                    cause,
+                    state: IncidentState::Open,
+                    opened: now.wall,
+                    closed: None,
+                    detected_after_ms,
+                    answering_after_ms: None,
+                    recovered_after_ms: None,
+                    attempts: 0,
+                    story: Vec::new(),
+                });
+                patient.opened = now.awake;
+                self.notices.opened(id, now.awake);
+            }
+        }
+        let told = self.patients.get(id).and_then(|patient| patient.incident.as_ref());
+        let lines: Vec<(StoryKind, Sentence)> = told
+            .map(|incident| {
+                let seen = incident.cause.evidence.iter();
+                let seen = seen.map(|line| (StoryKind::Seen, line.clone()));
+                let says = incident.cause.says.clone();
+                let cause = Sentence {
+                    key: format!("cause.{}.text", incident.cause.id),
+                    values: says.values,
+                };
+                seen.chain([(StoryKind::Concluded, cause)]).collect()
+            })
+            .unwrap_or_default();
+        for (kind, says) in lines {
+            self.tell_story(id, kind, says);
+        }
+        self.touch_incident(id);
+    }
+
+    fn incident_id(&mut self) -> String {
+        format!("i-{}", self.operation_id())
+    }
+
+    pub(crate) fn tell_story(&mut self, id: &TargetId, kind: StoryKind, says: Sentence) {
+        let at = self.now.wall;
+        let Some(patient) = self.patients.get_mut(id) else { return };
+        let Some(incident) = &mut patient.incident else { return };
+        if incident.closed.is_some() {
+            return;
+        }
+        if incident.story.last().is_some_and(|last| last.says == says) {
+            return;
+        }
+        if incident.story.len() < STORY_LINES {
+            incident.story.push(StoryLine { at, kind, says });
+        }
+        self.touch_incident(id);
+    }
+
+    pub(crate) fn incident_state(
+        &mut self,
+        id: &TargetId,
+        state: IncidentState,
+        story: Option<&str>,
+    ) {
+        let Some(patient) = self.patients.get_mut(id) else { return };
+        let Some(incident) = &mut patient.incident else { return };
+        if incident.closed.is_some() {
+            return;
+        }
+        incident.state = state;
+        if let Some(key) = story {
+            self.tell_story(id, StoryKind::Concluded, Sentence::new(key));
+        }
+        self.touch_incident(id);
+    }
+
+    pub(crate) fn bump_attempts(&mut self, id: &TargetId) {
+        if let Some(patient) = self.patients.get_mut(id)
+            && let Some(incident) = &mut patient.incident
+            && incident.closed.is_none()
+        {
+            incident.attempts += 1;
+        }
+        self.touch_incident(id);
+    }
+
+    pub(crate) fn close_incident(
+        &mut self,
+        id: &TargetId,
+        state: IncidentState,
+        story: Option<&str>,
+    ) {
+        let now = self.now;
+        let open = self
+            .patients
+            .get(id)
+            .and_then(|patient| patient.incident.as_ref())
+            .is_some_and(|incident| incident.closed.is_none());
+        if !open {
+            return;
+        }
+        if let Some(key) = story {
+            let kind = match state {
+                IncidentState::Verified | IncidentState::HealedItself => StoryKind::Proven,
+                IncidentState::Open
+                | IncidentState::Healing
+                | IncidentState::GivenUp
+                | IncidentState::Closed => StoryKind::Seen,
+            };
+            self.tell_story(id, kind, Sentence::new(key));
+        }
+        let Some(patient) = self.patients.get_mut(id) else { return };
+        let Some(incident) = &mut patient.incident else { return };
+        incident.state = state;
+        incident.closed = Some(now.wall);
+        if matches!(state, IncidentState::Verified | IncidentState::HealedItself) {
+            incident.recovered_after_ms = Some(millis(now.awake.since(patient.opened)));
+        }
+        let incident = incident.clone();
+        self.touch_incident(id);
+        self.tell_closed(id, &incident);
+    }
+
+    pub(crate) fn open_one(&self, id: &TargetId) -> Option<Incident> {
+        let incident = self.patients.get(id)?.incident.as_ref()?;
+        incident.closed.is_none().then(|| incident.clone())
+    }
+}
