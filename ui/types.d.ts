@@ -143,7 +143,11 @@ state: string,
 /**
  * RFC 3339, UTC.
  */
-opened: string, closed: string | null, detected_after_ms: number, answering_after_ms: number | null, recovered_after_ms: number | null, attempts: number, story: Array<StoryLine>, };
+opened: string, closed: string | null, detected_after_ms: number, answering_after_ms: number | null, recovered_after_ms: number | null, attempts: number, 
+/**
+ * Names of the targets that suffer with this one and have no incident of their own.
+ */
+affects: Array<string>, story: Array<StoryLine>, };
 
 export type StoryLine = { 
 /**

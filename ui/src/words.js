@@ -147,6 +147,8 @@ export const en = {
     healed_itself: 'healed by itself',
     closed: 'closed',
   },
+  /** @param {string} names */
+  also_affected: (names) => `Also affected: ${names}`,
   /** @param {string} span */
   found_after: (span) => `Found after ${span}`,
   /** @param {string} span */
@@ -380,6 +382,7 @@ export const ru = {
     healed_itself: 'прошло само',
     closed: 'закрыт',
   },
+  also_affected: (names) => `Заодно страдают: ${names}`,
   found_after: (span) => `Замечено через ${span}`,
   answering_after: (span) => `снова отвечает через ${span}`,
   recovered_after: (span) => `доказано через ${span}`,

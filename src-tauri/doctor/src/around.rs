@@ -123,7 +123,7 @@ impl Doctor {
             self.tell_story(target, StoryKind::Seen, says);
             return;
         }
-        self.open_incident(target, cause, self.now.awake);
+        self.begin_incident(target, cause, self.now.awake);
         self.notices.close(target);
         self.close_incident(target, IncidentState::Closed, None);
     }

@@ -202,6 +202,7 @@ impl Doctor {
         }
         let Some(patient) = self.patients.get_mut(id) else { return };
         patient.first_bad = None;
+        patient.settles = None;
         patient.urged = false;
         patient.last_good = Some(now);
         patient.due = NEVER;
@@ -228,8 +229,22 @@ impl Doctor {
         }
         let Some(patient) = self.patients.get_mut(id) else { return };
         patient.due = now.awake + self.policy.retry;
+        if let Some(until) = patient.settles
+            && now.awake < until
+        {
+            // R14, R17: what it needs has only just come back.
+            if !matches!(patient.phase, Phase::Starting { .. }) {
+                let reason = Reason::new("R17", "why.parent_back").until(until);
+                patient.enter(Phase::Starting { until }, reason, now);
+            }
+            patient.due = until;
+            return;
+        }
         let critical = matches!(patient.spec.care, Care::Container { critical: true, .. });
-        let since = patient.first_bad.get_or_insert(now).awake;
+        // What was unhealthy all through its grace has been so since that began.
+        let graced = patient.settles.is_some() && matches!(patient.phase, Phase::Starting { .. });
+        let began = if graced { patient.since } else { now };
+        let since = patient.first_bad.get_or_insert(began).awake;
         let lasts = now.awake.since(since) >= self.policy.unhealthy;
         let running = seen.status == ContainerStatus::Running;
         let Some(patient) = self.patients.get(id) else { return };

@@ -361,7 +361,7 @@ impl Doctor {
         if cause.id == CauseId::ContainerHostPressure && self.memory_is_short() {
             return wait("R19", "why.memory_short");
         }
-        if let Some(need) = self.dies_of_its_need(patient, cause) {
+        if let Some(need) = self.dies_of_its_need(patient, cause.id) {
             let says = Sentence::new("why.dies_of_its_need").with("parent", need.name());
             return Err(Refusal::Wait(Reason::says("R58", says)));
         }
@@ -387,7 +387,10 @@ impl Doctor {
         }
         if let Some(until) = self.stagger_until
             && self.now.awake < until
-            && matches!(patient.spec.care, Care::Container { .. })
+            && matches!(
+                patient.spec.care,
+                Care::Container { .. } | Care::Service { container: Some(_), .. }
+            )
         {
             return Err(Refusal::Wait(Reason::new("R17", "why.staggered").until(until)));
         }
@@ -396,8 +399,8 @@ impl Doctor {
 
     /// R58: killed for memory right after its start while what it needs is not well: its calls pile
     /// up against a dead server, and starting it again would only kill it again.
-    fn dies_of_its_need(&self, patient: &Patient, cause: &Cause) -> Option<TargetId> {
-        let seen = patient.facts.container.as_ref().filter(|_| is_of_memory(cause.id))?;
+    pub(crate) fn dies_of_its_need(&self, patient: &Patient, cause: CauseId) -> Option<TargetId> {
+        let seen = patient.facts.container.as_ref().filter(|_| is_of_memory(cause))?;
         let news = &patient.facts.container_news;
         let soon = news.lived_less_than(self.policy.oom_at_start, seen);
         soon.then(|| self.unwell_need(patient)).flatten()

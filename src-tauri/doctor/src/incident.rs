@@ -27,6 +27,9 @@ pub struct Incident {
     /// From `opened` to verified.
     pub recovered_after_ms: Option<u64>,
     pub attempts: u32,
+    /// What suffers with it and is told of here alone, in the order of the ids.
+    #[serde(default)]
+    pub affects: Vec<TargetId>,
     pub story: Vec<StoryLine>,
 }
 

@@ -10,9 +10,24 @@ use crate::target::TargetId;
 const STORY_LINES: usize = 200;
 
 impl Doctor {
-    /// A new incident, or news about the one that is open. What comes back after it was closed is a
-    /// new one, with times of its own; the budget of the episode runs on (R47).
+    /// A new incident, or news about the one that is open; trouble whose root is known belongs to
+    /// the root's (R49).
     pub(crate) fn open_incident(&mut self, id: &TargetId, cause: Cause, since: Awake) {
+        match self.root_of(id, cause.id) {
+            Some(root) => self.fold(id, &root),
+            None => {
+                let is_new = self.open_one(id).is_none();
+                self.begin_incident(id, cause, since);
+                if is_new {
+                    self.gather(id);
+                }
+            }
+        }
+    }
+
+    /// What comes back after it was closed is a new one, with times of its own; the budget of the
+    /// episode runs on (R47).
+    pub(crate) fn begin_incident(&mut self, id: &TargetId, cause: Cause, since: Awake) {
         let now = self.now;
         let fresh = self.incident_id();
         let Some(patient) = self.patients.get_mut(id) else { return };
@@ -37,6 +52,7 @@ impl Doctor {
                     answering_after_ms: None,
                     recovered_after_ms: None,
                     attempts: 0,
+                    affects: Vec::new(),
                     story: Vec::new(),
                 });
                 patient.opened = now.awake;
@@ -116,13 +132,7 @@ impl Doctor {
         state: IncidentState,
         story: Option<&str>,
     ) {
-        let now = self.now;
-        let open = self
-            .patients
-            .get(id)
-            .and_then(|patient| patient.incident.as_ref())
-            .is_some_and(|incident| incident.closed.is_none());
-        if !open {
+        if self.open_one(id).is_none() {
             return;
         }
         if let Some(key) = story {
@@ -135,16 +145,29 @@ impl Doctor {
             };
             self.tell_story(id, kind, Sentence::new(key));
         }
-        let Some(patient) = self.patients.get_mut(id) else { return };
-        let Some(incident) = &mut patient.incident else { return };
+        let Some(incident) = self.shut_incident(id, state) else { return };
+        self.tell_closed(id, &incident);
+        self.unfold(&incident);
+    }
+
+    /// Only the record of it.
+    pub(crate) fn shut_incident(
+        &mut self,
+        id: &TargetId,
+        state: IncidentState,
+    ) -> Option<Incident> {
+        let now = self.now;
+        let patient = self.patients.get_mut(id)?;
+        let incident = patient.incident.as_mut()?;
         incident.state = state;
         incident.closed = Some(now.wall);
         if matches!(state, IncidentState::Verified | IncidentState::HealedItself) {
             incident.recovered_after_ms = Some(millis(now.awake.since(patient.opened)));
         }
         let incident = incident.clone();
+        self.notices.settle(id);
         self.touch_incident(id);
-        self.tell_closed(id, &incident);
+        Some(incident)
     }
 
     pub(crate) fn open_one(&self, id: &TargetId) -> Option<Incident> {

@@ -1,7 +1,6 @@
 //! Inhibition: while a parent is not well nothing is concluded about its children (R15, R17).
 
 use crate::doctor::Doctor;
-use crate::incident::IncidentState;
 use crate::observation::ContainerStatus;
 use crate::order::Depth;
 use crate::patient::Patient;
@@ -29,7 +28,7 @@ impl Doctor {
             if folds {
                 let says = crate::Sentence::new("why.parent").with("parent", parent.name());
                 patient.enter(Phase::Unknown, Reason::says("R15", says), now);
-                self.close_incident(id, IncidentState::Closed, Some("story.folded"));
+                self.fold_into_parent(id);
             }
             return;
         }

@@ -53,6 +53,7 @@ mod errands;
 mod wishing;
 
 mod describing;
+mod folding;
 mod incident;
 mod incidents;
 mod notice;

@@ -33,7 +33,7 @@ impl Doctor {
             .patients
             .values()
             .filter(|patient| matches!(patient.phase, Phase::GivenUp { .. }))
-            .filter(|patient| !self.may_be_due(patient))
+            .filter(|patient| patient.inhibited_by.is_none() && !self.may_be_due(patient))
             .filter(|patient| self.notices.must_remind(&patient.spec.id, self.now, &self.policy))
             .map(|patient| patient.spec.id.clone())
             .collect();
@@ -88,7 +88,9 @@ impl Doctor {
     fn tell_problem(&mut self, id: &TargetId) -> bool {
         let Some(incident) = self.open_one(id) else { return true };
         let title = Sentence::new("notice.problem").with("target", self.name(id));
-        let lines = vec![cause_text(&incident.cause), cause_advice(&incident.cause)];
+        let mut lines = vec![cause_text(&incident.cause)];
+        lines.extend(self.affected(&incident));
+        lines.push(cause_advice(&incident.cause));
         self.tell(NoticeKind::Problem, id, Some(&incident), title, lines)
     }
 
@@ -99,7 +101,9 @@ impl Doctor {
             return;
         }
         let title = Sentence::new("notice.needs_you").with("target", self.name(id));
-        let lines = vec![cause_text(&incident.cause), cause_advice(&incident.cause)];
+        let mut lines = vec![cause_text(&incident.cause)];
+        lines.extend(self.affected(&incident));
+        lines.push(cause_advice(&incident.cause));
         self.tell(NoticeKind::NeedsYou, id, Some(&incident), title, lines);
     }
 
@@ -202,7 +206,7 @@ impl Doctor {
         true
     }
 
-    fn name(&self, id: &TargetId) -> String {
+    pub(crate) fn name(&self, id: &TargetId) -> String {
         self.patients.get(id).map_or_else(|| id.to_string(), |patient| patient.spec.name.clone())
     }
 }

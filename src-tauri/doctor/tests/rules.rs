@@ -22,6 +22,8 @@ mod outcomes;
 mod phases;
 #[path = "rules/proof.rs"]
 mod proof;
+#[path = "rules/roots.rs"]
+mod roots;
 #[path = "rules/sentences.rs"]
 mod sentences;
 #[path = "rules/signs.rs"]

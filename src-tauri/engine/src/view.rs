@@ -200,6 +200,9 @@ pub struct Incident {
     #[ts(type = "number | null")]
     pub recovered_after_ms: Option<u64>,
     pub attempts: u32,
+    /// Names of the targets that suffer with this one and have no incident of their own.
+    #[serde(default)]
+    pub affects: Vec<String>,
     pub story: Vec<StoryLine>,
 }
 

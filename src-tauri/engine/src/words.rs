@@ -163,6 +163,7 @@ impl Words {
             answering_after_ms: incident.answering_after_ms,
             recovered_after_ms: incident.recovered_after_ms,
             attempts: incident.attempts,
+            affects: incident.affects.iter().map(ToString::to_string).collect(),
             story: incident
                 .story
                 .iter()

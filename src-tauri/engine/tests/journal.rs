@@ -31,6 +31,7 @@ fn incident(id: &str, opened: i64) -> Incident {
         answering_after_ms: None,
         recovered_after_ms: None,
         attempts: 0,
+        affects: Vec::new(),
         story: vec![StoryLine {
             at: Wall(opened),
             kind: StoryKind::Seen,

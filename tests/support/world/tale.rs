@@ -21,7 +21,7 @@ struct Seen {
     wait: String,
     intent: Intent,
     inhibited: Option<TargetId>,
-    incident: Option<(String, IncidentState, bool, &'static str)>,
+    incident: Option<(String, IncidentState, bool, &'static str, usize)>,
 }
 
 impl Tale {
@@ -169,7 +169,8 @@ impl Seen {
             intent: patient.account.intent,
             inhibited: patient.inhibited_by.clone(),
             incident: patient.incident.as_ref().map(|one| {
-                (one.id.clone(), one.state, one.closed.is_some(), one.cause.id.as_str())
+                let affects = one.affects.len();
+                (one.id.clone(), one.state, one.closed.is_some(), one.cause.id.as_str(), affects)
             }),
         }
     }
@@ -182,7 +183,9 @@ fn incident_line(patient: &Patient, incident: &Incident) -> String {
     let after = |what: &str, ms: Option<u64>| {
         ms.map(|ms| format!(", {what} after {}", seconds(ms))).unwrap_or_default()
     };
-    match incident.state {
+    let with: Vec<String> = incident.affects.iter().map(ToString::to_string).collect();
+    let with = if with.is_empty() { String::new() } else { format!("; also {}", with.join(", ")) };
+    let line = match incident.state {
         IncidentState::Open => {
             let found = seconds(incident.detected_after_ms);
             format!("incident {id} {cause}: open, detected after {found}")
@@ -201,7 +204,8 @@ fn incident_line(patient: &Patient, incident: &Incident) -> String {
             after("well", incident.recovered_after_ms)
         ),
         IncidentState::Closed => format!("incident {id} {cause}: closed"),
-    }
+    };
+    line + &with
 }
 
 fn step(step: &Step) -> String {

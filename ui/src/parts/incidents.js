@@ -42,7 +42,7 @@ export const targetIncidents = (scene, target) => {
       <span>${day(latest.opened, view.now, words)} · ${stateWord(latest, words)}</span>
     </h3>
     ${target.cause?.text === latest.cause.text ? nothing : html`<p class="concluded">${latest.cause.text}</p>`}
-    ${story(latest, words)}
+    ${story(latest, snapshot, words)}
     ${
       earlier.length === 0
         ? nothing
@@ -99,14 +99,14 @@ const rows = ({ snapshot, view, act, words, earlier, named = false }) => html`<u
           <span class="outcome">${stateWord(incident, words)}</span>
           <span class="lasted">${lasted(incident, view, words)}</span>
         </button>
-        ${unfolded ? html`<div class="unfolded">${story(incident, words)}</div>` : nothing}
+        ${unfolded ? html`<div class="unfolded">${story(incident, snapshot, words)}</div>` : nothing}
       </li>`;
     },
   )}
 </ul>`;
 
-/** @param {Incident} incident @param {Scene['words']} words */
-const story = (incident, words) => {
+/** @param {Incident} incident @param {Snapshot} snapshot @param {Scene['words']} words */
+const story = (incident, snapshot, words) => {
   if (incident.story === undefined) return html`<p class="empty">${words.story_reading}</p>`;
   if (incident.story.length === 0) return html`<p class="empty">${words.story_empty}</p>`;
   return html`<ol class="story">
@@ -118,8 +118,15 @@ const story = (incident, words) => {
         </li>`,
       )}
     </ol>
+    ${affected(incident, snapshot, words)}
     <p class="why tabular">${figures(incident, words)}</p>`;
 };
+
+/** @param {Incident} incident @param {Snapshot} snapshot @param {Scene['words']} words */
+const affected = ({ affects }, snapshot, words) =>
+  affects.length === 0
+    ? nothing
+    : html`<p class="affected">${words.also_affected(affects.map((id) => nameOf(snapshot, id)).join(', '))}</p>`;
 
 /** @param {Incident} incident @param {Scene['words']} words */
 const figures = (incident, words) => {

@@ -69,6 +69,9 @@ pub(crate) async fn one(connection: &Connection, id: &str, json: bool) -> Result
         add("verified after", millis(recovered));
     }
     add("attempts", incident.attempts.to_string());
+    if !incident.affects.is_empty() {
+        add("also affected", clean(&incident.affects.join(", ")));
+    }
     columns(&rows).iter().for_each(output::line);
     for evidence in &incident.cause.evidence {
         output::line(format!("- {}", clean(evidence)));

@@ -173,6 +173,7 @@ fn incident(id: &str, at: i64) -> Incident {
         answering_after_ms: Some(3_000),
         recovered_after_ms: Some(63_000),
         attempts: 1,
+        affects: Vec::new(),
         story: vec![StoryLine { at: Wall(at), kind: StoryKind::Seen, says: Sentence::new("seen") }],
     }
 }

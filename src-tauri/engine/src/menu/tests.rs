@@ -75,6 +75,7 @@ fn incident(recovered_after_ms: Option<u64>, closed: Option<&str>) -> Incident {
         answering_after_ms: None,
         recovered_after_ms,
         attempts: 1,
+        affects: Vec::new(),
         story: Vec::new(),
     }
 }

@@ -457,6 +457,7 @@ fn incident(day: i64) -> Incident {
         answering_after_ms: None,
         recovered_after_ms: None,
         attempts: 1,
+        affects: Vec::new(),
         story: Vec::new(),
     }
 }
