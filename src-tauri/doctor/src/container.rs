@@ -22,6 +22,8 @@ pub(crate) struct News {
     last: Option<(i64, ContainerEvent)>,
     /// The `oom` that has been concluded and told.
     pub(crate) told: Option<Told>,
+    /// The end, on the engine's clock, that was counted as one for want of memory.
+    counted_ms: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,6 +171,13 @@ impl News {
         let Some(newest) = last.next() else { return false };
         let alike = last.take_while(|end| end.soon && end.code == newest.code).count();
         newest.soon && alike + 1 >= policy.crash_loop_alike
+    }
+
+    /// Whether this end is another one than the last that was counted; from now on it is the last.
+    pub(crate) fn count_end(&mut self, finished_ms: Option<i64>) -> bool {
+        let is_new = finished_ms.is_none() || self.counted_ms != finished_ms;
+        self.counted_ms = finished_ms;
+        is_new
     }
 
     /// We stop it ourselves now: what the stream tells of it is no person's doing.

@@ -19,6 +19,7 @@ use crate::order::Depth;
 use crate::patient::Patient;
 use crate::phase::{Phase, Reason};
 use crate::sentence::Sentence;
+use crate::storm::{self, TurnedBad};
 use crate::target::{Care, Heal, Spec, TargetId};
 use crate::verdict::Verdict;
 
@@ -229,6 +230,10 @@ impl Doctor {
         }
         let Some(patient) = self.patients.get_mut(id) else { return };
         patient.due = now.awake + self.policy.retry;
+        if seen.health == Some(ContainerHealth::Unhealthy) && patient.phase.is_usable() {
+            self.turned_bad(id, TurnedBad::Unhealthy);
+        }
+        let Some(patient) = self.patients.get_mut(id) else { return };
         if let Some(until) = patient.settles
             && now.awake < until
         {
@@ -316,6 +321,11 @@ impl Doctor {
             patient.due = until;
             return;
         }
+        if patient.phase.is_usable() {
+            let how = storm::ended(Some(seen), seen.exit_code, seen.finished_ms);
+            self.turned_bad(id, how);
+        }
+        let Some(patient) = self.patients.get_mut(id) else { return };
         // An end is certain when it is still ended 2 s later; by then a late `oom` has come too.
         let died = patient.facts.container_news.end_of(seen).map(|died| died.told.at);
         let first = patient.first_bad.get_or_insert(now);
@@ -407,6 +417,10 @@ impl Doctor {
                 let later = now.awake + policy.verdict;
                 patient.due = if patient.due == NEVER { later } else { patient.due.min(later) };
                 patient.depth = Depth::Full;
+                if let (ContainerEvent::Die { exit_code }, false) = (&news.what, own) {
+                    let how = storm::ended(container.as_ref(), *exit_code, Some(news.at_ms));
+                    self.turned_bad(&id, how);
+                }
                 return;
             }
             Heard::Stopped => self.hold_by_event(&id),

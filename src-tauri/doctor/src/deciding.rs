@@ -70,7 +70,8 @@ impl Doctor {
         let told = self.patients.get(id).is_some_and(|patient| {
             patient.phase.cause().is_some_and(|before| before.id == cause.id)
         });
-        if of_memory && !told {
+        // One end is counted once, however often it is judged.
+        if of_memory && !told && self.is_another_end(id) {
             self.note_oom(id);
             self.tell_oom(id, &cause);
         }
@@ -103,6 +104,12 @@ impl Doctor {
         let reason = Reason::new("R13", "why.still_loading").until(until);
         patient.enter(Phase::Starting { until }, reason, now);
         true
+    }
+
+    fn is_another_end(&mut self, id: &TargetId) -> bool {
+        let Some(patient) = self.patients.get_mut(id) else { return false };
+        let finished_ms = patient.facts.container.as_ref().and_then(|seen| seen.finished_ms);
+        patient.facts.container_news.count_end(finished_ms)
     }
 
     /// R29: one owner per kind of failure. Another supervisor gets its time first, unless the
@@ -184,6 +191,7 @@ impl Doctor {
     }
 
     pub(crate) fn give_up(&mut self, id: &TargetId, cause: Cause, permanent: bool) {
+        self.leave_storm(id, &cause);
         let (now, first, cap) = (self.now, self.policy.trial, self.policy.trial_cap);
         let Some(patient) = self.patients.get_mut(id) else { return };
         let trials = patient.account.given_up.map_or(0, |given_up| given_up.trials);
@@ -344,6 +352,9 @@ impl Doctor {
         let wait = |rule, key| Err(Refusal::Wait(Reason::new(rule, key)));
         let account = &patient.account;
         let disruptive = verb == Verb::Restart;
+        if let Some(reason) = self.storm_brakes(patient) {
+            return Err(Refusal::Wait(reason));
+        }
         if disruptive && cause.confidence == Confidence::Possible {
             return wait("R62", "why.only_possible");
         }

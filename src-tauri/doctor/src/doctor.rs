@@ -14,6 +14,7 @@ use crate::order::{Depth, OperationId, Order};
 use crate::patient::Patient;
 use crate::phase::{Phase, Reason};
 use crate::policy::Policy;
+use crate::storm::Brake;
 use crate::target::{Spec, TargetId};
 
 /// No wait is longer than this, so that a clock that jumps is noticed (R44).
@@ -47,6 +48,8 @@ pub struct Doctor {
     /// We were told to end.
     pub(crate) ending: bool,
     pub(crate) last_record: Awake,
+    /// Containers that turned bad at once (R18).
+    pub(crate) brake: Brake,
     /// The one operation that acted since a record last reached the disk (fault 52).
     pub(crate) unrecorded_act: Option<OperationId>,
     pub(crate) recording_fails: bool,
@@ -93,6 +96,7 @@ impl Doctor {
             crashes: Vec::new(),
             ending: false,
             last_record: now.awake,
+            brake: Brake::default(),
             unrecorded_act: None,
             recording_fails: false,
             next_snapshot: now.awake,
@@ -165,6 +169,7 @@ impl Doctor {
         });
         let rest = stages
             .chain(self.next_notice())
+            .chain(self.next_storm())
             .chain(self.stagger_until)
             .filter(ahead)
             .chain(self.hold_until)
@@ -249,6 +254,7 @@ impl Doctor {
         self.end_holds();
         self.end_observing();
         self.advance_operations();
+        self.advance_storm();
         // Most events change nothing: one pass tells what there is to think about.
         let stirred = self.stirred();
         if stirred.accounts {

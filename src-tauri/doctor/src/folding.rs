@@ -20,6 +20,9 @@ impl Doctor {
     /// of the parent which inhibits it, or of something that it needs.
     pub(crate) fn root_of(&self, id: &TargetId, cause: CauseId) -> Option<TargetId> {
         let patient = self.patients.get(id)?;
+        if let Some(root) = self.storm_root(id) {
+            return Some(root);
+        }
         if patient.inhibited_by.is_some() {
             return Some(self.top_parent(id)).filter(|root| self.has_open(root));
         }
@@ -91,6 +94,7 @@ impl Doctor {
     /// fresh grace when the root is well (R14, R17), and has an incident of its own otherwise.
     pub(crate) fn unfold(&mut self, incident: &Incident) {
         let now = self.now;
+        self.storm_ends_with(incident);
         let is_well = match incident.state {
             IncidentState::Verified | IncidentState::HealedItself => true,
             IncidentState::Open
@@ -149,7 +153,7 @@ impl Doctor {
         (count > 0).then(|| says.with("names", names.join(", ")))
     }
 
-    fn list(&mut self, root: &TargetId, child: TargetId) {
+    pub(crate) fn list(&mut self, root: &TargetId, child: TargetId) {
         let Some(patient) = self.patients.get_mut(root) else { return };
         let Some(incident) = &mut patient.incident else { return };
         if incident.closed.is_some() || incident.affects.len() >= AFFECTS || child == *root {
@@ -159,6 +163,13 @@ impl Doctor {
             incident.affects.insert(at, child);
             self.touch_incident(root);
         }
+    }
+
+    /// Something that it needs is there and not well.
+    pub(crate) fn lacks_a_need(&self, patient: &Patient) -> bool {
+        self.needs_of(patient)
+            .filter_map(|need| self.patients.get(need))
+            .any(|need| need.is_found() && !need.phase.is_usable())
     }
 
     fn suffers_from(&self, patient: &Patient, root: &TargetId) -> bool {

@@ -136,7 +136,9 @@ impl Doctor {
             patient.urged = false;
             patient.extended = false;
         }
-        self.close_incident(target, IncidentState::HealedItself, Some("story.healed_itself"));
+        if !self.storm_outlasts(target) {
+            self.close_incident(target, IncidentState::HealedItself, Some("story.healed_itself"));
+        }
         if *target == TargetId::Docker {
             self.look_soon(target, Depth::Full);
         }

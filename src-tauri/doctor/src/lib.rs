@@ -59,6 +59,7 @@ mod incidents;
 mod notice;
 mod rates;
 mod sentence;
+mod storm;
 mod telling;
 mod timings;
 mod why;

@@ -81,6 +81,12 @@ pub struct Policy {
     pub pressure_warn: Duration,
     pub pressure_critical: Duration,
     pub pressure_clear: Duration,
+    /// So many per cent of the watched containers, and at least so many, turned bad within this
+    /// time: a storm; after this time at the longest each speaks for itself again (R18).
+    pub storm_share: usize,
+    pub storm_least: usize,
+    pub storm_window: Duration,
+    pub storm_longest: Duration,
     /// First notice of a problem, and when a remedy is under way (R50, R51).
     pub notice_after: Duration,
     pub notice_after_treated: Duration,
@@ -212,6 +218,10 @@ impl Default for Policy {
             pressure_warn: seconds(60),
             pressure_critical: seconds(10),
             pressure_clear: seconds(60),
+            storm_share: 40,
+            storm_least: 3,
+            storm_window: seconds(60),
+            storm_longest: seconds(600),
             notice_after: seconds(30),
             notice_after_treated: seconds(60),
             notice_every: seconds(300),

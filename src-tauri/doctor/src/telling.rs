@@ -117,7 +117,8 @@ impl Doctor {
     /// Always told, once per container and hour (R50).
     pub(crate) fn tell_oom(&mut self, id: &TargetId, cause: &Cause) {
         let now = self.now.continuous;
-        if !self.notices.oom_is_news(id, now) {
+        if !self.notices.oom_is_news(id, now) || self.root_of(id, cause.id).is_some() {
+            // Where the root is told, its notice lists this one (R49).
             return;
         }
         let incident = self.open_one(id);

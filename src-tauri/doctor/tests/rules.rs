@@ -30,6 +30,8 @@ mod sentences;
 mod signs;
 #[path = "rules/why.rs"]
 mod why;
+#[path = "rules/storms.rs"]
+mod storms;
 
 use doctor::{LedgerFound, Patient, Phase, TargetId};
 
