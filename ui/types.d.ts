@@ -180,8 +180,21 @@ export type ModelTiming = { server: string, model: string, at: string, load_ms: 
  */
 export type NoticeView = { 
 /**
- * `problem`, `out_of_memory`, `needs_you`, `recovered`, `restart_rate`, `ourselves`.
+ * `problem`, `out_of_memory`, `needs_you`, `recovered`, `restart_rate`, `flapping`, `held`,
+ * `digest`, `ourselves`.
  */
-kind: string, target: string, cause: string | null, title: string, body: string, incident: string | null, at: string, };
+kind: string, target: string, cause: string | null, title: string, body: string, 
+/**
+ * What its button does: `show`, `start`, `restart`, `release`; and its word.
+ */
+button: string, button_text: string, 
+/**
+ * It ends nothing that was told before: no reason to call anybody.
+ */
+quiet: boolean, incident: string | null, at: string, 
+/**
+ * Names it when it could not be shown; 0: the loop's own, which nobody keeps.
+ */
+id: number, };
 
 export type JsonValue = number | string | boolean | Array<JsonValue> | { [key in string]: JsonValue } | null;

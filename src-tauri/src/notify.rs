@@ -1,9 +1,11 @@
 //! The engine's notices as native notifications. Nothing here can hold up healing: what cannot be
-//! shown is logged, kept, and tried again with the next notice.
+//! shown is logged; the engine is told and brings its own again later, the app's are kept and tried
+//! again with the next notice.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use doctor::NoticeId;
 use engine::handle::Handle;
 use tauri::async_runtime::{spawn, spawn_blocking};
 use tokio::sync::{broadcast::error::RecvError, mpsc};
@@ -21,12 +23,14 @@ pub(crate) struct Notices(mpsc::Sender<Words>);
 struct Words {
     title: String,
     body: String,
+    /// The engine's name for it; none: the app's own.
+    id: Option<NoticeId>,
 }
 
 impl Notices {
     /// Never waits; a flood is not shown.
     pub(crate) fn show(&self, title: &str, body: &str) {
-        let words = Words { title: title.to_owned(), body: body.to_owned() };
+        let words = Words { title: title.to_owned(), body: body.to_owned(), id: None };
         if self.0.try_send(words).is_err() {
             tracing::warn!(title, body, "too many notices wait already");
         }
@@ -38,13 +42,18 @@ pub(crate) fn begin(handle: &Handle) -> Notices {
     system::prepare();
     let (own, mut asked) = mpsc::channel(WAITING);
     let mut notices = handle.notices();
+    let handle = handle.clone();
     spawn(async move {
         let mut pending = Pending::default();
         loop {
             let words = tokio::select! {
                 Some(words) = asked.recv() => words,
                 notice = notices.recv() => match notice {
-                    Ok(notice) => Words { title: notice.title, body: notice.body },
+                    Ok(notice) => Words {
+                        title: notice.title,
+                        body: notice.body,
+                        id: Some(notice.id).filter(|id| *id > 0),
+                    },
                     Err(RecvError::Lagged(missed)) => {
                         tracing::warn!(missed, "notices came faster than they could be shown");
                         continue;
@@ -54,6 +63,7 @@ pub(crate) fn begin(handle: &Handle) -> Notices {
             };
             pending.add(words);
             pending.show().await;
+            pending.give_back(|id| handle.notice_failed(id));
         }
     });
     Notices(own)
@@ -63,7 +73,7 @@ pub(crate) fn begin(handle: &Handle) -> Notices {
 pub(crate) async fn alone(title: &str, body: &str) {
     system::prepare();
     let mut pending = Pending::default();
-    pending.add(Words { title: title.to_owned(), body: body.to_owned() });
+    pending.add(Words { title: title.to_owned(), body: body.to_owned(), id: None });
     pending.show().await;
 }
 
@@ -89,7 +99,7 @@ impl Pending {
             return;
         }
         self.stuck = None;
-        while let Some(Words { title, body }) = self.words.front() {
+        while let Some(Words { title, body, .. }) = self.words.front() {
             let (title, body) = (title.clone(), body.clone());
             let (told, outcome) = tokio::sync::oneshot::channel();
             let call = spawn_blocking(move || {
@@ -114,12 +124,20 @@ impl Pending {
         }
     }
 
+    /// What was not shown goes back to the engine, which knows whether it still holds later.
+    fn give_back(&mut self, failed: impl Fn(NoticeId)) {
+        self.words.retain(|words| {
+            words.id.inspect(|id| failed(*id));
+            words.id.is_none()
+        });
+    }
+
     /// Said once, not for every notice of a machine without a notification daemon.
     fn failed(&mut self, reason: &str) {
         if !self.failing {
             tracing::warn!(
                 reason,
-                "notifications cannot be shown; they are kept and tried again with the next one"
+                "notifications cannot be shown; they are kept and tried again later"
             );
         }
         self.failing = true;

@@ -59,6 +59,8 @@ pub struct World {
     pub services: BTreeMap<String, Service>,
     pub host: HostSeen,
     pub disk_full: bool,
+    /// There is no notification daemon.
+    pub notices_fail: bool,
     /// What reached the disk last.
     pub ledger: Option<Ledger>,
     /// Every incident as it was last written down.
@@ -156,6 +158,7 @@ impl World {
             services: BTreeMap::new(),
             host: calm_host(),
             disk_full: false,
+            notices_fail: false,
             ledger: None,
             journal: BTreeMap::new(),
             tale: Tale::default(),
@@ -391,7 +394,13 @@ impl World {
                     }
                     cut |= self.cut == Some(Cut::AfterAll(self.records));
                 }
-                Order::Tell(Tell::Notice(notice)) => self.notices.push((story, notice)),
+                Order::Tell(Tell::Notice(notice)) => {
+                    if self.notices_fail {
+                        let event = Event::NoticeFailed { notice: notice.id };
+                        self.tell_later(20, event);
+                    }
+                    self.notices.push((story, notice));
+                }
                 Order::Tell(Tell::Answer { .. }) => {}
             }
         }

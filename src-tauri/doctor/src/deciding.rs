@@ -158,10 +158,14 @@ impl Doctor {
             | Phase::Down { .. } => {}
             Phase::Recovering { .. } | Phase::GivenUp { .. } => return,
         }
-        let cause = self.conclude(patient);
+        let mut cause = self.conclude(patient);
         if cause.id == CauseId::OllamaLeak && self.may_end_leak(patient) {
             self.down(id);
             return;
+        }
+        if patient.tally.is_mixed() {
+            // In between it answers, which contradicts whatever the last fail looked like.
+            cause.confidence = Confidence::Possible;
         }
         let since = patient.first_bad.map_or(now.awake, |first| first.awake);
         if matches!(
@@ -352,7 +356,8 @@ impl Doctor {
         let wait = |rule, key| Err(Refusal::Wait(Reason::new(rule, key)));
         let account = &patient.account;
         let disruptive = verb == Verb::Restart;
-        if let Some(reason) = self.storm_brakes(patient) {
+        if let Some(reason) = self.storm_brakes(patient).or_else(|| self.flapping_suspends(patient))
+        {
             return Err(Refusal::Wait(reason));
         }
         if disruptive && cause.confidence == Confidence::Possible {

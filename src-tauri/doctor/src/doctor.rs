@@ -8,12 +8,12 @@ use crate::crashes::Observing;
 use crate::event::Event;
 use crate::incident::Verb;
 use crate::ledger::{Account, Ledger};
-use crate::notice::Notices;
 use crate::operation::{Operation, Stage};
 use crate::order::{Depth, OperationId, Order};
 use crate::patient::Patient;
 use crate::phase::{Phase, Reason};
 use crate::policy::Policy;
+use crate::rates::Notices;
 use crate::storm::Brake;
 use crate::target::{Spec, TargetId};
 
@@ -137,6 +137,7 @@ impl Doctor {
             Event::RecordFailed { record, reason } => self.record_failed(record, &reason),
             Event::Late { by } => self.late(by),
             Event::SelfProbed { took } => self.probed_ourselves(took),
+            Event::NoticeFailed { notice } => self.notice_failed(notice),
             Event::Misconfigured => self.misconfigured(),
             Event::Quit { target, normal } => self.application_ended(&target, normal),
             Event::Ending => self.ending(),

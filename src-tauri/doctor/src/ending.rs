@@ -163,7 +163,7 @@ impl Doctor {
         let entry = RestartRecord { id, target: target.clone(), at: now.wall, by };
         let Some(patient) = self.patients.get_mut(target) else { return };
         let restarts = &mut patient.account.restarts;
-        restarts.push(Restart { at: now.continuous, automatic: by == RestartedBy::Us });
+        restarts.push(Restart { at: now.continuous, automatic: by == RestartedBy::Us, by });
         if restarts.len() > RESTARTS_KEPT {
             restarts.remove(0);
         }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::incident::Incident;
 use crate::ledger::Ledger;
+use crate::notice::NoticeId;
 use crate::observation::{ContainerNews, Observation};
 use crate::order::{LookId, RecordId, Ticket};
 use crate::remedy::{Outcome, StepId};
@@ -57,6 +58,10 @@ pub enum Event {
     RecordFailed {
         record: RecordId,
         reason: String,
+    },
+    /// A notice could not be shown: it counts as not told (R52).
+    NoticeFailed {
+        notice: NoticeId,
     },
     /// Our own loop was late by this much: doubt ourselves first (R9).
     Late {

@@ -110,11 +110,12 @@ pub struct RestartRecord {
     pub by: RestartedBy,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RestartedBy {
     Us,
     Person,
     /// Docker's policy, launchd, an application.
+    #[default]
     Other,
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Boot, Continuous, Wall};
+use crate::incident::RestartedBy;
 use crate::order::OperationId;
 use crate::target::TargetId;
 
@@ -57,6 +58,9 @@ pub struct Account {
     pub busy: Option<Wall>,
     /// When the machine went down shortly after it was started or busy (R32).
     pub panics: Vec<Wall>,
+    /// Since when it is held, and whether that was told of (R35).
+    pub held_since: Option<Continuous>,
+    pub held_told: bool,
 }
 
 /// A hold (R36, R37).
@@ -127,6 +131,8 @@ pub struct Restart {
     pub at: Continuous,
     /// Made by us without being asked.
     pub automatic: bool,
+    #[serde(default)]
+    pub by: RestartedBy,
 }
 
 /// Written before it is done: which stop was ours (R33).
@@ -174,6 +180,7 @@ impl Ledger {
                     *oom = moved(*oom);
                 }
                 account.last_attempt = account.last_attempt.map(moved);
+                account.held_since = account.held_since.map(moved);
                 if let Some(GivenUp { trial: Some(trial), .. }) = &mut account.given_up {
                     let left = trial.since(written).saturating_sub(away);
                     *trial = now.continuous + left;

@@ -52,7 +52,9 @@ mod checking;
 mod errands;
 mod wishing;
 
+mod delivery;
 mod describing;
+mod flapping;
 mod folding;
 mod incident;
 mod incidents;

@@ -1,23 +1,28 @@
-//! What is told to people unasked, and when (R49 to R57).
-
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+//! What is told to people unasked (R49 to R57).
 
 use serde::{Deserialize, Serialize};
 
 use crate::cause::CauseId;
-use crate::clock::{Awake, Continuous};
 use crate::sentence::Sentence;
 use crate::target::TargetId;
+
+/// Names one notice, so that its failure to be shown can be reported.
+pub type NoticeId = u64;
 
 /// One native notification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
+    pub id: NoticeId,
     pub kind: NoticeKind,
     pub target: TargetId,
     pub cause: Option<CauseId>,
     pub title: Sentence,
-    /// What happened, what was done, what to do.
+    /// What is wrong, what suffers with it, what was done, what to do (R56).
     pub lines: Vec<Sentence>,
+    /// What its button does.
+    pub button: Button,
+    /// It ends nothing that was told: the one word after a repair that nobody noticed (R51).
+    pub quiet: bool,
     pub incident: Option<String>,
 }
 
@@ -31,21 +36,23 @@ pub enum NoticeKind {
     Recovered,
     /// More than three restarts in an hour.
     RestartRate,
+    /// It fails and comes back again and again; its changes are muted from now on (R54).
+    Flapping,
+    /// A critical container that a person stopped is still stopped (R35).
+    Held,
+    /// What the rates held back, in one (R53).
+    Digest,
     /// About Homeostat itself: port taken, journal damaged, configuration wrong.
     Ourselves,
 }
 
-/// What was told and when: the memory behind the rates.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Notices {
-    /// Opened incidents that have not been told yet.
-    pub(crate) waiting: BTreeMap<TargetId, Awake>,
-    /// Problems that were told and not yet closed (R52).
-    pub(crate) told: BTreeSet<TargetId>,
-    /// Which incident was said to need a person, and when.
-    pub(crate) needs: BTreeMap<TargetId, (String, Continuous)>,
-    pub(crate) last: BTreeMap<(NoticeKind, TargetId, Option<CauseId>), Continuous>,
-    pub(crate) hour: VecDeque<Continuous>,
-    pub(crate) ooms: BTreeMap<TargetId, Continuous>,
-    pub(crate) own: BTreeMap<&'static str, Continuous>,
+/// What a click on a notice's button asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Button {
+    /// Open the window at this target.
+    Show,
+    Start,
+    Restart,
+    Release,
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::cause::Cause;
 use crate::clock::{Awake, Now};
+use crate::flapping::Flaps;
 use crate::incident::Incident;
 use crate::latency::Latency;
 use crate::ledger::Account;
@@ -77,6 +78,8 @@ pub struct Patient {
     pub(crate) latency: Latency,
     /// What it was when a heal was only recorded, so that it is recorded once.
     pub(crate) observed_only: bool,
+    /// How often it failed and came back (R54).
+    pub(crate) flaps: Flaps,
 }
 
 /// What was last seen, newest reading of each kind.
@@ -191,6 +194,7 @@ impl Patient {
             extended: false,
             latency: Latency::default(),
             observed_only: false,
+            flaps: Flaps::default(),
         }
     }
 
@@ -212,6 +216,7 @@ impl Patient {
             | Phase::Recovering { .. }
             | Phase::GivenUp { .. } => None,
         };
+        self.flaps.note(&phase, now.awake);
         self.phase = phase;
         self.entered.clone_from(&reason);
         self.reason = reason;
@@ -441,7 +446,6 @@ impl Patient {
     }
 
     fn hard(&mut self, confirms: bool, now: Now, policy: &Policy, doubt: u32) -> Turn {
-        self.tally.push(false, Duration::ZERO);
         self.falls_back();
         if !self.is_found() {
             self.enter(Phase::Unknown, Reason::new("1.2", "why.not_found"), now);
@@ -453,6 +457,7 @@ impl Patient {
             self.reason = Reason::new("R12", "why.in_grace").until(until);
             return Turn::Steady;
         }
+        self.tally.push(false, Duration::ZERO);
         self.tally.hard += 1;
         self.tally.soft = 0;
         self.first_bad = self.first_bad.or(Some(now));
@@ -469,13 +474,15 @@ impl Patient {
             }
             Phase::Recovering { .. } => return Turn::Steady,
         }
-        let enough = self.tally.hard >= policy.hard_fails * doubt;
-        // Soft fails are looked into with a confirming look as well: one hard fail there is only the
-        // first. A person's word stands for the others (R22).
-        if confirms && (enough || self.urged) {
+        let enough = policy.hard_fails * doubt;
+        if confirms && (self.tally.hard > enough || self.urged) {
             Turn::ConfirmedDown
-        } else if enough {
+        } else if confirms {
+            Turn::Ailing
+        } else if self.tally.hard >= enough {
             Turn::Confirm
+        } else if doubt == 1 && self.tally.is_mixed() {
+            Turn::Ailing
         } else {
             Turn::Steady
         }
@@ -565,6 +572,13 @@ impl Tally {
 
     fn fails(&self) -> usize {
         self.recent.iter().filter(|sample| !sample.good).count()
+    }
+
+    /// Three of the last five failed, and not in a row: that has a name, and is nothing to restart
+    /// for (1.2).
+    pub(crate) fn is_mixed(&self) -> bool {
+        let in_a_row = self.recent.iter().rev().take_while(|sample| !sample.good).count();
+        self.fails() >= 3 && self.fails() > in_a_row
     }
 
     fn late(&self, limit: Duration) -> usize {

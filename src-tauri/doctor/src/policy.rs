@@ -81,6 +81,14 @@ pub struct Policy {
     pub pressure_warn: Duration,
     pub pressure_critical: Duration,
     pub pressure_clear: Duration,
+    /// Of 21 states, this far apart, so many thousandths changed: it flaps, or no longer (R54).
+    pub flap_slot: Duration,
+    pub flap_start: u64,
+    pub flap_stop: u64,
+    /// Our restarts within those states before they are suspended.
+    pub flap_restarts: usize,
+    /// A critical container that a person stopped is told of after this time (R35).
+    pub held_reminder: Duration,
     /// So many per cent of the watched containers, and at least so many, turned bad within this
     /// time: a storm; after this time at the longest each speaks for itself again (R18).
     pub storm_share: usize,
@@ -218,6 +226,11 @@ impl Default for Policy {
             pressure_warn: seconds(60),
             pressure_critical: seconds(10),
             pressure_clear: seconds(60),
+            flap_slot: seconds(60),
+            flap_start: 300,
+            flap_stop: 200,
+            flap_restarts: 2,
+            held_reminder: seconds(30 * 60),
             storm_share: 40,
             storm_least: 3,
             storm_window: seconds(60),

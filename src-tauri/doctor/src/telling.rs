@@ -1,17 +1,25 @@
-//! Telling: notices that neither nag nor stay silent (R49 to R57).
+//! Telling: when something is said to people, and what (R49 to R57).
 
 use std::time::Duration;
 
-use crate::cause::Cause;
+use crate::cause::{Cause, CauseId};
 use crate::clock::Awake;
 use crate::doctor::Doctor;
-use crate::incident::{Incident, IncidentState};
+use crate::incident::{Incident, IncidentState, RestartedBy, Verb};
 use crate::ledger::Intent;
-use crate::notice::{Notice, NoticeKind};
-use crate::order::{Order, Tell};
+use crate::notice::{Button, Notice, NoticeKind};
+use crate::patient::Patient;
 use crate::phase::Phase;
+use crate::rates::Leave;
 use crate::sentence::Sentence;
-use crate::target::TargetId;
+use crate::target::{Care, Heal, TargetId};
+
+/// So many restarts are listed in one notice.
+const RESTARTS: usize = 6;
+/// So many targets are named in a digest.
+const NAMED: usize = 12;
+/// Notices that wait for the end of a wake hold.
+const DEFERRED: usize = 64;
 
 impl Doctor {
     /// A problem is told when it has lasted: 30 s, or 60 s while a remedy is under way (R50, R51).
@@ -19,38 +27,40 @@ impl Doctor {
         if self.is_waking() {
             return;
         }
+        for notice in std::mem::take(&mut self.notices.deferred) {
+            if self.still_open(&notice) != Some(false) {
+                self.submit(notice);
+            }
+        }
+        self.watch_flapping();
         for id in self.notices.waiting() {
             let Some(due) = self.notice_due(&id) else { continue };
             // What the rates hold back stays waiting, and is told when they allow it.
-            if self.now.awake >= due && self.tell_problem(&id) {
+            if self.now.awake >= due && (self.is_flapping(&id) || self.tell_problem(&id)) {
                 self.notices.settle(&id);
             }
         }
-        if self.notices.needs.is_empty() {
-            return;
+        self.remind();
+        let due = self.notices.digest_due(&self.policy);
+        if due.is_some_and(|due| self.now.continuous >= due) {
+            self.tell_digest();
         }
-        let given_up: Vec<TargetId> = self
-            .patients
-            .values()
-            .filter(|patient| matches!(patient.phase, Phase::GivenUp { .. }))
-            .filter(|patient| patient.inhibited_by.is_none() && !self.may_be_due(patient))
-            .filter(|patient| self.notices.must_remind(&patient.spec.id, self.now, &self.policy))
-            .map(|patient| patient.spec.id.clone())
-            .collect();
-        for id in given_up {
-            self.tell_needs_you(&id);
-        }
+        self.post_again();
     }
 
     pub(crate) fn next_notice(&self) -> Option<Awake> {
         if self.is_waking() {
             return None;
         }
+        let now = self.now;
+        let digest = self.notices.digest_due(&self.policy);
         self.notices
             .waiting()
             .iter()
             .filter_map(|id| self.notice_due(id))
-            .filter(|due| *due > self.now.awake)
+            .chain(digest.map(|due| now.awake + due.since(now.continuous)))
+            .chain(self.next_post())
+            .filter(|due| *due > now.awake)
             .min()
     }
 
@@ -59,6 +69,9 @@ impl Doctor {
         let patient = self.patients.get(id)?;
         if patient.inhibited_by.is_some() {
             return None;
+        }
+        if patient.phase.cause().is_some_and(|cause| is_told_at_once(cause.id)) {
+            return Some(opened);
         }
         let wait = match &patient.phase {
             // It answers and is only being watched: the one notice comes after verification.
@@ -88,22 +101,19 @@ impl Doctor {
     fn tell_problem(&mut self, id: &TargetId) -> bool {
         let Some(incident) = self.open_one(id) else { return true };
         let title = Sentence::new("notice.problem").with("target", self.name(id));
-        let mut lines = vec![cause_text(&incident.cause)];
-        lines.extend(self.affected(&incident));
-        lines.push(cause_advice(&incident.cause));
+        let lines = self.account_of(&incident);
         self.tell(NoticeKind::Problem, id, Some(&incident), title, lines)
     }
 
     pub(crate) fn tell_needs_you(&mut self, id: &TargetId) {
         let Some(incident) = self.open_one(id) else { return };
         self.notices.settle(id);
-        if !self.notices.needs_is_news(id, &incident.id, self.now, &self.policy) {
+        let (now, policy) = (self.now, self.policy.clone());
+        if !self.notices.needs_is_news(id, &incident.id, now, &policy) {
             return;
         }
         let title = Sentence::new("notice.needs_you").with("target", self.name(id));
-        let mut lines = vec![cause_text(&incident.cause)];
-        lines.extend(self.affected(&incident));
-        lines.push(cause_advice(&incident.cause));
+        let lines = self.account_of(&incident);
         self.tell(NoticeKind::NeedsYou, id, Some(&incident), title, lines);
     }
 
@@ -111,7 +121,7 @@ impl Doctor {
     pub(crate) fn told_before(&mut self, id: &TargetId) {
         let Some(incident) = self.open_one(id) else { return };
         self.notices.settle(id);
-        self.notices.needs.insert(id.clone(), (incident.id, self.now.continuous));
+        self.notices.needed(id, incident.id, self.now.continuous);
     }
 
     /// Always told, once per container and hour (R50).
@@ -132,6 +142,11 @@ impl Doctor {
     /// by itself, one.
     pub(crate) fn tell_closed(&mut self, id: &TargetId, incident: &Incident) {
         self.notices.settle(id);
+        if self.is_flapping(id) {
+            // R54: told once, and again when it has settled.
+            self.notices.needs_nobody(id);
+            return;
+        }
         let told = self.notices.close(id);
         let key = match incident.state {
             IncidentState::Verified => "notice.recovered",
@@ -149,22 +164,63 @@ impl Doctor {
         }
         let title = Sentence::new(key).with("target", self.name(id));
         let after = Duration::from_millis(incident.recovered_after_ms.unwrap_or_default());
-        let lines = vec![
-            cause_text(&incident.cause),
-            Sentence::new("notice.recovered_after").with("after", after),
-        ];
-        self.tell(NoticeKind::Recovered, id, Some(incident), title, lines);
+        let mut lines = vec![cause_text(&incident.cause)];
+        lines.extend(self.affected(incident));
+        lines.push(Sentence::new("notice.recovered_after").with("after", after));
+        let quiet = !told;
+        let notice = self.notice(NoticeKind::Recovered, id, Some(incident), title, lines);
+        self.submit(Notice { quiet, ..notice });
     }
 
+    /// R54: from now on its changes are muted.
+    pub(crate) fn tell_flapping(&mut self, id: &TargetId) {
+        let Some(incident) = self.patients.get(id).and_then(|one| one.incident.clone()) else {
+            return;
+        };
+        self.notices.settle(id);
+        let title = Sentence::new("notice.flapping").with("target", self.name(id));
+        let lines = vec![
+            cause_text(&incident.cause),
+            Sentence::new("notice.flapping_muted"),
+            cause_advice(&incident.cause),
+        ];
+        self.tell(NoticeKind::Flapping, id, Some(&incident), title, lines);
+    }
+
+    /// What was told of it while it flapped is over; one that is still open has yet to end.
+    pub(crate) fn tell_settled(&mut self, id: &TargetId) {
+        let Some(incident) = self.patients.get(id).and_then(|one| one.incident.clone()) else {
+            return;
+        };
+        if incident.closed.is_none() || !self.notices.close(id) {
+            return;
+        }
+        let title = Sentence::new("notice.settled").with("target", self.name(id));
+        let lines = vec![cause_text(&incident.cause)];
+        self.tell(NoticeKind::Recovered, id, Some(&incident), title, lines);
+    }
+
+    /// R57: once, with each restart and who made it.
     pub(crate) fn tell_restart_rate(&mut self, id: &TargetId) {
-        let count = self
-            .patients
-            .get(id)
-            .map_or(0, |patient| u32::try_from(patient.account.restarts.len()).unwrap_or(u32::MAX));
+        let now = self.now.continuous;
+        let Some(patient) = self.patients.get(id) else { return };
+        let restarts = &patient.account.restarts;
+        let count = u32::try_from(restarts.len()).unwrap_or(u32::MAX);
         let title =
             Sentence::new("notice.restart_rate").with("target", self.name(id)).with("count", count);
+        let newest = restarts.iter().rev().take(RESTARTS);
+        let mut lines: Vec<Sentence> = newest
+            .map(|restart| {
+                let key = match restart.by {
+                    RestartedBy::Us => "notice.restart_by_us",
+                    RestartedBy::Person => "notice.restart_by_person",
+                    RestartedBy::Other => "notice.restart_by_other",
+                };
+                Sentence::new(key).with("ago", now.since(restart.at))
+            })
+            .collect();
+        lines.push(Sentence::new("notice.restart_rate_advice"));
         let incident = self.open_one(id);
-        let lines = vec![Sentence::new("notice.restart_rate_advice")];
         self.tell(NoticeKind::RestartRate, id, incident.as_ref(), title, lines);
     }
 
@@ -173,16 +229,92 @@ impl Doctor {
         if !self.notices.own_is_news(key, self.now.continuous) {
             return;
         }
-        self.orders.push(Order::Tell(Tell::Notice(Notice {
-            kind: NoticeKind::Ourselves,
-            target: TargetId::Host,
-            cause: None,
-            title: Sentence::new(key),
-            lines: vec![Sentence::new("ourselves.reason").with("reason", reason)],
-            incident: None,
-        })));
+        let lines = vec![Sentence::new("ourselves.reason").with("reason", reason)];
+        let kind = NoticeKind::Ourselves;
+        self.tell(kind, &TargetId::Host, None, Sentence::new(key), lines);
     }
 
+    /// R53: what was given up is told again every four hours. R35: a critical container that a
+    /// person stopped is told once, after half an hour.
+    fn remind(&mut self) {
+        if self.notices.needs_anybody() {
+            let given_up: Vec<TargetId> = self
+                .patients
+                .values()
+                .filter(|patient| matches!(patient.phase, Phase::GivenUp { .. }))
+                .filter(|patient| patient.inhibited_by.is_none() && !self.may_be_due(patient))
+                .map(|patient| patient.spec.id.clone())
+                .filter(|id| self.notices.must_remind(id, self.now, &self.policy))
+                .collect();
+            for id in given_up {
+                self.tell_needs_you(&id);
+            }
+        }
+        let (now, after) = (self.now.continuous, self.policy.held_reminder);
+        let mut forgotten = Vec::new();
+        for patient in self.patients.values_mut() {
+            let account = &mut patient.account;
+            if account.intent != Intent::Held {
+                (account.held_since, account.held_told) = (None, false);
+                continue;
+            }
+            if account.held_told
+                || !matches!(patient.spec.care, Care::Container { critical: true, .. })
+            {
+                continue;
+            }
+            let since = *account.held_since.get_or_insert(now);
+            if now.since(since) >= after && is_missing(patient) {
+                patient.account.held_told = true;
+                forgotten.push((patient.spec.id.clone(), now.since(since)));
+            }
+        }
+        for (id, lasted) in forgotten {
+            let title = Sentence::new("notice.held").with("target", self.name(&id));
+            let lines = vec![
+                Sentence::new("notice.held_since").with("lasted", lasted),
+                Sentence::new("notice.held_advice"),
+            ];
+            self.tell(NoticeKind::Held, &id, None, title, lines);
+        }
+    }
+
+    fn tell_digest(&mut self) {
+        let targets = self.notices.take_digest(self.now.continuous);
+        let count = u32::try_from(targets.len()).unwrap_or(u32::MAX);
+        let mut names: Vec<String> = Vec::new();
+        for id in &targets {
+            let name = self.name(id);
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        if names.len() > NAMED {
+            names.truncate(NAMED);
+            names.push("…".into());
+        }
+        let title = Sentence::new("notice.digest").with("count", count);
+        let lines = vec![Sentence::new("notice.digest_names").with("names", names.join(", "))];
+        self.tell(NoticeKind::Digest, &TargetId::Host, None, title, lines);
+    }
+
+    /// R56: what is wrong, what suffers with it, what was done, and what to do.
+    fn account_of(&self, incident: &Incident) -> Vec<Sentence> {
+        let mut lines = vec![cause_text(&incident.cause)];
+        if incident.cause.id == CauseId::Unknown {
+            lines.extend(incident.cause.evidence.first().cloned());
+        }
+        lines.extend(self.affected(incident));
+        lines.push(if incident.attempts > 0 {
+            Sentence::new("notice.tried").with("attempts", incident.attempts)
+        } else {
+            Sentence::new("notice.nothing_done")
+        });
+        lines.push(cause_advice(&incident.cause));
+        lines
+    }
+
+    /// Tells it when the rates allow; false: they ask to try again later.
     fn tell(
         &mut self,
         kind: NoticeKind,
@@ -191,25 +323,87 @@ impl Doctor {
         title: Sentence,
         lines: Vec<Sentence>,
     ) -> bool {
-        let now = self.now.continuous;
-        let cause = incident.map(|incident| incident.cause.id);
-        if !self.notices.allows(kind, id, cause, now, &self.policy) {
-            return false;
-        }
-        self.orders.push(Order::Tell(Tell::Notice(Notice {
+        let notice = self.notice(kind, id, incident, title, lines);
+        self.submit(notice)
+    }
+
+    fn notice(
+        &mut self,
+        kind: NoticeKind,
+        id: &TargetId,
+        incident: Option<&Incident>,
+        title: Sentence,
+        lines: Vec<Sentence>,
+    ) -> Notice {
+        Notice {
+            id: self.next_id(),
             kind,
             target: id.clone(),
-            cause,
+            cause: incident.map(|incident| incident.cause.id),
             title,
             lines,
+            button: self.button(kind, id),
+            quiet: false,
             incident: incident.map(|incident| incident.id.clone()),
-        })));
+        }
+    }
+
+    fn submit(&mut self, notice: Notice) -> bool {
+        if self.is_waking() {
+            // R42: nothing is told while waking; what still holds afterwards is.
+            if self.notices.deferred.len() < DEFERRED {
+                self.notices.deferred.push(notice);
+            }
+            return true;
+        }
+        let (now, policy) = (self.now.continuous, self.policy.clone());
+        match self.notices.leave(&notice, now, &policy) {
+            Leave::Tell => self.post(notice),
+            Leave::Digest => self.notices.hold_back(&notice, now),
+            Leave::Wait => return false,
+        }
         true
+    }
+
+    /// What a person may want to do about it with one click.
+    fn button(&self, kind: NoticeKind, id: &TargetId) -> Button {
+        let offers = |verb: Verb| self.actions(id).contains(&verb);
+        let asks = self.patients.get(id).is_some_and(|one| one.spec.heal == Heal::Ask);
+        let acts = match kind {
+            NoticeKind::NeedsYou | NoticeKind::Held => true,
+            // Otherwise it is being dealt with.
+            NoticeKind::Problem | NoticeKind::OutOfMemory => asks,
+            NoticeKind::Recovered
+            | NoticeKind::RestartRate
+            | NoticeKind::Flapping
+            | NoticeKind::Digest
+            | NoticeKind::Ourselves => false,
+        };
+        if acts && offers(Verb::Start) {
+            Button::Start
+        } else if acts && offers(Verb::Restart) {
+            Button::Restart
+        } else if kind == NoticeKind::Held {
+            Button::Release
+        } else {
+            Button::Show
+        }
     }
 
     pub(crate) fn name(&self, id: &TargetId) -> String {
         self.patients.get(id).map_or_else(|| id.to_string(), |patient| patient.spec.name.clone())
     }
+}
+
+/// It is there, it does not run, and nothing else keeps it from running.
+fn is_missing(patient: &Patient) -> bool {
+    let there = patient.facts.container.as_ref().is_some_and(|seen| !seen.skip);
+    there && !patient.phase.is_usable() && patient.inhibited_by.is_none()
+}
+
+/// R50: data is at risk, or the whole machine.
+fn is_told_at_once(id: CauseId) -> bool {
+    matches!(id, CauseId::HostDiskFull | CauseId::HostPanicSuspect)
 }
 
 /// Rules under which a target that is down waits for something that is on its way.

@@ -10,6 +10,8 @@ mod budgets;
 mod clocks;
 #[path = "rules/containers.rs"]
 mod containers;
+#[path = "rules/flapping.rs"]
+mod flapping;
 #[path = "rules/intent.rs"]
 mod intent;
 #[path = "rules/ledger.rs"]
@@ -28,10 +30,10 @@ mod roots;
 mod sentences;
 #[path = "rules/signs.rs"]
 mod signs;
-#[path = "rules/why.rs"]
-mod why;
 #[path = "rules/storms.rs"]
 mod storms;
+#[path = "rules/why.rs"]
+mod why;
 
 use doctor::{LedgerFound, Patient, Phase, TargetId};
 

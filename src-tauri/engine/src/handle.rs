@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use doctor::{Asker, Response, Sentence, Wish};
+use doctor::{Asker, NoticeId, Response, Sentence, Wish};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::journal::Journal;
@@ -19,6 +19,7 @@ pub struct Handle {
     pub(crate) operations: watch::Receiver<Arc<Vec<Operation>>>,
     pub(crate) gate: watch::Receiver<Gate>,
     pub(crate) notices: broadcast::Sender<NoticeView>,
+    pub(crate) not_shown: mpsc::Sender<NoticeId>,
     pub(crate) heartbeat: Arc<AtomicU64>,
     pub(crate) began: Instant,
     pub journal: Journal,
@@ -39,6 +40,8 @@ pub struct Ends {
     pub operations: watch::Sender<Arc<Vec<Operation>>>,
     pub gate: watch::Sender<Gate>,
     pub notices: broadcast::Sender<NoticeView>,
+    /// Notices that the desktop could not show.
+    pub not_shown: mpsc::Receiver<NoticeId>,
     /// Milliseconds since `began` at the loop's last turn.
     pub heartbeat: Arc<AtomicU64>,
     pub began: Instant,
@@ -62,6 +65,7 @@ impl Handle {
         let (operations_sender, operations) = watch::channel(Arc::default());
         let (gate_sender, gate) = watch::channel(Gate::default());
         let (notices, _) = broadcast::channel(64);
+        let (not_shown, failures) = mpsc::channel(64);
         let heartbeat = Arc::new(AtomicU64::new(0));
         let began = Instant::now();
         let ends = Ends {
@@ -70,11 +74,23 @@ impl Handle {
             operations: operations_sender,
             gate: gate_sender,
             notices: notices.clone(),
+            not_shown: failures,
             heartbeat: heartbeat.clone(),
             began,
         };
         (
-            Self { wishes, snapshot, operations, gate, notices, heartbeat, began, journal, words },
+            Self {
+                wishes,
+                snapshot,
+                operations,
+                gate,
+                notices,
+                not_shown,
+                heartbeat,
+                began,
+                journal,
+                words,
+            },
             ends,
         )
     }
@@ -92,6 +108,12 @@ impl Handle {
     /// Every notice from now on.
     pub fn notices(&self) -> broadcast::Receiver<NoticeView> {
         self.notices.subscribe()
+    }
+
+    /// The notice of this id could not be shown: it counts as not told, and comes again later.
+    pub fn notice_failed(&self, id: NoticeId) {
+        // Never waits: with so many failures waiting already, one more tells nothing new.
+        let _ = self.not_shown.try_send(id);
     }
 
     pub fn gate(&self) -> Gate {

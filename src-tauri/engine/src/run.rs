@@ -13,8 +13,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use doctor::{
-    Doctor, Event, Look, Observation, Order, Outcome, Policy, Record, Response, Tell, Ticket,
-    Timing, Treatment,
+    Doctor, Event, Look, Observation, Order, Outcome, Policy, Record, Response, Sentence, Tell,
+    Ticket, Timing, Treatment,
 };
 use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -223,6 +223,10 @@ impl Loop {
                     self.asked(asked);
                     changed = true;
                 }
+                Some(notice) = self.ends.not_shown.recv() => {
+                    self.handle(Event::NoticeFailed { notice });
+                    changed = true;
+                }
                 () = tokio::time::sleep(publish_in.unwrap_or(DAY)), if publish_in.is_some() => {
                     self.publish();
                     changed = false;
@@ -382,11 +386,15 @@ impl Loop {
 
     fn tell_about_ourselves(&self, title: &str, body: &str) {
         self.tell(NoticeView {
+            id: 0,
             kind: "ourselves".into(),
             target: "host".into(),
             cause: None,
             title: self.words.say(title),
             body: body.to_owned(),
+            button: "show".into(),
+            button_text: self.words.say("notice.show"),
+            quiet: false,
             incident: None,
             at: rfc3339(clock::now().wall),
         });
@@ -408,6 +416,7 @@ impl Loop {
     fn publish(&mut self) {
         self.published = Some(Instant::now());
         let mut messages: Vec<String> = self.messages.values().cloned().collect();
+        messages.extend(self.not_shown());
         messages.extend(self.journal.message().filter(|_| !self.messages.contains_key("journal")));
         let frame =
             Frame { words: &self.words, config: &self.config, timings: &self.timings, messages };
@@ -423,6 +432,13 @@ impl Loop {
         if busy || **self.ends.operations.borrow() != operations {
             self.ends.operations.send_replace(Arc::new(operations));
         }
+    }
+
+    /// What the desktop could not show is said where a person looks (fault 61).
+    fn not_shown(&self) -> Option<String> {
+        let count = u32::try_from(self.doctor.undelivered()).unwrap_or(u32::MAX);
+        let says = Sentence::new("ourselves.not_shown").with("count", count);
+        (count > 0).then(|| self.words.sentence(&says))
     }
 
     fn set_gate(&self) {

@@ -265,14 +265,23 @@ pub struct ModelTiming {
 /// A native notification, with its words.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 pub struct NoticeView {
-    /// `problem`, `out_of_memory`, `needs_you`, `recovered`, `restart_rate`, `ourselves`.
+    /// `problem`, `out_of_memory`, `needs_you`, `recovered`, `restart_rate`, `flapping`, `held`,
+    /// `digest`, `ourselves`.
     pub kind: String,
     pub target: String,
     pub cause: Option<String>,
     pub title: String,
     pub body: String,
+    /// What its button does: `show`, `start`, `restart`, `release`; and its word.
+    pub button: String,
+    pub button_text: String,
+    /// It ends nothing that was told before: no reason to call anybody.
+    pub quiet: bool,
     pub incident: Option<String>,
     pub at: String,
+    /// Names it when it could not be shown; 0: the loop's own, which nobody keeps.
+    #[ts(type = "number")]
+    pub id: u64,
 }
 
 /// The word that stands for a value of an enum in JSON.

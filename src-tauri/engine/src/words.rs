@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use doctor::{Cause, Confidence, Incident, Notice, Sentence, StoryKind, Value, Wall};
+use doctor::{Button, Cause, Confidence, Incident, Notice, Sentence, StoryKind, Value, Wall};
 
 use crate::{clock, view};
 
@@ -185,12 +185,22 @@ impl Words {
 
     pub fn notice(&self, notice: &Notice, at: Wall) -> view::NoticeView {
         let lines: Vec<String> = notice.lines.iter().map(|line| self.sentence(line)).collect();
+        let button_text = self.say(match notice.button {
+            Button::Show => "notice.show",
+            Button::Start => "notice.start",
+            Button::Restart => "notice.restart",
+            Button::Release => "notice.release",
+        });
         view::NoticeView {
+            id: notice.id,
             kind: view::word(&notice.kind),
             target: notice.target.to_string(),
             cause: notice.cause.map(|cause| cause.to_string()),
             title: self.sentence(&notice.title),
             body: lines.join(" "),
+            button: view::word(&notice.button),
+            button_text,
+            quiet: notice.quiet,
             incident: notice.incident.clone(),
             at: rfc3339(at),
         }

@@ -256,6 +256,7 @@ fn server_happens(world: &mut World, id: &TargetId, what: &str) -> Result<(), St
             server.answers = Answers::Hangs;
             server.hidden = true;
         }
+        "answers every other time" => server.answers = Answers::EveryOther,
         "closes without an answer" => server.answers = Answers::Empty,
         "resets connections" => server.answers = Answers::Reset,
         "answers garbage" => server.answers = Answers::Garbage,
@@ -280,6 +281,10 @@ fn server_happens(world: &mut World, id: &TargetId, what: &str) -> Result<(), St
 }
 
 fn thing_happens(world: &mut World, line: &str) -> Result<(), String> {
+    if let Some(what) = line.strip_prefix("notices ") {
+        world.notices_fail = what == "cannot be shown";
+        return Ok(());
+    }
     for (before, act) in [
         ("a person stops ", World::stopped_by_hand as fn(&mut World, &str)),
         ("a person starts ", World::runs),

@@ -31,6 +31,8 @@ pub struct Server {
     /// MLX: answers, but to none of the known paths, and does not say what it is.
     pub recognised: bool,
     pub insides: Insides,
+    /// How often it was looked at.
+    pub asked: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -47,6 +49,8 @@ pub enum Answers {
     /// In this many milliseconds.
     Late(u64),
     Hangs,
+    /// Well and not at all, in turn.
+    EveryOther,
     Empty,
     Reset,
     Garbage,
@@ -94,6 +98,7 @@ impl Server {
             loaded: Vec::new(),
             recognised: true,
             insides: Insides::default(),
+            asked: 0,
         }
     }
 
@@ -168,6 +173,8 @@ impl Server {
             Answers::Well => answer(&url, status(200, Body::Expected), 4),
             Answers::Late(took) => answer(&url, status(200, Body::Expected), took),
             Answers::Hangs => answer(&url, Reply::Silent, 5000),
+            Answers::EveryOther if self.asked.is_multiple_of(2) => answer(&url, Reply::Refused, 1),
+            Answers::EveryOther => answer(&url, status(200, Body::Expected), 4),
             Answers::Empty => answer(&url, Reply::Empty, 3),
             Answers::Reset => answer(&url, Reply::Reset, 3),
             Answers::Garbage => answer(&url, status(200, Body::Garbage), 4),
@@ -182,6 +189,7 @@ impl Server {
         run: u64,
         model: Option<&str>,
     ) -> (OllamaSeen, u64) {
+        self.asked += 1;
         let version = self.ask("/api/version", run);
         let well = matches!(version.reply, Reply::Status { code: 200, body: Body::Expected });
         let full = depth >= Depth::Full;
@@ -202,6 +210,7 @@ impl Server {
     }
 
     pub fn mlx_seen(&mut self, depth: Depth, run: u64, model: Option<&str>) -> (MlxSeen, u64) {
+        self.asked += 1;
         let first = self.ask("/health", run);
         let goes_on = matches!(first.reply, Reply::Status { code: 404, .. });
         let mut asked = vec![first];

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use doctor::{
     Confidence, Doctor, Incident, IncidentState, Intent, Lever, Notice, NoticeKind, Order, Patient,
-    Phase, RemedyResult, Response, Step, TargetId, Tell, Verb,
+    Phase, RemedyResult, Response, Step, TargetId, Tell, Value, Verb,
 };
 
 /// Lines with their time in the story, in milliseconds.
@@ -233,11 +233,24 @@ fn notice_line(notice: &Notice) -> String {
         NoticeKind::NeedsYou => "needs you",
         NoticeKind::Recovered => "recovered",
         NoticeKind::RestartRate => "too many restarts",
+        NoticeKind::Flapping => "flapping",
+        NoticeKind::Held => "still held",
+        NoticeKind::Digest => "digest",
         NoticeKind::Ourselves => "about ourselves",
     };
-    match notice.cause {
-        Some(cause) => format!("NOTICE {kind}: {} {cause}", notice.target),
-        None => format!("NOTICE {kind}: {}", notice.title.key),
+    match (notice.kind, notice.cause) {
+        (NoticeKind::Held, _) => format!("NOTICE {kind}: {}", notice.target),
+        (NoticeKind::Digest, _) => {
+            let names = notice.lines.iter().find_map(|line| line.values.get("names"));
+            match (notice.title.values.get("count"), names) {
+                (Some(Value::Count(count)), Some(Value::Text(names))) => {
+                    format!("NOTICE {kind}: {count} more, about {names}")
+                }
+                _ => format!("NOTICE {kind}"),
+            }
+        }
+        (_, Some(cause)) => format!("NOTICE {kind}: {} {cause}", notice.target),
+        (_, None) => format!("NOTICE {kind}: {}", notice.title.key),
     }
 }
 

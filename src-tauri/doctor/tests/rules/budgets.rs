@@ -122,9 +122,10 @@ fn r28_more_than_three_restarts_in_an_hour_are_told_once() {
 #[test]
 fn r28_more_than_six_automatic_restarts_in_an_hour_are_given_up() {
     let mut world = world(&["ollama"]);
-    // Each recovery is followed by ten healthy minutes' worth of forgiveness, within the hour.
+    // Each recovery is followed by ten healthy minutes' worth of forgiveness, within the hour, and
+    // far enough from the next end to be no flapping (R54).
     for _ in 0..6 {
-        world.then("ollama dies", 90);
+        world.then("ollama dies", 8 * 60);
         let id = doctor::TargetId::Ollama;
         assert_eq!(world.phase("ollama"), "healthy");
         world.tell(&doctor::Event::Reconfigured { roster: world.roster.clone() });

@@ -248,3 +248,15 @@ fn r18_a_relaunch_in_a_storm_leaves_nothing_undone() {
     let open = world.journal.values().filter(|incident| incident.closed.is_none()).count();
     assert_eq!(open, 0);
 }
+
+#[test]
+fn t39_five_that_are_killed_at_once_and_nobody_says_why() {
+    let mut world = containers(6, "critical", &[]);
+    each(&mut world, 5, "exits with 137");
+    world.pass(50);
+    assert_eq!(world.told("start the container"), 0, "no mass restart");
+    assert_eq!(world.told("incident docker docker.vm_oom: open"), 1);
+    assert_eq!(world.told("NOTICE"), 1);
+    world.pass(250);
+    assert_eq!(world.told("start the container"), 5);
+}

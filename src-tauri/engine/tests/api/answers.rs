@@ -430,11 +430,15 @@ async fn until(stream: &mut tokio::net::TcpStream, seen: &mut Vec<u8>, text: &st
 
 fn notice() -> NoticeView {
     NoticeView {
+        id: 1,
         kind: "problem".into(),
         target: "ollama".into(),
         cause: Some("ollama.not_running".into()),
         title: "Ollama is down".into(),
         body: String::new(),
+        button: "show".into(),
+        button_text: "Show".into(),
+        quiet: false,
         incident: None,
         at: "2026-01-31T12:00:00Z".into(),
     }

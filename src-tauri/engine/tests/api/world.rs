@@ -58,7 +58,16 @@ impl World {
         let token = Token::load_or_create(&directory.path().join("token")).unwrap();
         let (journal, _) = Journal::open(&directory.path().join("journal.db"));
         let (handle, ends) = Handle::new(snapshot(), journal.clone(), Arc::new(Words::default()));
-        let Ends { mut wishes, snapshot, operations, gate, notices, heartbeat, began: _ } = ends;
+        let Ends {
+            mut wishes,
+            snapshot,
+            operations,
+            gate,
+            notices,
+            heartbeat,
+            began: _,
+            not_shown: _,
+        } = ends;
         let heard = Arc::new(Mutex::new(Vec::new()));
         let hearing = heard.clone();
         tokio::spawn(async move {
