@@ -90,8 +90,10 @@ impl Doctor {
         let storm = self.brake.storm.as_ref().filter(|_| in_container)?;
         match storm.stage {
             Stage::Braking { .. } => {
+                // Past its quiet time it waits for the root, and nobody knows how long.
                 let until = storm.last + self.policy.storm_window;
-                Some(Reason::new("R18", "why.storm").until(until))
+                let reason = Reason::new("R18", "why.storm");
+                Some(if until > self.now.awake { reason.until(until) } else { reason })
             }
             Stage::Judging { .. } => None,
         }

@@ -35,7 +35,7 @@ mod storms;
 #[path = "rules/why.rs"]
 mod why;
 
-use doctor::{LedgerFound, Patient, Phase, TargetId};
+use doctor::{LedgerFound, Patient, Phase, Policy, TargetId};
 
 use world::World;
 use world::given::given;
@@ -44,6 +44,18 @@ use world::happen::happen;
 /// A world with these things in it, thirty seconds old, so that all that can be well is known.
 fn world(lines: &[&str]) -> World {
     world_with(lines, LedgerFound::None)
+}
+
+/// … with other numbers than the usual.
+fn world_by(lines: &[&str], change: impl FnOnce(&mut Policy)) -> World {
+    let mut world = World::new(5);
+    change(&mut world.policy);
+    for line in lines {
+        given(&mut world, line).expect("a line that the world knows");
+    }
+    world.begin(LedgerFound::None);
+    world.run_until(30_000);
+    world
 }
 
 fn world_with(lines: &[&str], ledger: LedgerFound) -> World {

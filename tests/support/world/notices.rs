@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use doctor::{
-    CauseId, Continuous, Doctor, Incident, IncidentState, Notice, NoticeKind, Order, TargetId, Tell,
+    CauseId, Continuous, Doctor, Incident, IncidentState, Notice, NoticeId, NoticeKind, Order,
+    TargetId, Tell,
 };
 
 const FIVE_MINUTES_S: u64 = 300;
@@ -14,11 +15,14 @@ const AN_HOUR: usize = 6;
 #[derive(Default)]
 pub struct Notices {
     last: BTreeMap<(NoticeKind, TargetId, Option<CauseId>), Continuous>,
-    hour: VecDeque<Continuous>,
+    hour: VecDeque<(Continuous, bool)>,
     /// Incidents of which something was told.
     told: BTreeSet<String>,
     /// Incidents of which the recovery was told.
     closed: BTreeSet<String>,
+    /// Targets of which something was told that has not been said to be over.
+    open: BTreeSet<TargetId>,
+    seen: BTreeSet<NoticeId>,
 }
 
 impl Notices {
@@ -26,8 +30,10 @@ impl Notices {
     /// disk, so those that are open count as told (R55).
     pub fn forget_doctor(&mut self, open: &[Incident]) {
         self.told.extend(open.iter().map(|incident| incident.id.clone()));
+        self.open.extend(open.iter().map(|incident| incident.target.clone()));
         self.last.clear();
         self.hour.clear();
+        self.seen.clear();
     }
 
     pub fn check(&mut self, doctor: &Doctor, orders: &[Order], now: Continuous) {
@@ -39,6 +45,10 @@ impl Notices {
     }
 
     fn one(&mut self, doctor: &Doctor, notice: &Notice, now: Continuous) {
+        if !self.seen.insert(notice.id) {
+            // It could not be shown, and is tried again.
+            return;
+        }
         let id = &notice.target;
         if notice.kind == NoticeKind::Recovered {
             self.recovery(doctor, notice);
@@ -46,6 +56,7 @@ impl Notices {
         }
         if let Some(incident) = &notice.incident {
             self.told.insert(incident.clone());
+            self.open.insert(id.clone());
         }
         if notice.kind == NoticeKind::Ourselves {
             return;
@@ -57,15 +68,25 @@ impl Notices {
             "P8: {:?} of {id} is told again after {before:?} s",
             notice.kind
         );
+        if notice.kind == NoticeKind::Digest {
+            return;
+        }
+        // What cannot wait has six of its own.
         let urgent = matches!(notice.kind, NoticeKind::NeedsYou | NoticeKind::OutOfMemory);
-        self.hour.retain(|at| now.since(*at).as_secs() < HOUR_S);
-        assert!(urgent || self.hour.len() < AN_HOUR, "P8: more than six notices in an hour");
-        self.hour.push_back(now);
+        self.hour.retain(|(at, _)| now.since(*at).as_secs() < HOUR_S);
+        let before = self.hour.iter().filter(|(_, was)| !urgent || *was).count();
+        assert!(before < AN_HOUR, "P8: more than six notices in an hour");
+        self.hour.push_back((now, urgent));
     }
 
     /// R51, R52: a problem that was told ends once; of one that was not, only a proven remedy.
     fn recovery(&mut self, doctor: &Doctor, notice: &Notice) {
         let id = &notice.target;
+        if notice.title.key == "notice.settled" {
+            // R54: what was told of it while it flapped is over, whichever incident was the last.
+            assert!(self.open.remove(id), "P8: {id} has settled and was never told to be unwell");
+            return;
+        }
         let incident = notice.incident.clone().unwrap_or_default();
         let told = self.told.contains(&incident);
         let verified = doctor
@@ -74,5 +95,6 @@ impl Notices {
             .is_some_and(|one| one.id == incident && one.state == IncidentState::Verified);
         assert!(told || verified, "P8: {id} has recovered from what was never told");
         assert!(self.closed.insert(incident), "P8: {id} has recovered twice");
+        self.open.remove(id);
     }
 }

@@ -147,7 +147,8 @@ fn r31_what_no_restart_cures_has_no_next_attempt() {
 
 #[test]
 fn r28_a_spent_hour_says_when_it_fills_up_again() {
-    let mut world = world(&["ollama"]);
+    // Without the rule against flapping, which would end this sooner (R54).
+    let mut world = super::world_by(&["ollama"], |policy| policy.flap_restarts = 100);
     for _ in 0..6 {
         world.then("ollama dies", 90);
         world.tell(&doctor::Event::Reconfigured { roster: world.roster.clone() });
