@@ -107,3 +107,29 @@ fn t23_every_other_answer_is_degraded_and_nothing_to_restart() {
         assert_eq!(world.told(&format!("> {server}: start")), 1, "a true end is still seen");
     }
 }
+
+#[test]
+fn r54_two_restarts_are_allowed_while_it_flaps() {
+    let mut world = world(&["ollama"]);
+    for _ in 0..4 {
+        world.then("ollama answers garbage", 50).then("ollama answers again", 50);
+    }
+    assert_eq!(world.told("NOTICE flapping"), 1);
+    for starts in [1, 2, 2] {
+        world.then("ollama dies", 120);
+        assert_eq!(world.told("> ollama: start"), starts);
+    }
+    assert_eq!(world.patient("ollama").reason.rule, "R54");
+}
+
+#[test]
+fn r54_it_has_settled_when_a_fifth_of_its_states_changed() {
+    let mut world = world(&["mlx: without a launch command"]);
+    comes_and_goes(&mut world, 4, 50);
+    let last = world.story_ms();
+    world.until_told("NOTICE recovered: mlx mlx.not_running");
+    world.pass(20 * 60);
+    let settled = *world.times("NOTICE recovered").last().expect("a notice");
+    let minutes = (settled - last) / 60_000;
+    assert!((10..17).contains(&minutes), "{minutes} min");
+}

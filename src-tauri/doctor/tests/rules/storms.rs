@@ -260,3 +260,14 @@ fn t39_five_that_are_killed_at_once_and_nobody_says_why() {
     world.pass(250);
     assert_eq!(world.told("start the container"), 5);
 }
+
+#[test]
+fn r18_no_storm_lasts_longer_than_ten_minutes() {
+    let mut world = containers(5, "critical", &[]);
+    world.then("memory is critical", 90);
+    each(&mut world, 4, "exits with 1");
+    world.pass(9 * 60);
+    assert_eq!(world.told("start the container"), 0, "the host is still strained");
+    world.pass(4 * 60);
+    assert_eq!(world.told("start the container"), 4);
+}
