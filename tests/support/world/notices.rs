@@ -29,6 +29,10 @@ impl Notices {
     /// A new doctor has no memory of rates, but incidents go on. Whether one was told is not on
     /// disk, so those that are open count as told (R55).
     pub fn forget_doctor(&mut self, open: &[Incident]) {
+        for incident in open {
+            // That it ended never reached the disk: it ends once more.
+            self.closed.remove(&incident.id);
+        }
         self.told.extend(open.iter().map(|incident| incident.id.clone()));
         self.open.extend(open.iter().map(|incident| incident.target.clone()));
         self.last.clear();
