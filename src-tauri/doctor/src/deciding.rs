@@ -38,8 +38,10 @@ impl Doctor {
         if let Phase::GivenUp { .. } = patient.phase {
             return;
         }
-        // Fault 54: without a ledger nobody knows whether a person stopped it.
-        if patient.account.doubtful && !patient.urged {
+        // Fault 54: without a ledger nobody knows whether a person stopped it. The engine is never
+        // started by us, so there is nothing to hold.
+        let ours = !matches!(patient.spec.care, Care::Docker);
+        if ours && patient.account.doubtful && !patient.urged {
             patient.account.hold(HeldBy::LedgerLost, None, now.wall);
             patient.enter(Phase::Unknown, Reason::new("R35", "why.ledger_lost"), now);
             return;

@@ -71,6 +71,12 @@ impl Insight {
         }
     }
 
+    /// What was asked for a token then is not what is asked now: it slept, was started anew, or has
+    /// unloaded the model that gave none.
+    pub(crate) fn forget_deep(&mut self) {
+        self.deep_fails = 0;
+    }
+
     fn took_deep(&mut self, deep: DeepSeen, now: Awake) {
         match deep.outcome {
             // What the log told before is over.

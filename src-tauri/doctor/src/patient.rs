@@ -239,6 +239,7 @@ impl Patient {
     pub(crate) fn forget_counts(&mut self) {
         self.tally = Tally::default();
         self.first_bad = None;
+        self.facts.insight.forget_deep();
     }
 
     /// Given up on something that no restart cures.
@@ -366,7 +367,8 @@ impl Patient {
         if confirms && self.gives_no_token(now, policy) {
             return Turn::ConfirmedDown;
         }
-        if self.phase.is_usable() {
+        // Also where nothing was known: it answers, and only so may it be asked again.
+        if self.phase.is_usable() || matches!(self.phase, Phase::Unknown) {
             let reason = Reason::new("R5", "why.deep_failed_once").until(self.deep_due);
             self.enter(Phase::Degraded { cause: None }, reason, now);
         }

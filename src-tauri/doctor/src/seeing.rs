@@ -53,6 +53,9 @@ impl Doctor {
             patient.facts.models = installed;
         }
         if let Some(loaded) = seen.loaded.take() {
+            if loaded.is_empty() {
+                patient.facts.insight.forget_deep();
+            }
             patient.facts.loaded = remember_loaded(&patient.facts.loaded, loaded, now);
         }
         if let Some(surroundings) = seen.surroundings.take() {

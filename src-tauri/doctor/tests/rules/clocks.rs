@@ -4,6 +4,16 @@ use doctor::{Event, LONGEST_WAIT};
 
 use super::world;
 
+/// A request for a token that failed before the sleep is no suspicion after it.
+#[test]
+fn r42_a_failed_request_for_a_token_is_forgotten_in_sleep() {
+    let mut world = world(&["ollama: loaded llama3:8b 6 GB"]);
+    world.then("ollama has nothing to do", 0).then("ollama gives no token", 80);
+    world.then("the machine sleeps for 8 h", 0).then("ollama generates again", 300);
+    let ollama = world.doctor.patient(&doctor::TargetId::Ollama).expect("ollama");
+    assert!(ollama.phase.is_usable(), "{:?} for {:?}", ollama.phase, ollama.reason);
+}
+
 #[test]
 fn r41_the_clocks_alone_tell_of_a_sleep() {
     let mut world = world(&["ollama"]);

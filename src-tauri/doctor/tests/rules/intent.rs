@@ -7,6 +7,16 @@ use super::{world, world_with};
 const WEB: &[&str] = &["docker", "container web: critical"];
 
 /// One failed ping after a person's stop is no shutdown of the daemon: others still run.
+/// Fault 54: what we never start need not be held, and its trouble is told.
+#[test]
+fn r35_without_a_ledger_the_engine_is_not_held() {
+    let mut world = world_with(&["docker"], LedgerFound::Damaged);
+    world.then("docker goes away", 120);
+    let docker = world.doctor.patient(&doctor::TargetId::Docker).expect("docker");
+    assert_eq!(docker.account.intent, Intent::Wanted);
+    assert!(world.tale.lines.iter().any(|(_, line)| line.contains("NOTICE problem: docker")));
+}
+
 #[test]
 fn r34_a_failed_ping_after_a_stop_by_a_person_is_no_shutdown() {
     let mut world = world(&["docker", "container web: critical", "container db: critical"]);
