@@ -35,6 +35,8 @@ pub(crate) fn fresh() -> u64 {
 /// A world with these things in it, fifteen seconds old.
 pub(crate) fn begun(seed: u64, lines: &[&str]) -> World {
     let mut world = World::new(seed);
+    // The tale costs more than all else; it is written when one play alone is looked at.
+    world.telling = only_seed().is_some() || std::env::var_os("TRIPLE").is_some();
     begin(&mut world, lines);
     world
 }

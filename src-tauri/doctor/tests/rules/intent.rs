@@ -10,8 +10,8 @@ const WEB: &[&str] = &["docker", "container web: critical"];
 /// Fault 54: what we never start need not be held, and its trouble is told.
 #[test]
 fn r35_without_a_ledger_the_engine_is_not_held() {
-    let mut world = world_with(&["docker"], LedgerFound::Damaged);
-    world.then("docker goes away", 120);
+    let mut world = world_with(&["docker: absent"], LedgerFound::Damaged);
+    world.pass(120);
     let docker = world.doctor.patient(&doctor::TargetId::Docker).expect("docker");
     assert_eq!(docker.account.intent, Intent::Wanted);
     assert!(world.tale.lines.iter().any(|(_, line)| line.contains("NOTICE problem: docker")));
