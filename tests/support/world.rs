@@ -49,6 +49,7 @@ const ENGINE_CLOCK: i64 = WALL;
 const RECORD: u64 = 2;
 
 /// Everything there is, and the doctor in its middle.
+#[allow(clippy::struct_excessive_bools, reason = "each is a trait of its own")]
 pub struct World {
     pub doctor: Doctor,
     pub roster: Vec<Spec>,

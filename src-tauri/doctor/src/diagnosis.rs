@@ -107,7 +107,7 @@ fn first(table: &[Rule], case: &Case<'_>, base: &[Sentence]) -> Option<Cause> {
     let mut doubtful = None;
     for rule in table {
         match conclude(rule, case, base) {
-            Some(cause) if cause.confidence > Confidence::Possible => return Some(cause),
+            Some(plain) if plain.confidence > Confidence::Possible => return Some(plain),
             found => doubtful = doubtful.or(found),
         }
     }
@@ -120,11 +120,11 @@ fn conclude(rule: &Rule, case: &Case<'_>, base: &[Sentence]) -> Option<Cause> {
     let sure = finding.sure.unwrap_or(rule.sure).min(rule.sure);
     let sure = if against.is_some() { Confidence::Possible } else { sure };
     let evidence = base.iter().cloned().chain(finding.evidence).chain(against).collect();
-    let mut cause = cause(rule.id, sure, evidence);
+    let mut concluded = cause(rule.id, sure, evidence);
     for (name, value) in finding.values {
-        cause.says = cause.says.with(name, value);
+        concluded.says = concluded.says.with(name, value);
     }
-    Some(cause)
+    Some(concluded)
 }
 
 fn cause(id: CauseId, confidence: Confidence, mut evidence: Vec<Sentence>) -> Cause {

@@ -13,15 +13,14 @@ impl Doctor {
     /// A new incident, or news about the one that is open; trouble whose root is known belongs to
     /// the root's (R49).
     pub(crate) fn open_incident(&mut self, id: &TargetId, cause: Cause, since: Awake) {
-        match self.root_of(id, cause.id) {
-            Some(root) => self.fold(id, &root),
-            None => {
-                let is_new = self.open_one(id).is_none();
-                self.begin_incident(id, cause, since);
-                if is_new {
-                    self.gather(id);
-                }
-            }
+        if let Some(root) = self.root_of(id, cause.id) {
+            self.fold(id, &root);
+            return;
+        }
+        let is_new = self.open_one(id).is_none();
+        self.begin_incident(id, cause, since);
+        if is_new {
+            self.gather(id);
         }
     }
 

@@ -31,6 +31,7 @@ pub struct Ledger {
 /// One target's account.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Account {
     pub intent: Intent,
     /// Since when, by whom and until when it is held; only while it is.

@@ -22,6 +22,7 @@ use crate::target::{Care, Spec, TargetId};
 use crate::verdict::Verdict;
 
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Patient {
     pub spec: Spec,
     pub phase: Phase,

@@ -311,8 +311,8 @@ impl Doctor {
     fn crashed_between(&mut self, target: &TargetId, process: &ProcessSeen) {
         let Some(patient) = self.patients.get(target) else { return };
         let case = Case::of(patient, self.now, &self.policy);
-        let cause = diagnosis::crashed(&case, process);
-        self.note_down(target, cause);
+        let crash = diagnosis::crashed(&case, process);
+        self.note_down(target, crash);
     }
 }
 

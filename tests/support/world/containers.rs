@@ -33,6 +33,7 @@ pub enum EngineState {
 
 /// One container.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a trait of its own")]
 pub struct Container {
     pub seen: ContainerSeen,
     pub starts: ContainerStarts,
@@ -151,10 +152,12 @@ impl Service {
     }
 
     pub fn seen(&self, up: bool) -> (ServiceSeen, u64) {
-        let (reply, took) = match &self.reply {
-            _ if !up => (Reply::Refused, 1),
-            Reply::Silent => (Reply::Silent, 5000),
-            other => (other.clone(), 8),
+        let (reply, took) = if !up {
+            (Reply::Refused, 1)
+        } else if self.reply == Reply::Silent {
+            (Reply::Silent, 5000)
+        } else {
+            (self.reply.clone(), 8)
         };
         let seen = ServiceSeen {
             answer: answer(&self.url, reply, took),

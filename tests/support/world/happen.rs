@@ -58,94 +58,80 @@ pub fn happen(world: &mut World, line: &str) -> Result<(), String> {
     if let Some(server) = server_named(line) {
         return server_happens(world, &server, line.split_once(' ').map_or("", |(_, what)| what));
     }
+    plain_happens(world, line).unwrap_or_else(|| thing_happens(world, line))
+}
+
+/// Sentences without a value; none: it is another one.
+fn plain_happens(world: &mut World, line: &str) -> Option<Result<(), String>> {
     match line {
-        "the end" | "nothing happens" => Ok(()),
+        "the end" | "nothing happens" => {}
         "twenty dark wakes pass" => {
             for _ in 0..20 {
                 world.sleep(Duration::from_mins(24));
                 world.run_until(world.story_ms() + 20_000);
             }
-            Ok(())
         }
         "we run out of file descriptors" => {
             world.blind = true;
-            Ok(())
         }
         "we have file descriptors again" => {
             world.blind = false;
-            Ok(())
         }
         "Homeostat is relaunched over a damaged ledger" => {
             world.relaunch_over_damage();
-            Ok(())
         }
         "the wall clock jumps a day ahead" => {
             world.move_wall(86_400_000);
-            Ok(())
         }
         "the wall clock is set back an hour" => {
             world.move_wall(-3_600_000);
-            Ok(())
         }
         "the awake clock goes back 10 s" => {
             world.awake_goes_back(Duration::from_secs(10));
-            Ok(())
         }
         "the disk is full" => {
             world.disk_full = true;
-            Ok(())
         }
         "the disk has room again" => {
             world.disk_full = false;
-            Ok(())
         }
         "memory is under pressure" => {
             world.memory(2, 1);
-            Ok(())
         }
         "memory is critical" => {
             world.memory(4, 4);
-            Ok(())
         }
         "the swap is full and the level normal" => {
             world.memory(1, 16);
-            Ok(())
         }
         "memory is calm again" => {
             world.memory(1, 0);
-            Ok(())
         }
         "docker goes away" => {
             world.engine_goes_down(false);
-            Ok(())
         }
         "docker shuts down, stopping all containers" => {
             world.engine_goes_down(true);
-            Ok(())
         }
         "docker hangs" => {
             world.engine.state = EngineState::Hangs;
             world.containers.values_mut().for_each(|one| one.held = false);
-            Ok(())
         }
         "docker wakes from its Resource Saver" => {
             world.engine.wakes_in = Some(4000);
-            Ok(())
         }
         "docker is awake again" => {
             world.engine.wakes_in = None;
-            Ok(())
         }
         "docker answers again" | "docker comes up" => {
             world.engine_comes_up();
-            Ok(())
         }
         "the event stream stalls" => {
             world.engine.stalled = true;
-            Ok(())
         }
-        _ => thing_happens(world, line),
+        _ => return None,
     }
+    Some(Ok(()))
 }
 
 /// Sleeps and boots of the machine, ends and starts of the app; false: it is something else.

@@ -135,7 +135,8 @@ pub fn server_shows(server: &mut Server, what: &str) -> Option<Result<(), String
             insides.store = Some(StoreSeen { owner_uid: 501, ..StoreSeen::default() });
         }
         "has all its models" => {
-            insides.store = Some(StoreSeen { owner_uid: 501, manifests: 4, ..StoreSeen::default() })
+            insides.store =
+                Some(StoreSeen { owner_uid: 501, manifests: 4, ..StoreSeen::default() });
         }
         "is started by the app and by Homebrew" => {
             insides.supervisors = vec!["Ollama.app".into(), "homebrew.mxcl.ollama".into()];

@@ -27,6 +27,6 @@ pub(crate) fn resource_saver(ping: &Answer) -> Cause {
     super::cause(CauseId::DockerResourceSaver, Confidence::Likely, vec![reply(ping)])
 }
 
-fn down(_: &Case<'_>) -> Option<Finding> {
-    Some(Finding::of(Vec::new()))
+fn down(case: &Case<'_>) -> Option<Finding> {
+    case.patient.facts.docker.is_some().then(|| Finding::of(Vec::new()))
 }
