@@ -96,7 +96,7 @@ fn target(doctor: &Doctor, patient: &Patient, frame: &Frame<'_>) -> Target {
             doctor::Intent::Completed => view::Intent::Completed,
         },
         inhibited_by: patient.inhibited_by.as_ref().map(ToString::to_string),
-        cause: patient.phase.cause().map(|cause| words.cause(cause)),
+        cause: patient.phase.cause().or(patient.note.as_ref()).map(|cause| words.cause(cause)),
         restarts_last_hour: u32::try_from(patient.account.restarts.len()).unwrap_or(u32::MAX),
         actions,
         line: line(patient, words),
