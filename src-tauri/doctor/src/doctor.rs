@@ -34,6 +34,8 @@ pub struct Doctor {
     pub(crate) now: Now,
     /// Nothing is concluded before (R42).
     pub(crate) hold_until: Option<Awake>,
+    /// No idle model is unloaded for want of memory before (1.8).
+    pub(crate) shed_until: Option<Awake>,
     /// When the machine last woke.
     pub(crate) woke_at: Option<Awake>,
     /// Our loop was late, so fails count less until then (R9).
@@ -88,6 +90,7 @@ impl Doctor {
             orders: Vec::new(),
             now,
             hold_until: None,
+            shed_until: None,
             woke_at: None,
             doubt_until: None,
             slow_self_until: None,

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use crate::doctor::Doctor;
 use crate::event::{Asker, Unload};
-use crate::incident::{RemedyResult, Verb};
+use crate::incident::{RemedyResult, StoryKind, Verb};
 use crate::order::Response;
+use crate::patient::{LoadedFact, Patient};
 use crate::plan::Plan;
 use crate::sentence::Sentence;
-use crate::target::{Care, TargetId};
+use crate::target::{Care, Heal, TargetId};
 use crate::timings::{MeasurePlan, time_limit};
 use crate::wishing::unknown;
 
@@ -23,27 +24,69 @@ impl Doctor {
         if !ollama.phase.is_usable() {
             return Response::NotNow(Sentence::new("why.ollama_unwell"));
         }
-        let (now, idle) = (self.now.awake, self.policy.idle_model);
-        let loaded = &ollama.facts.loaded;
-        let Care::Ollama { pinned, .. } = &ollama.spec.care else {
-            return unknown(&TargetId::Ollama);
-        };
         let only_idle = what == Unload::Idle;
         let models: Vec<String> = match what {
             Unload::Model(name) => vec![name],
             Unload::All => Vec::new(),
-            Unload::Idle => loaded
-                .iter()
-                // A model that never expires is pinned (R61).
-                .filter(|fact| fact.ends_s.is_some() && now.since(fact.quiet_since) >= idle)
-                .filter(|fact| !pinned.contains(&fact.seen.name))
-                .map(|fact| fact.seen.name.clone())
-                .collect(),
+            Unload::Idle => {
+                self.idle_models(ollama).iter().map(|fact| fact.seen.name.clone()).collect()
+            }
         };
         if models.is_empty() && only_idle {
             return Response::Impossible(Sentence::new("why.no_idle_model"));
         }
         self.errand(Verb::Unload, by, Plan::Unload { models })
+    }
+
+    /// R61: loaded, without a request for ten minutes, and not meant to stay; the longest idle
+    /// first, of those the largest.
+    fn idle_models<'a>(&self, ollama: &'a Patient) -> Vec<&'a LoadedFact> {
+        let (now, idle) = (self.now.awake, self.policy.idle_model);
+        let Care::Ollama { pinned, .. } = &ollama.spec.care else { return Vec::new() };
+        let mut models: Vec<&LoadedFact> = ollama
+            .facts
+            .loaded
+            .iter()
+            // A model that never expires is pinned as well.
+            .filter(|fact| fact.ends_s.is_some() && now.since(fact.quiet_since) >= idle)
+            .filter(|fact| !pinned.contains(&fact.seen.name))
+            .collect();
+        models.sort_by_key(|fact| (fact.quiet_since, std::cmp::Reverse(fact.seen.size_bytes)));
+        models
+    }
+
+    /// The ladder of host memory (1.8): while it is short, one idle model after the other is
+    /// unloaded, each given time to show whether it was enough.
+    pub(crate) fn shed_idle_models(&mut self) {
+        let now = self.now.awake;
+        if self.is_waking() || self.shed_until.is_some_and(|until| now < until) {
+            return;
+        }
+        let errand = |verb| self.running_verb(verb).is_some();
+        if errand(Verb::Unload) || errand(Verb::Measure) {
+            return;
+        }
+        let Some(ollama) = self.patients.get(&TargetId::Ollama) else { return };
+        let Care::Ollama { unload_under_pressure: true, .. } = &ollama.spec.care else { return };
+        // Something works, and nobody can tell which model it is.
+        if !ollama.phase.is_usable() || ollama.facts.insight.is_working() {
+            return;
+        }
+        let Some(idle) = self.idle_models(ollama).first().copied() else { return };
+        let (model, bytes, heal) = (idle.seen.name.clone(), idle.seen.size_bytes, ollama.spec.heal);
+        let key = match heal {
+            Heal::Auto if !self.is_faltering() => "story.unloads",
+            Heal::Auto | Heal::Observe => "story.would_have_unloaded",
+            Heal::Ask => return,
+        };
+        let says = Sentence::new(key)
+            .with("model", model.as_str())
+            .with("bytes", crate::Value::Bytes(bytes));
+        self.tell_story(&TargetId::Host, StoryKind::Done, says);
+        self.shed_until = Some(now + self.policy.pressure_clear);
+        if key == "story.unloads" {
+            self.errand(Verb::Unload, Asker::Doctor, Plan::Unload { models: vec![model] });
+        }
     }
 
     /// E1: never under memory pressure, one at a time.

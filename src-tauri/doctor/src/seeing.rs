@@ -268,6 +268,9 @@ impl Doctor {
             patient.due = now.awake;
         }
         self.ailing(target);
+        if strain > Strain::None {
+            self.shed_idle_models();
+        }
     }
 
     /// R27: what was given up for want of room is tried again.

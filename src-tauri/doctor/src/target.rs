@@ -111,6 +111,8 @@ pub enum Care {
         launch: Launch,
         /// Models that are never unloaded unless a person names them.
         pinned: Vec<String>,
+        /// Idle models are unloaded by us when memory is short (1.8).
+        unload_under_pressure: bool,
     },
     Mlx {
         launch: Option<Launch>,

@@ -70,7 +70,10 @@ fn without_a_file_everything_has_its_default() {
         [seconds("host"), seconds("docker"), seconds("ollama"), seconds("mlx")],
         [5, 15, 10, 10]
     );
-    assert_eq!(spec(&config, "ollama").care, Care::Ollama { launch: Launch::Auto, pinned: vec![] });
+    assert_eq!(
+        spec(&config, "ollama").care,
+        Care::Ollama { launch: Launch::Auto, pinned: vec![], unload_under_pressure: true }
+    );
     assert_eq!(spec(&config, "mlx").care, Care::Mlx { launch: None });
     let critical = Care::Container { critical: true, compose: None };
     assert_eq!(spec(&config, "container:knowledge_nightly").care, critical);
@@ -151,7 +154,11 @@ fn every_key_arrives_where_it_belongs() {
     let command = command.map(str::to_owned).to_vec();
     assert_eq!(
         ollama.care,
-        Care::Ollama { launch: Launch::Command(command), pinned: config.ollama.pinned.clone() }
+        Care::Ollama {
+            launch: Launch::Command(command),
+            pinned: config.ollama.pinned.clone(),
+            unload_under_pressure: config.ollama.unload_under_pressure,
+        }
     );
     let mlx = spec(&config, "mlx");
     assert_eq!((mlx.heal, mlx.grace.as_secs()), (Heal::Observe, 120));

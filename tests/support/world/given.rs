@@ -79,6 +79,7 @@ fn given_server(world: &mut World, kind: &str, traits: &[&str]) -> Result<(), St
         } else {
             match *each {
                 "not running" => runs = false,
+                "keeps its models" => {}
                 "its work is read" => server.insides.unread = false,
                 "not installed" => server.installed.binary = None,
                 "not configured" => one.configured = false,
@@ -103,6 +104,7 @@ fn given_server(world: &mut World, kind: &str, traits: &[&str]) -> Result<(), St
         "ollama" => Care::Ollama {
             launch: server.launch.clone().unwrap_or(Launch::Auto),
             pinned: vec!["nomic-embed-text".into()],
+            unload_under_pressure: !traits.contains(&"keeps its models"),
         },
         _ => Care::Mlx { launch: server.launch.clone() },
     };

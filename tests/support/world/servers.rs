@@ -199,7 +199,7 @@ impl Server {
         let seen = OllamaSeen {
             product_version: well.then(|| "0.12.3".into()),
             installed: (well && full).then(|| self.models.clone()),
-            loaded: lists.then(|| self.loaded.clone()),
+            loaded: lists.then(|| self.loaded_now(run)),
             ps_fails: (well && !lists).then_some(Reply::Silent),
             signs,
             listener: self.listener(run),
@@ -207,6 +207,21 @@ impl Server {
             version,
         };
         (seen, took)
+    }
+
+    /// Each with the time that is left to it: a request would move its end.
+    fn loaded_now(&mut self, run: u64) -> Vec<LoadedSeen> {
+        let works = self.insides.activity.runners_percent > 0 && !self.insides.unread;
+        let mut loaded = self.loaded.clone();
+        for model in &mut loaded {
+            let used = self.insides.used.entry(model.name.clone()).or_insert(run);
+            if works {
+                *used = run;
+            }
+            let unused = (run - *used) / 1000;
+            model.expires_in_s = model.expires_in_s.map(|left| left.saturating_sub(unused));
+        }
+        loaded
     }
 
     pub fn mlx_seen(&mut self, depth: Depth, run: u64, model: Option<&str>) -> (MlxSeen, u64) {
@@ -401,13 +416,13 @@ fn model(name: &str, size_bytes: u64) -> ModelSeen {
     }
 }
 
-/// A loaded model with ten minutes to live.
+/// A loaded model, kept for four hours after its last use.
 pub fn loaded(name: &str, size_gb: u64) -> LoadedSeen {
     LoadedSeen {
         name: name.into(),
         size_bytes: size_gb * GB,
         vram_bytes: size_gb * GB,
         context_length: 4096,
-        expires_in_s: Some(600),
+        expires_in_s: Some(4 * 3600),
     }
 }

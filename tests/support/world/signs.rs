@@ -1,5 +1,7 @@
 //! What tells more than answers do, in plain sentences: work, logs, disks, requests for a token.
 
+use std::collections::BTreeMap;
+
 use doctor::{
     Activity, Answer, Body, CauseId, Confidence, DeepOutcome, DeepSeen, Depth, EndedSeen, LogSign,
     ProgressSeen, Reply, RunnerSeen, Signs, StoreSeen, VolumeSeen,
@@ -26,6 +28,8 @@ pub struct Insides {
     pub log: Vec<LogSign>,
     /// A new process generates as it should.
     pub cured_by_restart: bool,
+    /// When each model was last asked something (run time).
+    pub used: BTreeMap<String, u64>,
 }
 
 impl Default for Insides {
@@ -45,6 +49,7 @@ impl Default for Insides {
             ps_hangs: false,
             log: Vec::new(),
             cured_by_restart: true,
+            used: BTreeMap::new(),
         }
     }
 }

@@ -305,3 +305,23 @@ fn r48_each_attempt_is_recorded_with_all_that_is_asked_later() {
     assert_eq!(last.result, Some(doctor::RemedyResult::Verified));
     assert!(last.ended.is_some() && last.incident.is_some() && !last.steps.is_empty());
 }
+
+#[test]
+fn t18_short_memory_sheds_idle_models_one_by_one_and_spares_what_is_used_or_pinned() {
+    let unloaded = |given: &str, first: &str| {
+        let mut world = world(&[given]);
+        world.pass(660);
+        world.then(first, 0).then("memory is critical", 600);
+        (world.told("> ollama: unload llama3:70b"), world.told("> ollama: unload"))
+    };
+    let loaded = "ollama: its work is read, loaded llama3:70b 42 GB, loaded nomic-embed-text 1 GB";
+    assert_eq!(unloaded(loaded, "nothing happens"), (1, 1), "the pinned one stays");
+    assert_eq!(unloaded(loaded, "ollama works"), (0, 0), "something works");
+    let keeps = "ollama: keeps its models, loaded llama3:70b 42 GB";
+    assert_eq!(unloaded(keeps, "nothing happens"), (0, 0));
+    let observes = "ollama: heal observe, loaded llama3:70b 42 GB";
+    assert_eq!(unloaded(observes, "nothing happens"), (0, 0));
+    let mut fresh = world(&["ollama: loaded llama3:70b 42 GB"]);
+    fresh.then("memory is critical", 300);
+    assert_eq!(fresh.told("> ollama: unload"), 0, "used five minutes ago");
+}

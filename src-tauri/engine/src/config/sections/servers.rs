@@ -42,7 +42,11 @@ impl<'a> Reading<'a> {
             interval: watched.interval,
             grace: watched.grace,
             needs: Vec::new(),
-            care: Care::Ollama { launch: launch.unwrap_or(Launch::Auto), pinned: pinned.clone() },
+            care: Care::Ollama {
+                launch: launch.unwrap_or(Launch::Auto),
+                pinned: pinned.clone(),
+                unload_under_pressure,
+            },
         });
         Some(OllamaSettings {
             url: url?,
