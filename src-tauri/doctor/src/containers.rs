@@ -459,9 +459,11 @@ impl Doctor {
     /// R34: a person stopped it, unless the engine itself goes away now.
     fn hold_by_event(&mut self, id: &TargetId) {
         let now = self.now.awake;
-        let was_wanted =
-            self.patients.get(id).is_some_and(|patient| patient.account.intent == Intent::Wanted);
-        if was_wanted {
+        let Some(account) = self.patients.get(id).map(|patient| &patient.account) else { return };
+        let for_a_while = account.hold.as_ref().is_some_and(|hold| hold.until.is_some());
+        if for_a_while {
+            self.hold(id, HeldBy::Outside, None);
+        } else if account.intent == Intent::Wanted {
             self.hold(id, HeldBy::Outside, None);
             let window = self.policy.daemon_stop;
             self.held_lately.retain(|(other, at)| other != id && now.since(*at) <= window);

@@ -19,7 +19,12 @@ impl Doctor {
         self.supersede(id, "step.held");
         let Some(patient) = self.patients.get_mut(id) else { return };
         let until = within.map(|within| now.continuous + within);
-        if patient.account.intent != Intent::Held || matches!(by, HeldBy::Hold | HeldBy::Stop) {
+        // Whoever stops it while a hold runs out by the clock makes it last.
+        let for_a_while = patient.account.hold.as_ref().is_some_and(|hold| hold.until.is_some());
+        if patient.account.intent != Intent::Held
+            || for_a_while
+            || matches!(by, HeldBy::Hold | HeldBy::Stop)
+        {
             patient.account.hold(by, until, now.wall);
         }
         patient.account.given_up = None;

@@ -34,13 +34,15 @@ impl Doctor {
                 for (id, account) in ledger.on_this_boot(self.now) {
                     match self.patients.get_mut(&id) {
                         Some(patient) => {
-                            // What we did just before we ended may still be told (R33).
                             let act = account.act.as_ref().map(|act| act.verb);
                             patient.written.clone_from(&account);
                             patient.account = account;
                             if act.is_some() {
                                 // R26: an attempt that was cut off with us ended then.
                                 patient.account.last_attempt = Some(self.now.continuous);
+                            }
+                            if act.is_some_and(|verb| verb != Verb::Start) {
+                                // What we stopped just before we ended may still be told (R33).
                                 patient.facts.container_news.expect_own_stop(until);
                             }
                             // A server that we were starting may still be on its way (R14).

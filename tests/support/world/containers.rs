@@ -339,8 +339,10 @@ impl World {
             Wish::Restart { target } | Wish::Start { target } | Wish::Release { target } => {
                 std::slice::from_ref(target)
             }
+            // "Leave it alone for so long" says as well that it is wanted after that.
+            Wish::Hold { target, within: Some(_) } => std::slice::from_ref(target),
             Wish::Stop { .. }
-            | Wish::Hold { .. }
+            | Wish::Hold { within: None, .. }
             | Wish::Unload(_)
             | Wish::Measure(_)
             | Wish::CancelMeasure

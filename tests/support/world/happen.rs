@@ -371,6 +371,9 @@ fn container_happens(world: &mut World, name: &str, what: &str) -> Result<(), St
         }
         "is unpaused" => {
             if let Some(container) = world.containers.get_mut(name) {
+                if container.seen.status != ContainerStatus::Paused {
+                    return Ok(());
+                }
                 container.seen.status = ContainerStatus::Running;
             }
             world.news(name, ContainerEvent::Unpause);

@@ -8,6 +8,25 @@ const WEB: &[&str] = &["docker", "container web: critical"];
 
 /// One failed ping after a person's stop is no shutdown of the daemon: others still run.
 /// Fault 54: what we never start need not be held, and its trouble is told.
+/// R37: a hold with a time does not end while somebody else's stop holds.
+#[test]
+fn r37_a_stop_during_a_hold_with_a_time_outlasts_it() {
+    let mut world = world(&["docker", "container web: critical"]);
+    world.then("a person asks: hold container:web for 3 min", 20);
+    world.then("a person stops web", 600);
+    assert!(world.treatments.is_empty(), "{:?}", world.treatments);
+}
+
+/// R33: a start of ours explains no stop, not even after a relaunch.
+#[test]
+fn r33_a_stop_after_a_relaunch_in_the_soak_is_a_persons() {
+    let mut world = world(&["docker", "container web: critical"]);
+    world.then("web exits with 1", 15).then("Homeostat is relaunched", 15);
+    let before = world.treatments.len();
+    world.then("a person stops web", 600);
+    assert_eq!(world.treatments.len(), before, "{:?}", world.treatments);
+}
+
 #[test]
 fn r35_without_a_ledger_the_engine_is_not_held() {
     let mut world = world_with(&["docker: absent"], LedgerFound::Damaged);
