@@ -14,6 +14,8 @@ use doctor::{
 pub mod audit;
 #[path = "world/containers.rs"]
 pub mod containers;
+#[path = "world/disturbed.rs"]
+pub mod disturbed;
 #[path = "world/explained.rs"]
 pub mod explained;
 #[path = "world/given.rs"]
@@ -178,7 +180,7 @@ impl World {
             treatments: Vec::new(),
             cut: None,
             records: 0,
-            policy: Policy::default(),
+            policy: disturbed::policy(),
             doctor_seed: seed,
             clocks,
             pending: BTreeMap::new(),

@@ -10,4 +10,5 @@ mod dice;
 mod play;
 mod sequences;
 mod soak;
+mod thresholds;
 mod triples;

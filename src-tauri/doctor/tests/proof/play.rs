@@ -107,8 +107,17 @@ pub(crate) fn told(given: &[&str], play: &Play) -> String {
     text
 }
 
-/// Plays cases 0 to `cases` on two threads; the first few failures are returned.
-pub(crate) fn spread(cases: u64, case: impl Fn(u64) -> Option<String> + Sync) -> Vec<String> {
+/// So many failures are enough to be told at once: `FAILURES=n`.
+pub(crate) fn most() -> usize {
+    usize::try_from(count("FAILURES", 3)).unwrap_or(3)
+}
+
+/// Plays cases 0 to `cases` on as many threads as there are cores, until so many have failed.
+pub(crate) fn spread(
+    cases: u64,
+    most: usize,
+    case: impl Fn(u64) -> Option<String> + Sync,
+) -> Vec<String> {
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         if !QUIET.with(std::cell::Cell::get) {
@@ -130,7 +139,6 @@ pub(crate) fn spread(cases: u64, case: impl Fn(u64) -> Option<String> + Sync) ->
                         && let Ok(mut failures) = failures.lock()
                     {
                         failures.push(failed);
-                        let most = usize::try_from(count("FAILURES", 3)).unwrap_or(3);
                         enough.fetch_or(failures.len() >= most, Ordering::Relaxed);
                     }
                 }

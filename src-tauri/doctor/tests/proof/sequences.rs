@@ -8,7 +8,7 @@ use doctor::Intent;
 
 use crate::dice::Dice;
 use crate::play::{
-    self, Play, begin, begun, count, failure, fresh, only_seed, smaller, spread, told,
+    self, Play, begin, begun, count, failure, fresh, most, only_seed, smaller, spread, told,
 };
 use crate::world::World;
 use crate::world::explained::Explained;
@@ -208,6 +208,9 @@ fn p9_the_same_seed_tells_the_same_tale() {
 fn every_why_is_whole_and_true() {
     let cases = count("SEQUENCES", 500).div_ceil(20);
     prove("every_why", cases, |seed, play| {
+        // What cannot be asked any more keeps the words of its last reading.
+        let blind = |(_, what): &(u64, String)| what == "we run out of file descriptors";
+        let play = &play.iter().filter(|one| !blind(one)).cloned().collect();
         let mut world = World::new(seed);
         world.audit.explained = Some(Explained::default());
         begin(&mut world, GIVEN);
@@ -227,7 +230,7 @@ fn prove(name: &str, cases: u64, run: impl Fn(u64, &Play) -> World + Sync) {
     }
     let fresh = fresh();
     eprintln!("{name}: {cases} sequences, half of them from the fresh seed {fresh}");
-    let failures = spread(cases, |number| {
+    let failures = spread(cases, most(), |number| {
         let seed = if number % 2 == 0 { number / 2 + 1 } else { fresh + number / 2 };
         let fails = |play: &Play| failure(|| drop(run(seed, play)));
         fails(&sequence(seed))?;
