@@ -131,5 +131,5 @@ fn r54_it_has_settled_when_a_fifth_of_its_states_changed() {
     world.pass(20 * 60);
     let settled = *world.times("NOTICE recovered").last().expect("a notice");
     let minutes = (settled - last) / 60_000;
-    assert!((10..17).contains(&minutes), "{minutes} min");
+    assert!((12..15).contains(&minutes), "{minutes} min");
 }

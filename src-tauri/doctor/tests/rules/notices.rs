@@ -46,6 +46,16 @@ fn r51_a_quick_recovery_is_one_quiet_notice_after_it_is_proven() {
 }
 
 #[test]
+fn r51_what_is_being_treated_is_told_of_after_a_minute() {
+    let mut world = world(&["ollama"]);
+    world.then("ollama cannot be started", 0).then("ollama starts do nothing", 0);
+    world.then("ollama dies", 0).until_told("NOTICE problem: ollama");
+    let opened = world.times("incident ollama ollama.not_running")[0];
+    let after = (world.times("NOTICE problem: ollama")[0] - opened) / 1000;
+    assert!((60..65).contains(&after), "{after} s");
+}
+
+#[test]
 fn r52_a_problem_that_was_told_is_closed_once() {
     let mut world = world(&["mlx: without a launch command"]);
     world.then("mlx dies", 90).then("mlx is started by somebody else", 300);
