@@ -84,8 +84,9 @@ impl Insight {
                 self.deep_fails = 0;
                 self.log.clear();
             }
-            // A full queue proves neither life nor death.
-            DeepOutcome::Busy => {}
+            // A full queue proves neither life nor death; nor does a prompt "not like this": the
+            // model has gone, or cannot do what was asked of it.
+            DeepOutcome::Busy | DeepOutcome::Failed { status: 400..=499 } => {}
             DeepOutcome::Empty | DeepOutcome::NoFirstByte | DeepOutcome::Failed { .. } => {
                 self.deep_fails += 1;
             }

@@ -16,6 +16,8 @@ mod flapping;
 mod intent;
 #[path = "rules/ledger.rs"]
 mod ledger;
+#[path = "rules/mistakes.rs"]
+mod mistakes;
 #[path = "rules/notices.rs"]
 mod notices;
 #[path = "rules/outcomes.rs"]

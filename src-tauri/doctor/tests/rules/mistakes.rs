@@ -1,0 +1,21 @@
+//! What would be done, or left undone, by mistake: each case looks like another one.
+
+use doctor::{DeepOutcome, TargetId};
+
+use super::world;
+
+const OLLAMA: &str = "ollama: its work is read, loaded llama3:8b 6 GB";
+
+/// The model was removed, or only embeds: the server says so at once, and that is no hang.
+#[test]
+fn r5_a_request_for_a_token_that_is_turned_down_is_no_wedge() {
+    for status in [400, 401, 404, 405] {
+        let mut world = world(&[OLLAMA]);
+        let insides = &mut world.server_mut(&TargetId::Ollama).expect("ollama").insides;
+        insides.generates = DeepOutcome::Failed { status };
+        insides.cured_by_restart = false;
+        world.pass(600);
+        assert!(world.nothing_done(), "{status}");
+        assert_eq!(world.phase("ollama"), "healthy", "{status}");
+    }
+}
