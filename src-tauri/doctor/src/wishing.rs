@@ -122,8 +122,11 @@ impl Doctor {
         let Some(patient) = self.patients.get_mut(target) else { return };
         patient.looking = None;
         if by != Asker::Person {
-            // R23: the complaint counts as one observation, and a request for a token follows it.
-            patient.complained = Some(self.now.awake);
+            // R23: the complaint counts as one observation, and a request for a token follows it. Who
+            // asks for a look at everything complains of nothing.
+            if named {
+                patient.complained = Some(self.now.awake);
+            }
             patient.deep_due = self.now.awake;
             return;
         }

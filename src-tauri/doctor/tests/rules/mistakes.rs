@@ -19,3 +19,16 @@ fn r5_a_request_for_a_token_that_is_turned_down_is_no_wedge() {
         assert_eq!(world.phase("ollama"), "healthy", "{status}");
     }
 }
+
+/// Only who names a target has seen it fail (R23): a look at everything is no observation.
+#[test]
+fn r23_a_look_at_everything_is_no_complaint() {
+    for what in ["a person asks: check everything", "an agent complains about everything"] {
+        let mut world = world(&[OLLAMA]);
+        world.pass(60);
+        world.then("ollama gives no token", 0).then(what, 22);
+        world.then("ollama generates again", 120);
+        assert!(world.nothing_done(), "{what}");
+        assert_eq!(world.phase("ollama"), "healthy", "{what}");
+    }
+}
