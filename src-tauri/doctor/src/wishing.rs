@@ -135,10 +135,12 @@ impl Doctor {
             patient.met = true;
         }
         let wanted = patient.account.intent == Intent::Wanted;
-        patient.urged = wanted;
+        // Nobody said of what is well, among everything, that it is sick: it keeps its own measure.
+        let meant = wanted && (named || !patient.phase.is_usable());
+        patient.urged = meant;
         let inhibited = patient.inhibited_by.is_some();
         self.forgive(target);
-        if wanted && !inhibited && self.running_on(target).is_none() {
+        if meant && !inhibited && self.running_on(target).is_none() {
             self.look(target, true);
         }
     }

@@ -32,3 +32,16 @@ fn r23_a_look_at_everything_is_no_complaint() {
         assert_eq!(world.phase("ollama"), "healthy", "{what}");
     }
 }
+
+/// A person's word is the confirmation of what it names (R22), and of what is unwell already.
+#[test]
+fn r22_recover_everything_makes_one_failed_look_no_reason_to_restart() {
+    let mut one = world(&[OLLAMA]);
+    one.then("ollama works", 60).then("the next looks at ollama bring silence", 0);
+    one.then("a person asks: recover everything", 60);
+    assert!(one.nothing_done());
+    assert_eq!(one.phase("ollama"), "healthy");
+    let mut named = world(&[OLLAMA]);
+    named.then("ollama hangs", 0).then("a person asks: recover ollama", 8);
+    assert_eq!(named.told("TERM"), 1);
+}
