@@ -151,9 +151,16 @@ impl Doctor {
         if before.as_ref() != Some(&this) {
             patient.up = false;
         }
-        // R37: what Docker's own policy starts again stays held; no person started it.
-        let by_policy =
-            known.is_some_and(|one| one.id == seen.id && one.restart_count < seen.restart_count);
+        // R37: what Docker's own policy starts again stays held; no person started it. Nor is that
+        // known of one that a person holds, when it was never seen to be stopped or the engine has
+        // only just come back: the engine may have started it.
+        let asked = patient.account.hold.as_ref().is_some_and(|hold| hold.by == HeldBy::Hold);
+        let settling = patient.settles.is_some_and(|until| self.now.awake < until);
+        let by_policy = known.is_some_and(|one| {
+            one.id == seen.id
+                && (one.restart_count < seen.restart_count
+                    || asked && (settling || container::is_up(one.status)))
+        });
         patient.facts.container = Some(seen.clone());
         if !container::is_up(seen.status) {
             return;

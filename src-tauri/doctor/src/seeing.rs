@@ -8,13 +8,15 @@ use crate::diagnosis::{self, Case};
 use crate::doctor::Doctor;
 use crate::host::Strain;
 use crate::ledger::{HeldBy, Intent};
+use crate::lever::lever;
 use crate::observation::{
     DeepSeen, DockerSeen, EndedSeen, HostSeen, Listener, MlxSeen, OllamaSeen, ProcessSeen,
     ServiceSeen, Signs,
 };
 use crate::order::Depth;
-use crate::patient::{LoadedFact, Looking};
+use crate::patient::{LoadedFact, Looking, Patient};
 use crate::phase::{Phase, Reason};
+use crate::remedy::Lever;
 use crate::target::{Care, TargetId};
 use crate::verdict::{self, Verdict};
 
@@ -178,9 +180,10 @@ impl Doctor {
             return;
         }
         // R37: somebody started it, which ends a hold. What is held while it runs, and is replaced
-        // between two looks, was started again by its own supervisor.
+        // between two looks or has a supervisor at all, may have been started again by that.
         let asked = patient.account.hold.as_ref().is_some_and(|hold| hold.by == HeldBy::Hold);
-        if patient.account.intent == Intent::Held && (!asked || !patient.phase.is_usable()) {
+        let by_person = !patient.phase.is_usable() && !is_supervised(patient);
+        if patient.account.intent == Intent::Held && (!asked || by_person) {
             patient.account.want();
         }
         // R59: it died and was started again between two looks, by somebody else.
@@ -317,6 +320,12 @@ impl Doctor {
         let crash = diagnosis::crashed(&case, process);
         self.note_down(target, crash);
     }
+}
+
+/// Something else than a person may start it at any time.
+fn is_supervised(patient: &Patient) -> bool {
+    !patient.facts.insight.supervisors.is_empty()
+        || matches!(lever(patient), Some(Ok(Lever::App(_) | Lever::Launchd(_))))
 }
 
 /// Pid and start time.

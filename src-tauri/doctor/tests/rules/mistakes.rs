@@ -1,6 +1,6 @@
 //! What would be done, or left undone, by mistake: each case looks like another one.
 
-use doctor::{DeepOutcome, TargetId};
+use doctor::{DeepOutcome, Intent, TargetId};
 
 use super::world;
 
@@ -44,4 +44,34 @@ fn r22_recover_everything_makes_one_failed_look_no_reason_to_restart() {
     let mut named = world(&[OLLAMA]);
     named.then("ollama hangs", 0).then("a person asks: recover ollama", 8);
     assert_eq!(named.told("TERM"), 1);
+}
+
+/// R37: a hold that a person asked for ends through a person, and a supervisor is none.
+#[test]
+fn r37_a_supervisor_ends_no_hold_of_what_was_seen_to_be_gone() {
+    for (given, target) in
+        [("mlx: launch launchd:com.example.mlx", "mlx"), ("ollama: the app is installed", "ollama")]
+    {
+        let mut world = world(&[given]);
+        world.then(&format!("a person asks: hold {target}"), 10);
+        world.then(&format!("{target} dies"), 25);
+        world.then(&format!("{target} is started by somebody else"), 60);
+        assert_eq!(world.patient(target).account.intent, Intent::Held, "{target}");
+        assert_eq!(world.phase(target), "healthy", "{target}");
+        // Nor is it healed afterwards.
+        world.then(&format!("{target} hangs"), 300);
+        assert!(world.nothing_done(), "{target}");
+    }
+}
+
+#[test]
+fn r37_a_restart_of_the_engine_ends_no_hold() {
+    for how in ["docker shuts down, stopping all containers", "docker goes away"] {
+        let mut world = world(&["docker", "container web: critical, policy always"]);
+        world.then("a person asks: hold container:web", 60);
+        world.then(how, 60).then("docker comes up", 0);
+        world.runs("web");
+        world.pass(120);
+        assert_eq!(world.patient("container:web").account.intent, Intent::Held, "{how}");
+    }
 }
