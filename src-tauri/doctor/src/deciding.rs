@@ -389,8 +389,10 @@ impl Doctor {
         if account.attempts >= self.policy.attempts && account.given_up.is_none() {
             return Err(Refusal::Hopeless);
         }
-        let automatic = account.restarts.iter().filter(|restart| restart.automatic).count();
-        if automatic >= self.policy.restarts_limit {
+        // R29: of a service, those of its container as well.
+        let acted_on = self.patients.get(&self.container_in(&patient.spec.id));
+        let automatic = acted_on.map_or(0, |acted_on| acted_on.account.automatic());
+        if automatic.max(account.automatic()) >= self.policy.restarts_limit {
             return Err(Refusal::Hopeless);
         }
         if let Phase::Down { not_before, .. } = patient.phase

@@ -14,9 +14,6 @@ use crate::remedy::Step;
 use crate::sentence::Sentence;
 use crate::target::TargetId;
 
-/// More restarts within the hour than this are not told apart any more.
-const RESTARTS_KEPT: usize = 64;
-
 impl Doctor {
     /// One operation has ended, in exactly one way (P5).
     pub(crate) fn end(
@@ -59,7 +56,10 @@ impl Doctor {
         }
         match result {
             RemedyResult::Verified => self.remedy_verified(&target, verb),
-            RemedyResult::Failed => self.remedy_failed(&target, says, permanent),
+            RemedyResult::Failed => {
+                self.remedy_failed(&target, says, permanent);
+                self.failed_for_others(&target);
+            }
             RemedyResult::Superseded => self.remedy_superseded(&target, says),
         }
         let container = self.container_in(&target);
@@ -156,18 +156,61 @@ impl Doctor {
         Duration::from_millis(half + self.dice(half + 1))
     }
 
+    /// R29: a container that is restarted for a service in it has been restarted itself.
+    pub(crate) fn restarted_with(&mut self, target: &TargetId, by: RestartedBy) {
+        let at = self.now.continuous;
+        let container = self.container_in(target);
+        if container == *target {
+            return;
+        }
+        if let Some(patient) = self.patients.get_mut(&container) {
+            patient.account.count(Restart { at, automatic: by == RestartedBy::Us, by });
+        }
+    }
+
+    /// R25, R26: what failed for one service was an attempt for all that are down in its container.
+    fn failed_for_others(&mut self, target: &TargetId) {
+        let now = self.now;
+        let container = self.container_in(target);
+        let Some(patient) = self.patients.get(target).filter(|_| container != *target) else {
+            return;
+        };
+        let attempts = patient.account.attempts;
+        let not_before = match patient.phase {
+            Phase::Down { not_before, .. } => Some(not_before),
+            Phase::Unknown
+            | Phase::Starting { .. }
+            | Phase::Healthy
+            | Phase::Slow
+            | Phase::Degraded { .. }
+            | Phase::Recovering { .. }
+            | Phase::GivenUp { .. } => None,
+        };
+        let others: Vec<TargetId> = self
+            .patients
+            .keys()
+            .filter(|id| *id != target && **id != container && self.container_in(id) == container)
+            .cloned()
+            .collect();
+        for id in others {
+            let Some(other) = self.patients.get_mut(&id) else { continue };
+            if let Phase::Down { not_before: mine, .. } = &mut other.phase {
+                *mine = not_before.map_or(*mine, |at| at.max(*mine));
+                other.account.attempts = other.account.attempts.max(attempts);
+                other.account.last_attempt = Some(now.continuous);
+            }
+        }
+    }
+
     /// R28: every restart counts, whoever made it.
     pub(crate) fn restarted(&mut self, target: &TargetId, by: RestartedBy) {
         let now = self.now;
         let id = format!("r-{}", self.operation_id());
         let entry = RestartRecord { id, target: target.clone(), at: now.wall, by };
         let Some(patient) = self.patients.get_mut(target) else { return };
-        let restarts = &mut patient.account.restarts;
-        restarts.push(Restart { at: now.continuous, automatic: by == RestartedBy::Us, by });
-        if restarts.len() > RESTARTS_KEPT {
-            restarts.remove(0);
-        }
-        let many = restarts.len() > self.policy.restarts_alert;
+        let automatic = by == RestartedBy::Us;
+        patient.account.count(Restart { at: now.continuous, automatic, by });
+        let many = patient.account.restarts.len() > self.policy.restarts_alert;
         let tell = many && !std::mem::replace(&mut patient.account.rate_told, many);
         self.record(Some(Entry::Restart(entry)));
         if tell {

@@ -9,6 +9,9 @@ use crate::incident::RestartedBy;
 use crate::order::OperationId;
 use crate::target::TargetId;
 
+/// More restarts within the hour than this are not told apart any more.
+const RESTARTS_KEPT: usize = 64;
+
 /// Kept in a small checksummed file beside the journal; replaced whole. What an older version did
 /// not write is as if it had never happened.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -104,6 +107,21 @@ impl Account {
         self.intent = Intent::Held;
         self.hold = Some(Hold { since, by, until });
         self.doubtful = false;
+    }
+
+    /// One more within the hour; of too many those of others are forgotten first, since the budget
+    /// is made of ours.
+    pub(crate) fn count(&mut self, restart: Restart) {
+        self.restarts.push(restart);
+        if self.restarts.len() > RESTARTS_KEPT {
+            let others = self.restarts.iter().position(|one| !one.automatic);
+            self.restarts.remove(others.unwrap_or(0));
+        }
+    }
+
+    /// Automatic restarts within the hour.
+    pub(crate) fn automatic(&self) -> usize {
+        self.restarts.iter().filter(|restart| restart.automatic).count()
     }
 
     /// Whether it holds anything that is forgotten with time.

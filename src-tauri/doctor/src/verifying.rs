@@ -52,6 +52,7 @@ impl Doctor {
             Asker::Doctor => RestartedBy::Us,
         };
         self.restarted(&target, by);
+        self.restarted_with(&target, by);
         if let Some(patient) = self.patients.get_mut(&target) {
             patient.forget_counts();
             patient.looking = None;

@@ -75,3 +75,24 @@ fn r37_a_restart_of_the_engine_ends_no_hold() {
         assert_eq!(world.patient("container:web").account.intent, Intent::Held, "{how}");
     }
 }
+
+/// R29: layers must not multiply. One container has one budget, however many services live in it.
+#[test]
+fn r29_two_services_in_one_container_share_its_budget() {
+    let mut world = world(&[
+        "docker",
+        "container web: critical",
+        "service a: in container web, not cured by a restart",
+        "service b: in container web, not cured by a restart",
+    ]);
+    world.then("a hangs", 0).then("b hangs", 600);
+    let stops = world.times("stop the container");
+    assert_eq!(stops.len(), 3, "{stops:?}");
+    // R26: at least 10 and 20 s after the attempt before has failed, which took its grace of 50 s.
+    assert!(stops[1] - stops[0] >= 60_000 && stops[2] - stops[1] >= 70_000, "{stops:?}");
+    for target in ["service:a", "service:b"] {
+        assert_eq!(world.phase(target), "given up", "{target}");
+    }
+    // R28: those were restarts of the container, too.
+    assert_eq!(world.patient("container:web").account.restarts.len(), 3);
+}
