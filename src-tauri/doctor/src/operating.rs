@@ -327,6 +327,14 @@ impl Doctor {
             let says = Sentence::new("step.woke");
             self.end(&id, RemedyResult::Superseded, Some(says), false);
         }
+        // What a person asked for, save a stop, waits until the machine has woken.
+        for one in &mut self.operations {
+            let waits = one.is_remedy() && one.verb != Verb::Stop && one.number == 0;
+            if waits && matches!(one.stage, Stage::Writing { .. }) {
+                one.stage = Stage::Queued;
+                one.steps.clear();
+            }
+        }
     }
 
     pub(crate) fn remedy_record(&self, at: usize, says: Option<Sentence>) -> RemedyRecord {

@@ -96,3 +96,18 @@ fn r29_two_services_in_one_container_share_its_budget() {
     // R28: those were restarts of the container, too.
     assert_eq!(world.patient("container:web").account.restarts.len(), 3);
 }
+
+/// R42: what was asked for a moment before the sleep is not done in the first moments after it.
+#[test]
+fn r42_what_a_person_asked_for_before_the_sleep_waits_out_the_hold() {
+    for (given, target) in [("docker", "container:web"), ("ollama", "ollama")] {
+        let mut world = world(&[given, "container web: critical"]);
+        world.then(&format!("a person asks: restart {target}"), 0);
+        world.sleep(std::time::Duration::from_hours(1));
+        world.pass(50);
+        assert!(world.nothing_done(), "{target}: {:?}", world.treatments);
+        world.pass(90);
+        assert_eq!(world.phase(target), "healthy", "{target}");
+        assert_eq!(world.told(&format!("restart {target}: done")), 1, "{target}");
+    }
+}
