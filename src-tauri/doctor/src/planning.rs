@@ -146,7 +146,7 @@ impl Doctor {
             stop: stops.then(|| self.stop_plan(patient)),
             unproven: patient.started.clone(),
             start,
-            patience: self.policy.patience_ollama,
+            patience: self.patience(patient),
             killed: false,
             start_within: START_WITHIN,
         }))
@@ -162,15 +162,20 @@ impl Doctor {
                 Vec::new()
             }
         };
-        let patience = match patient.spec.care {
+        let patience = self.patience(patient);
+        StopPlan { allowed, patience, patience_kill: self.policy.patience_kill }
+    }
+
+    /// From TERM to KILL (C2, 1.8).
+    pub(crate) fn patience(&self, patient: &Patient) -> Duration {
+        match patient.spec.care {
             Care::Mlx { .. } => self.policy.patience_mlx,
             Care::Host
             | Care::Docker
             | Care::Ollama { .. }
             | Care::Container { .. }
             | Care::Service { .. } => self.policy.patience_ollama,
-        };
-        StopPlan { allowed, patience, patience_kill: self.policy.patience_kill }
+        }
     }
 }
 

@@ -233,7 +233,7 @@ impl Doctor {
                         stop: Some(self.stop_plan(patient)),
                         unproven: patient.started.clone(),
                         start: None,
-                        patience: self.policy.patience_ollama,
+                        patience: self.patience(patient),
                         killed: false,
                         start_within: Duration::ZERO,
                     }));

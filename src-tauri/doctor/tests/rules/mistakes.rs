@@ -1,6 +1,6 @@
 //! What would be done, or left undone, by mistake: each case looks like another one.
 
-use doctor::{DeepOutcome, Intent, TargetId};
+use doctor::{DeepOutcome, Intent, Step, TargetId};
 
 use super::world;
 
@@ -110,4 +110,14 @@ fn r42_what_a_person_asked_for_before_the_sleep_waits_out_the_hold() {
         assert_eq!(world.phase(target), "healthy", "{target}");
         assert_eq!(world.told(&format!("restart {target}: done")), 1, "{target}");
     }
+}
+
+/// R31, 1.8: also one that we started and that never came to listen: it may be loading 70 GB.
+#[test]
+fn r31_mlx_has_30_s_between_term_and_kill_however_it_came_up() {
+    let mut world = world(&["mlx: starts in 200 s"]);
+    world.then("mlx ignores TERM", 0).then("mlx dies", 300);
+    let waits = |step: &Step| matches!(step, Step::AwaitGone(_));
+    let (_, first) = world.treatments.iter().find(|(_, one)| waits(&one.what)).expect("a wait");
+    assert_eq!(first.within.as_secs(), 30);
 }
