@@ -36,6 +36,10 @@ impl Doctor {
             patient.enter(Phase::Unknown, Reason::says("R34", says), now);
             return;
         }
+        if !matches!(verdict, Verdict::Hard | Verdict::Nothing) {
+            // R11: the last reading disagrees with the one before; another one is to tell.
+            patient.confirmed = None;
+        }
         let changed = patient.last_verdict.replace(verdict.kind()) != Some(verdict.kind());
         if changed && looking.depth == Depth::Shallow && patient.is_given_up_for_good() {
             // Another answer than the one that was given up on: who answers now? (R27)

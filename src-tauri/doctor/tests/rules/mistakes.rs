@@ -1,6 +1,6 @@
 //! What would be done, or left undone, by mistake: each case looks like another one.
 
-use doctor::{DeepOutcome, Intent, Step, TargetId};
+use doctor::{DeepOutcome, Intent, Phase, Step, TargetId};
 
 use super::world;
 
@@ -120,4 +120,23 @@ fn r31_mlx_has_30_s_between_term_and_kill_however_it_came_up() {
     let waits = |step: &Step| matches!(step, Step::AwaitGone(_));
     let (_, first) = world.treatments.iter().find(|(_, one)| waits(&one.what)).expect("a wait");
     assert_eq!(first.within.as_secs(), 30);
+}
+
+/// R11: a reading that disagrees takes the leave that the one before it gave, however fresh.
+#[test]
+fn r11_a_good_reading_just_before_the_act_cancels_it() {
+    let mut world = world(&["ollama"]);
+    world.then("ollama hangs after each start", 0).then("ollama hangs", 0);
+    world.until("ollama", "recovering").until("ollama", "down");
+    let Phase::Down { not_before, .. } = world.patient("ollama").phase else { return };
+    let due = world.story_ms() + not_before.0 - world.doctor.now().awake.0;
+    // One more bad reading, five seconds long, and a good one, both just before the next attempt.
+    world.run_until(due - 5_600);
+    world.then("an agent complains about ollama", 0).run_until(due - 400);
+    assert_eq!(world.phase("ollama"), "down");
+    world.then("ollama answers again", 0).then("an agent complains about ollama", 60);
+    assert_eq!(world.told("TERM"), 1);
+    assert_eq!(world.phase("ollama"), "healthy");
+    // Nor does the incident take on a cause that nothing was seen of.
+    assert_eq!(world.told("unknown, possible"), 0);
 }
