@@ -303,7 +303,10 @@ impl Doctor {
         if patient.account.is_locked(&self.policy) {
             return panic_cause(&patient.account);
         }
-        let answers = patient.tally.hard == 0 && patient.tally.soft == 0;
+        // A dead generation beside a missing model is what it is down for.
+        let answers = patient.tally.hard == 0
+            && patient.tally.soft == 0
+            && !patient.facts.insight.deep_failed();
         let impaired = if answers { self.impairment(&patient.spec.id) } else { None };
         impaired.unwrap_or_else(|| self.diagnose(patient))
     }

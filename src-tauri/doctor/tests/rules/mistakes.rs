@@ -140,3 +140,13 @@ fn r11_a_good_reading_just_before_the_act_cancels_it() {
     // Nor does the incident take on a cause that nothing was seen of.
     assert_eq!(world.told("unknown, possible"), 0);
 }
+
+/// P11: what ails it all the time must not hide what it is down for.
+#[test]
+fn r5_a_missing_model_does_not_hide_a_wedge() {
+    for what in ["lacks mistral", "has a broken blob of mistral"] {
+        let mut world = world(&[OLLAMA]);
+        world.then(&format!("ollama {what}"), 400).then("ollama gives no token", 400);
+        assert_eq!(world.told("TERM"), 1, "{what}");
+    }
+}
