@@ -110,9 +110,12 @@ fn generation_dead(case: &Case<'_>) -> Option<Finding> {
     dead.then(|| Finding::of(Vec::new()).only(sure(case)))
 }
 
+/// Answered since it fails: what was answered before says nothing of a thread that has died since.
 fn deep_answers(case: &Case<'_>) -> Option<Sentence> {
-    let deep = case.patient.facts.insight.deep.as_ref()?;
-    (deep.outcome == DeepOutcome::Answered)
+    let insight = &case.patient.facts.insight;
+    let deep = insight.deep.as_ref()?;
+    let since = insight.deep_at >= case.patient.first_bad.map(|first| first.awake);
+    (deep.outcome == DeepOutcome::Answered && since)
         .then(|| Sentence::new("evidence.deep_answers").with("model", deep.model.as_str()))
 }
 

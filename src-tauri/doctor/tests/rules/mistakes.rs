@@ -150,3 +150,12 @@ fn r5_a_missing_model_does_not_hide_a_wedge() {
         assert_eq!(world.told("TERM"), 1, "{what}");
     }
 }
+
+/// 503 of `/health`; an idle server has answered a request every two minutes until then.
+#[test]
+fn r8_a_generation_that_died_after_many_answers_is_restarted() {
+    let mut world = world(&["mlx: its work is read"]);
+    world.pass(300);
+    world.then("mlx answers with status 503", 120);
+    assert_eq!(world.told("TERM"), 1);
+}
