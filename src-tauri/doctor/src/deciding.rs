@@ -59,7 +59,12 @@ impl Doctor {
         let Some(patient) = self.patients.get(id) else { return };
         let cause = self.conclude(patient);
         let since = patient.first_bad.map_or(now.awake, |first| first.awake);
-        let restored = patient.account.given_up;
+        // R27: given up for good on something else, before the app was started anew: that world has
+        // changed.
+        let other = |given_up: &GivenUp| {
+            given_up.trial.is_none() && given_up.cause.is_some_and(|known| known != cause.id)
+        };
+        let restored = patient.account.given_up.filter(|given_up| !other(given_up));
         if cause.id == CauseId::MlxLoading && self.extend_start(id, &cause) {
             return;
         }
@@ -78,6 +83,7 @@ impl Doctor {
             self.tell_oom(id, &cause);
         }
         let Some(patient) = self.patients.get_mut(id) else { return };
+        patient.account.given_up = restored;
         let mut reason = Reason::new("R11", "why.down");
         if not_before > now.awake {
             reason.next = Some(not_before);
@@ -203,7 +209,7 @@ impl Doctor {
         let trials = patient.account.given_up.map_or(0, |given_up| given_up.trials);
         let wait = (first * 2u32.saturating_pow(trials.min(8))).min(cap);
         let trial = (!permanent).then_some(now.continuous + wait);
-        patient.account.given_up = Some(GivenUp { trials, trial });
+        patient.account.given_up = Some(GivenUp { cause: Some(cause.id), trials, trial });
         let reason = if permanent {
             Reason::new("R31", "why.cannot_be_cured")
         } else {

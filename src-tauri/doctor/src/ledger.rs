@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cause::CauseId;
 use crate::clock::{Boot, Continuous, Wall};
 use crate::incident::RestartedBy;
 use crate::order::OperationId;
@@ -139,6 +140,9 @@ impl Account {
 /// The open breaker (R27).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GivenUp {
+    /// What it was given up for.
+    #[serde(default)]
+    pub cause: Option<CauseId>,
     /// Half-open trials made so far.
     pub trials: u32,
     /// None: no restart can cure it, so there is no trial.

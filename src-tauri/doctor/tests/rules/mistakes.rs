@@ -159,3 +159,14 @@ fn r8_a_generation_that_died_after_many_answers_is_restarted() {
     world.then("mlx answers with status 503", 120);
     assert_eq!(world.told("TERM"), 1);
 }
+
+/// R27: also when the app was started anew in between; what it was given up for is remembered.
+#[test]
+fn r27_another_cause_is_a_changed_world_over_a_relaunch() {
+    let mut world = world(&["ollama"]);
+    world.then("ollama loses its port to nginx pid 77", 120).then("Homeostat is relaunched", 60);
+    assert_eq!(world.phase("ollama"), "given up");
+    world.then("Homeostat is relaunched", 0).then("ollama gets its port back", 200);
+    assert_eq!(world.phase("ollama"), "healthy");
+    assert_eq!(world.told("> ollama: start"), 1);
+}
