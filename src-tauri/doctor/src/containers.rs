@@ -161,11 +161,21 @@ impl Doctor {
                 && (one.restart_count < seen.restart_count
                     || asked && (settling || container::is_up(one.status)))
         });
+        let known_paused = known.is_some_and(|one| one.status == ContainerStatus::Paused);
         patient.facts.container = Some(seen.clone());
         if !container::is_up(seen.status) {
             return;
         }
         patient.account.seen_alive = true;
+        // R37: it was held as one that does not run, before the app was started anew or by a pause
+        // whose end nobody told, and it runs: somebody started it.
+        let unpaused = seen.status == ContainerStatus::Running
+            && patient.account.hold.as_ref().is_some_and(|hold| hold.by == HeldBy::Paused)
+            && known_paused;
+        let first_sight = !patient.met && !asked && patient.account.act.is_none();
+        if patient.account.intent == Intent::Held && (unpaused || first_sight) {
+            patient.account.want();
+        }
         if before.is_some_and(|before| before != this) && !own {
             if !by_policy {
                 patient.account.want();

@@ -172,6 +172,15 @@ impl Doctor {
         }
         let this = incarnation(process);
         let before = patient.incarnation.replace(this.clone());
+        // R37: before the app was started anew it was held as one that does not run, and it does.
+        let hold = patient.account.hold.as_ref().filter(|hold| hold.by != HeldBy::Hold);
+        let ran_meanwhile = before.is_none() && !patient.met && hold.is_some();
+        if ran_meanwhile
+            && patient.account.act.is_none()
+            && diagnosis::is_own_server(patient, process)
+        {
+            patient.account.want();
+        }
         let is_new = before.is_some_and(|before| before != this);
         if is_new {
             patient.facts.insight.forget_incarnation();

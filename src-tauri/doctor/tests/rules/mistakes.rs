@@ -1,6 +1,6 @@
 //! What would be done, or left undone, by mistake: each case looks like another one.
 
-use doctor::{DeepOutcome, Intent, Phase, Step, TargetId};
+use doctor::{DeepOutcome, Intent, LedgerFound, Phase, Step, TargetId};
 
 use super::world;
 
@@ -169,4 +169,42 @@ fn r27_another_cause_is_a_changed_world_over_a_relaunch() {
     world.then("Homeostat is relaunched", 0).then("ollama gets its port back", 200);
     assert_eq!(world.phase("ollama"), "healthy");
     assert_eq!(world.told("> ollama: start"), 1);
+}
+
+/// R37: what runs when we begin, and was held as one that does not, was started by somebody.
+#[test]
+fn r37_a_start_while_we_were_off_ends_the_hold() {
+    let given = ["docker", "container web: critical", "ollama: the app is installed"];
+    let mut world = world(&given);
+    world.then("a person stops web", 30).then("ollama is quit", 30);
+    let ledger = world.ledger.clone().expect("a ledger");
+    world.then("web is started unheard", 0).then("ollama is started by a person", 0);
+    world.begin(LedgerFound::Good(ledger.clone()));
+    world.pass(60);
+    for target in ["container:web", "ollama"] {
+        assert_eq!(world.patient(target).account.intent, Intent::Wanted, "{target}");
+    }
+    // Not so what a person wants to be left alone, running or not, nor what still does not run.
+    let mut alone = super::world(&given);
+    alone.then("a person asks: hold ollama", 10).then("a person asks: hold container:web", 10);
+    alone.then("Homeostat is relaunched", 60).then("a person stops web", 10);
+    alone.then("Homeostat is relaunched", 60);
+    for target in ["container:web", "ollama"] {
+        assert_eq!(alone.patient(target).account.intent, Intent::Held, "{target}");
+    }
+}
+
+/// R35: a pause is a hold, and its end the end of it, also where the stream did not tell.
+#[test]
+fn r35_what_runs_again_after_a_pause_is_wanted() {
+    let mut world = world(&["docker", "container web: critical"]);
+    world.then("web is paused", 90).then("the event stream stalls", 0);
+    world.then("web is unpaused", 120);
+    world.engine.stalled = false;
+    world.then("web exits with 1", 60);
+    assert_eq!(world.told("start the container"), 1);
+    let mut alone = super::world(&["docker", "container web: critical"]);
+    alone.then("a person asks: hold container:web", 10).then("web is paused", 90);
+    alone.then("web is unpaused", 120);
+    assert_eq!(alone.patient("container:web").account.intent, Intent::Held);
 }
