@@ -390,7 +390,10 @@ impl Doctor {
         let Some(patient) = self.patients.get(id) else { return };
         let cause = if died { self.diagnose_end(patient) } else { diagnosis::oom_child(&seen) };
         let key = if died { "story.restarted_by_docker" } else { "story.lives_on" };
-        self.note_oom(id);
+        if died {
+            // 1.14: only what ended it counts towards the second one.
+            self.note_oom(id);
+        }
         self.open_incident(id, cause.clone(), oom.at);
         self.tell_story(id, StoryKind::Seen, Sentence::new(key));
         self.tell_oom(id, &cause);

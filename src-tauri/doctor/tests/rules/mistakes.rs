@@ -208,3 +208,15 @@ fn r35_what_runs_again_after_a_pause_is_wanted() {
     alone.then("web is unpaused", 120);
     assert_eq!(alone.patient("container:web").account.intent, Intent::Held);
 }
+
+/// 1.14: a child that was killed for memory is no end of the container, and so not the first of two.
+#[test]
+fn r58_a_child_killed_for_memory_is_no_first_end() {
+    let mut world = world(&["docker", "container web: critical"]);
+    world.then("web loses a child for want of memory", 120);
+    world.then("web runs out of memory", 120);
+    assert_eq!(world.told("start the container"), 1);
+    world.then("web runs out of memory", 120);
+    assert_eq!(world.told("start the container"), 1);
+    assert_eq!(world.phase("container:web"), "given up");
+}
