@@ -36,6 +36,8 @@ pub(crate) struct Told {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct End {
     at: Awake,
+    /// A stream that was connected anew tells it again.
+    engine_ms: i64,
     code: i64,
     /// It ended within a minute of its start.
     soon: bool,
@@ -87,7 +89,11 @@ impl News {
                 }
                 let lived = self.started_ms.map(|start| news.at_ms.saturating_sub(start));
                 let soon = lived.is_some_and(|lived| lived < SOON_MS);
-                self.ends.push_back(End { at: now, code: *exit_code, soon });
+                if self.ends.iter().any(|end| end.engine_ms == news.at_ms) {
+                    return Heard::LookLater;
+                }
+                let end = End { at: now, engine_ms: news.at_ms, code: *exit_code, soon };
+                self.ends.push_back(end);
                 while self.ends.len() > 16 {
                     self.ends.pop_front();
                 }

@@ -1,6 +1,8 @@
 //! What would be done, or left undone, by mistake: each case looks like another one.
 
-use doctor::{DeepOutcome, Intent, LedgerFound, Phase, Step, TargetId};
+use doctor::{
+    ContainerEvent, ContainerNews, DeepOutcome, Event, Intent, LedgerFound, Phase, Step, TargetId,
+};
 
 use super::world;
 
@@ -219,4 +221,22 @@ fn r58_a_child_killed_for_memory_is_no_first_end() {
     world.then("web runs out of memory", 120);
     assert_eq!(world.told("start the container"), 1);
     assert_eq!(world.phase("container:web"), "given up");
+}
+
+/// Fault 31: a stream that is connected anew tells the last seconds again, each time.
+#[test]
+fn r30_ends_that_are_told_again_are_no_crash_loop() {
+    let mut world = world(&["docker", "container web: critical"]);
+    let engine = world.engine_ms();
+    let told = [(0, ContainerEvent::Die { exit_code: 1 }), (500, ContainerEvent::Start)];
+    for _ in 0..4 {
+        for (after, what) in told.clone() {
+            let (name, at_ms) = ("web".to_owned(), engine + after);
+            let news = ContainerNews { id: "7f".into(), name, at_ms, what };
+            world.tell(&Event::ContainerNews(news));
+        }
+    }
+    world.pass(3).then("web exits with 1", 30);
+    assert_eq!(world.cause("container:web"), "container.stopped");
+    assert_eq!(world.told("start the container"), 1);
 }
