@@ -7,7 +7,7 @@ use crate::doctor::Doctor;
 use crate::observation::Observation;
 use crate::order::{Depth, Look, LookId, Order};
 use crate::patient::{Looking, Patient};
-use crate::phase::Phase;
+use crate::phase::{Phase, Reason};
 use crate::target::{Care, TargetId};
 
 impl Doctor {
@@ -38,8 +38,22 @@ impl Doctor {
             .map(|(id, _)| id.clone())
             .collect();
         for id in due {
+            self.came_to_nothing(&id);
             self.look(&id, false);
         }
+    }
+
+    /// 1.2: no answer to a look for three periods is no reading, however well it was before.
+    fn came_to_nothing(&mut self, id: &TargetId) {
+        let now = self.now;
+        let Some(patient) = self.patients.get_mut(id) else { return };
+        let limit = 3 * patient.spec.interval;
+        let old = patient.last_look.is_none_or(|at| now.awake.since(at) > limit);
+        if patient.looking.is_none() || !old || !patient.phase.is_usable() {
+            return;
+        }
+        patient.enter(Phase::Unknown, Reason::new("1.2", "why.no_reading"), now);
+        self.inhibit_children(id);
     }
 
     /// R11: the last reading is too old to act upon; one more decides. Not asked for faster than

@@ -1,7 +1,8 @@
 //! What would be done, or left undone, by mistake: each case looks like another one.
 
 use doctor::{
-    ContainerEvent, ContainerNews, DeepOutcome, Event, Intent, LedgerFound, Phase, Step, TargetId,
+    ContainerEvent, ContainerNews, DeepOutcome, Event, Intent, LedgerFound, Order, Phase, Step,
+    TargetId,
 };
 
 use super::world;
@@ -239,4 +240,23 @@ fn r30_ends_that_are_told_again_are_no_crash_loop() {
     world.pass(3).then("web exits with 1", 30);
     assert_eq!(world.cause("container:web"), "container.stopped");
     assert_eq!(world.told("start the container"), 1);
+}
+
+/// 1.2: a look that never comes back leaves nothing known, and nothing is said to be well.
+#[test]
+fn r3_what_no_look_tells_of_is_unknown() {
+    let world = world(&["ollama", "docker", "container web: critical"]);
+    let (mut now, mut doctor) = (world.now(), world.doctor);
+    for second in 1..=240 {
+        now.awake.0 += 1000;
+        now.continuous.0 += 1000;
+        now.wall.0 += 1000;
+        let orders = doctor.handle(Event::Tick, now);
+        assert!(!orders.iter().any(|order| matches!(order, Order::Treat(_))), "{second} s");
+    }
+    for target in ["ollama", "docker", "container:web"] {
+        let id: TargetId = target.parse().expect("a target");
+        let patient = doctor.patient(&id).expect("watched");
+        assert_eq!(patient.phase, Phase::Unknown, "{target}");
+    }
 }
