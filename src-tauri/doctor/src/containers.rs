@@ -426,6 +426,7 @@ impl Doctor {
         }
         let own = self.is_our_doing(&id);
         let policy = self.policy.clone();
+        let clears_up = self.engine_clears_up();
         let Some(patient) = self.patients.get_mut(&id) else { return };
         let container = patient.facts.container.clone();
         let limits = Stop::of(container.as_ref(), &policy);
@@ -443,6 +444,9 @@ impl Doctor {
                 }
                 return;
             }
+            // R34: an engine that comes back after a crash clears up what it left behind, and tells of
+            // what it ended while it went: that looks like a person's stop, and is none.
+            Heard::Stopped if clears_up => {}
             Heard::Stopped => self.hold_by_event(&id),
             Heard::Started => {
                 // Whether Docker's policy started what is held, only a reading tells (R37).
@@ -493,6 +497,9 @@ impl Doctor {
 
     pub(crate) fn stream(&mut self, connected: bool) {
         if connected {
+            if std::mem::take(&mut self.engine_lost) {
+                self.engine_back = Some(self.now.awake);
+            }
             self.look_soon(&TargetId::Docker, Depth::Full);
         } else {
             self.engine_went_away();
@@ -521,6 +528,10 @@ impl Doctor {
                 }
             }
         }
+    }
+
+    fn engine_clears_up(&self) -> bool {
+        self.engine_back.is_some_and(|back| self.now.awake.since(back) <= self.policy.daemon_stop)
     }
 
     /// While Docker's own policy may still bring it back, we leave it to it (R29).

@@ -195,7 +195,15 @@ impl Doctor {
         }
         self.open_incident(id, cause.clone(), since);
         let Some(patient) = self.patients.get_mut(id) else { return };
-        let reason = Reason::new("R8", "why.ailing");
+        let waits = matches!(cause.id, CauseId::ContainerUnhealthy | CauseId::ContainerStartupHang)
+            && matches!(patient.spec.care, Care::Container { critical: true, .. });
+        let reason = if waits {
+            // 1.2: unhealthy for 30 s is down, and then something is done.
+            let since = patient.first_bad.map_or(now.awake, |first| first.awake);
+            Reason::new("1.2", "why.unhealthy").until(since + self.policy.unhealthy)
+        } else {
+            Reason::new("R8", "why.ailing")
+        };
         patient.enter(Phase::Degraded { cause: Some(cause.clone()) }, reason, now);
         if self.is_never_retried(id, cause.id) {
             self.give_up(id, cause, true);

@@ -60,6 +60,10 @@ pub struct Doctor {
     pub(crate) held_lately: Vec<(TargetId, Awake)>,
     /// No container is brought up before (R17).
     pub(crate) stagger_until: Option<Awake>,
+    /// The engine was seen to be gone since its stream last began.
+    pub(crate) engine_lost: bool,
+    /// When its stream began again after that.
+    pub(crate) engine_back: Option<Awake>,
     /// The engine has been well before: a return of it gives its containers time (R14).
     pub(crate) engine_was_well: bool,
     clock: SteadyClock,
@@ -105,6 +109,8 @@ impl Doctor {
             next_snapshot: now.awake,
             held_lately: Vec::new(),
             stagger_until: None,
+            engine_lost: false,
+            engine_back: None,
             engine_was_well: false,
             clock: SteadyClock { last: now.awake, lag: Duration::ZERO },
             full_check_due: now.awake,

@@ -98,8 +98,8 @@ impl Doctor {
 
     fn remedy_failed(&mut self, target: &TargetId, says: Option<Sentence>, permanent: bool) {
         let now = self.now;
-        if let Some(says) = says {
-            self.tell_story(target, StoryKind::Failed, says);
+        if let Some(says) = &says {
+            self.tell_story(target, StoryKind::Failed, says.clone());
         }
         let backoff = self.backoff(target);
         let Some(patient) = self.patients.get(target) else { return };
@@ -122,6 +122,10 @@ impl Doctor {
         let spent = patient.account.attempts >= self.policy.attempts;
         let on_trial = patient.account.given_up.is_some();
         if permanent || spent || on_trial {
+            // How the last attempt ended is what a person needs to know now.
+            let mut cause = cause;
+            cause.evidence.extend(says);
+            self.open_incident(target, cause.clone(), now.awake);
             self.give_up(target, cause, permanent);
             return;
         }

@@ -13,6 +13,11 @@ impl Doctor {
         let parent = self.patients.get(id).and_then(|patient| self.unwell_parent(patient));
         let now = self.now;
         let grace = self.engine_was_well || self.is_freshly_booted();
+        // A parent that was never read yet is no parent that is unwell.
+        let unread =
+            parent.as_ref().and_then(|parent| self.patients.get(parent)).is_some_and(|parent| {
+                matches!(parent.phase, Phase::Unknown) && parent.last_good.is_none()
+            });
         let Some(patient) = self.patients.get_mut(id) else { return };
         let settled = matches!(
             patient.phase,
@@ -26,9 +31,12 @@ impl Doctor {
             patient.forget_counts();
             let folds = !matches!(patient.phase, Phase::Recovering { .. } | Phase::GivenUp { .. });
             if folds {
-                let says = crate::Sentence::new("why.parent").with("parent", parent.name());
+                let key = if unread { "why.parent_unread" } else { "why.parent" };
+                let says = crate::Sentence::new(key).with("parent", parent.name());
                 patient.enter(Phase::Unknown, Reason::says("R15", says), now);
-                self.fold_into_parent(id);
+                if !unread {
+                    self.fold_into_parent(id);
+                }
             }
             return;
         }

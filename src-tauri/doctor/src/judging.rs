@@ -141,7 +141,14 @@ impl Doctor {
             patient.extended = false;
         }
         if !self.storm_outlasts(target) {
-            self.close_incident(target, IncidentState::HealedItself, Some("story.healed_itself"));
+            // What we tried may have helped though its proof was broken off.
+            let tried = self
+                .patients
+                .get(target)
+                .and_then(|patient| patient.incident.as_ref())
+                .is_some_and(|incident| incident.attempts > 0);
+            let key = if tried { "story.well_again" } else { "story.healed_itself" };
+            self.close_incident(target, IncidentState::HealedItself, Some(key));
         }
         if *target == TargetId::Docker {
             self.look_soon(target, Depth::Full);

@@ -516,7 +516,8 @@ impl Patient {
         }
         self.tally.soft += 1;
         self.first_bad = self.first_bad.or(Some(now));
-        if confirms {
+        // Three of the last five, and not in a row: a look more would only meet the good ones.
+        if confirms || self.tally.is_mixed() {
             return Turn::Ailing;
         }
         if self.tally.soft >= policy.soft_fails || self.tally.fails() >= 3 {

@@ -79,7 +79,16 @@ impl Doctor {
             if let Some(patient) = self.patients.get_mut(&id) {
                 let age = now.wall.since(incident.opened);
                 patient.opened = Awake(now.awake.0.saturating_sub(millis(age)));
-                patient.incident = Some(incident);
+                // No repair runs any more, whatever was under way when we ended.
+                let state = match incident.state {
+                    IncidentState::Healing => IncidentState::Open,
+                    IncidentState::Open
+                    | IncidentState::GivenUp
+                    | IncidentState::Verified
+                    | IncidentState::HealedItself
+                    | IncidentState::Closed => incident.state,
+                };
+                patient.incident = Some(Incident { state, ..incident });
                 self.notices.resumed(&id, now.awake, age < is_new_within);
             } else {
                 // No longer watched: it is ended in the journal, as any dismissed target's is.

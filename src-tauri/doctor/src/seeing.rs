@@ -234,6 +234,7 @@ impl Doctor {
         self.judged(target, verdict, looking);
         let usable = self.patients.get(target).is_some_and(|patient| patient.phase.is_usable());
         if matches!(verdict, Verdict::Hard) {
+            self.engine_lost = true;
             self.engine_went_away();
         }
         if let (true, Some(containers)) = (usable, containers) {

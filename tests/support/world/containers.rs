@@ -17,6 +17,8 @@ pub struct Engine {
     pub stream: bool,
     /// The stream is open, and says nothing.
     pub stalled: bool,
+    /// It was killed: what ran is cleared up when it is started again.
+    pub crashed: bool,
     /// Memory of the machine that it runs in.
     pub memory_gb: u64,
     /// It answers after so many milliseconds.
@@ -385,8 +387,32 @@ impl World {
         });
     }
 
+    /// The engine is killed, and with it every container; nobody is left to tell of it.
+    pub fn engine_crashes(&mut self) {
+        self.engine.crashed = true;
+        self.engine.state = EngineState::Absent;
+        if std::mem::replace(&mut self.engine.stream, false) {
+            self.tell(&Event::DockerStream { connected: false });
+        }
+    }
+
     pub fn engine_comes_up(&mut self) {
         self.engine.state = EngineState::Up;
+        if std::mem::take(&mut self.engine.crashed) {
+            // As a real one does: it kills what it finds running, and stops it (dockerd 28).
+            self.later(350, |world| {
+                let names: Vec<String> = world.containers.keys().cloned().collect();
+                for name in names {
+                    if world.containers.get(&name).is_some_and(Container::is_running) {
+                        world.stopped_by_hand(&name);
+                    }
+                }
+                // Nobody's stop.
+                world.later(10, |world| {
+                    world.containers.values_mut().for_each(|one| one.held = false);
+                });
+            });
+        }
         self.later(300, |world| {
             if !world.engine.answers() {
                 return;

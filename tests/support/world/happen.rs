@@ -113,6 +113,9 @@ fn plain_happens(world: &mut World, line: &str) -> Option<Result<(), String>> {
         "docker shuts down, stopping all containers" => {
             world.engine_goes_down(true);
         }
+        "docker crashes" => {
+            world.engine_crashes();
+        }
         "docker hangs" => {
             world.engine.state = EngineState::Hangs;
             world.containers.values_mut().for_each(|one| one.held = false);

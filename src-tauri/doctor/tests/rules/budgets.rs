@@ -198,3 +198,12 @@ fn r31_a_process_that_cannot_be_killed_gets_no_second_copy() {
     assert_eq!(world.told("> ollama: start"), 0);
     assert_eq!(world.phase("ollama"), "given up");
 }
+
+#[test]
+fn r25_what_is_given_up_says_how_the_last_attempt_ended() {
+    let mut world = world(&["ollama"]);
+    world.then("ollama cannot be started", 0).then("ollama dies", 300);
+    assert_eq!(world.phase("ollama"), "given up");
+    let cause = world.patient("ollama").phase.cause().expect("a cause").clone();
+    assert!(cause.evidence.iter().any(|line| line.key == "step.failed"), "{:?}", cause.evidence);
+}

@@ -327,3 +327,23 @@ fn r37_a_person_who_starts_it_ends_the_hold() {
     world.then("ollama dies", 30);
     assert_eq!(world.told("> ollama: start"), 1);
 }
+
+#[test]
+fn r34_what_an_engine_clears_up_after_its_crash_is_no_persons_stop() {
+    let mut world = world(&["docker", "container web: critical", "container db: critical"]);
+    world.then("docker crashes", 60).then("docker comes up", 20);
+    for container in ["container:web", "container:db"] {
+        assert_eq!(world.patient(container).account.intent, Intent::Wanted, "{container}");
+    }
+    world.pass(300);
+    assert_eq!((world.phase("container:web"), world.phase("container:db")), ("healthy", "healthy"));
+}
+
+#[test]
+fn r34_a_persons_stop_a_while_after_the_engine_is_back_is_one() {
+    let mut world = world(&["docker", "container web: critical"]);
+    world.then("docker goes away", 60).then("docker comes up", 120);
+    world.then("a person stops web", 600);
+    assert_eq!(world.patient("container:web").account.intent, Intent::Held);
+    assert!(world.nothing_done());
+}
