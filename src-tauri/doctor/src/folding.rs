@@ -46,10 +46,7 @@ impl Doctor {
             taken.extend(own.affects);
             let says = Sentence::new("story.folded").with("parent", parent);
             self.tell_story(id, StoryKind::Seen, says);
-            // What was told of the child is ended by what is told of the root (R52).
-            if self.notices.close(id) {
-                self.notices.told.insert(root.clone());
-            }
+            self.notices.needs_nobody(id);
             self.shut_incident(id, IncidentState::Closed);
         }
         for one in taken {

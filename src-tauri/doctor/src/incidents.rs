@@ -29,6 +29,7 @@ impl Doctor {
     pub(crate) fn begin_incident(&mut self, id: &TargetId, cause: Cause, since: Awake) {
         let now = self.now;
         let fresh = self.incident_id();
+        let flapping = self.is_flapping(id);
         let Some(patient) = self.patients.get_mut(id) else { return };
         let detected_after_ms = millis(now.awake.since(since));
         match &mut patient.incident {
@@ -55,6 +56,10 @@ impl Doctor {
                     story: Vec::new(),
                 });
                 patient.opened = now.awake;
+                if !flapping {
+                    // What was told of an earlier one is not told of this one.
+                    self.notices.close(id);
+                }
                 self.notices.opened(id, now.awake);
             }
         }
@@ -132,6 +137,9 @@ impl Doctor {
         story: Option<&str>,
     ) {
         if self.open_one(id).is_none() {
+            if matches!(state, IncidentState::Verified | IncidentState::HealedItself) {
+                self.tell_folded_end(id);
+            }
             return;
         }
         if let Some(key) = story {

@@ -50,6 +50,8 @@ pub(crate) enum Leave {
     Wait,
     /// Too much was told this hour: it goes into the digest.
     Digest,
+    /// A repair that nobody noticed is not worth a place among what people must know.
+    Drop,
 }
 
 impl Notices {
@@ -127,8 +129,8 @@ impl Notices {
         once_an_hour(&mut self.own, key, now)
     }
 
-    /// R53: once per key in five minutes, six an hour. What needs a person has six of its own, and
-    /// the end of a problem that was told belongs to that problem.
+    /// R53: once per key in five minutes, six an hour. What needs a person has six of its own, the
+    /// end of a problem that was told belongs to that problem, and quiet words leave half the room.
     pub(crate) fn leave(&mut self, notice: &Notice, now: Continuous, policy: &Policy) -> Leave {
         if matches!(notice.kind, NoticeKind::Ourselves | NoticeKind::Digest)
             || (notice.kind == NoticeKind::Recovered && !notice.quiet)
@@ -140,6 +142,9 @@ impl Notices {
             return Leave::Wait;
         }
         self.hour.retain(|(at, _)| now.since(*at) < HOUR);
+        if notice.quiet && self.hour.len() >= policy.notices_per_hour / 2 {
+            return Leave::Drop;
+        }
         let urgent = is_urgent(notice.kind);
         let before = self.hour.iter().filter(|(_, was_urgent)| !urgent || *was_urgent).count();
         if before >= policy.notices_per_hour {

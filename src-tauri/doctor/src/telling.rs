@@ -172,6 +172,19 @@ impl Doctor {
         self.submit(Notice { quiet, ..notice });
     }
 
+    /// A problem that was told and then folded into its root's incident ends with the target itself
+    /// (R52).
+    pub(crate) fn tell_folded_end(&mut self, id: &TargetId) {
+        let incident = self.patients.get(id).and_then(|patient| patient.incident.clone());
+        let Some(incident) = incident.filter(|_| !self.is_flapping(id)) else { return };
+        if !self.notices.close(id) {
+            return;
+        }
+        let title = Sentence::new("notice.healed_itself").with("target", self.name(id));
+        let lines = vec![cause_text(&incident.cause)];
+        self.tell(NoticeKind::Recovered, id, Some(&incident), title, lines);
+    }
+
     /// R54: from now on its changes are muted.
     pub(crate) fn tell_flapping(&mut self, id: &TargetId) {
         let Some(incident) = self.patients.get(id).and_then(|one| one.incident.clone()) else {
@@ -360,6 +373,7 @@ impl Doctor {
         match self.notices.leave(&notice, now, &policy) {
             Leave::Tell => self.post(notice),
             Leave::Digest => self.notices.hold_back(&notice, now),
+            Leave::Drop => {}
             Leave::Wait => return false,
         }
         true

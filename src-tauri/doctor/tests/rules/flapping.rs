@@ -25,7 +25,7 @@ fn r54_what_comes_and_goes_is_told_once_and_then_muted() {
 #[test]
 fn r54_when_it_has_settled_that_is_told_once_and_it_is_muted_no_more() {
     let mut world = world(&["mlx: without a launch command"]);
-    comes_and_goes(&mut world, 4, 50);
+    comes_and_goes(&mut world, 6, 50);
     let told = world.told("NOTICE");
     world.pass(20 * 60);
     assert_eq!(world.told("NOTICE"), told + 1);

@@ -230,6 +230,21 @@ fn r53_six_need_no_digest() {
 }
 
 #[test]
+fn r53_quiet_words_leave_room_for_problems_and_need_no_digest() {
+    let mut given = vec!["docker".to_owned(), "mlx: without a launch command".to_owned()];
+    given.extend((1..=12).map(|n| format!("container c{n}: critical")));
+    let mut world = world(&given.iter().map(String::as_str).collect::<Vec<_>>());
+    for n in 1..=12 {
+        world.then(&format!("c{n} exits with 1"), 130);
+    }
+    assert_eq!(world.told("NOTICE recovered"), 3);
+    world.then("mlx dies", 90);
+    assert_eq!(world.told("NOTICE problem: mlx"), 1);
+    world.pass(3 * 3600);
+    assert_eq!(world.told("NOTICE digest"), 0);
+}
+
+#[test]
 fn r53_at_most_one_digest_an_hour() {
     let mut world = failing_services(30, 300);
     world.pass(3600);

@@ -124,7 +124,7 @@ fn r36_when_the_root_is_held_the_others_speak_for_themselves() {
 }
 
 #[test]
-fn r52_a_problem_that_was_told_of_a_child_is_ended_by_the_roots_recovery() {
+fn r52_a_problem_that_was_told_before_it_was_folded_ends_with_the_child() {
     let mut world = world(&[
         "docker",
         "ollama",
@@ -133,9 +133,13 @@ fn r52_a_problem_that_was_told_of_a_child_is_ended_by_the_roots_recovery() {
     ]);
     world.then("api answers with status 500", 120);
     assert_eq!(world.told("NOTICE problem: service:api"), 1);
-    world.then("ollama dies", 90).then("api answers again", 120);
-    assert_eq!(world.told("NOTICE recovered: ollama"), 1);
-    assert_eq!(world.told("NOTICE recovered: service:api"), 0);
+    world.then("ollama dies", 40);
+    assert_eq!(world.told("incident service:api service.bad_status: closed"), 1, "folded");
+    assert_eq!(world.told("NOTICE recovered"), 0);
+    world.then("api answers again", 120);
+    assert_eq!(world.told("NOTICE recovered: service:api"), 1);
+    world.pass(1200);
+    assert_eq!(world.told("NOTICE recovered: service:api"), 1);
 }
 
 #[test]
