@@ -90,7 +90,7 @@ impl News {
                 let lived = self.started_ms.map(|start| news.at_ms.saturating_sub(start));
                 let soon = lived.is_some_and(|lived| lived < SOON_MS);
                 if self.ends.iter().any(|end| end.engine_ms == news.at_ms) {
-                    return Heard::LookLater;
+                    return Heard::Old;
                 }
                 let end = End { at: now, engine_ms: news.at_ms, code: *exit_code, soon };
                 self.ends.push_back(end);
