@@ -93,6 +93,15 @@ impl Doctor {
         if known.is_some_and(|known| known.id == seen.id && known.started_ms > seen.started_ms) {
             return;
         }
+        // What took long to read may be older than the end that the stream has told of since: it is
+        // no start, and ends no hold (R2, R37).
+        let ended = patient.facts.container_news.die.map(|died| died.told.engine_ms);
+        if seen.status == ContainerStatus::Running && seen.started_ms < ended {
+            if let Some(patient) = self.patients.get_mut(id) {
+                patient.due = patient.due.min(self.now.awake + self.policy.retry);
+            }
+            return;
+        }
         self.met_container(id, &seen);
         self.conclude_end(id);
         let up = container::is_up(seen.status);

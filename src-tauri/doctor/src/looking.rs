@@ -96,12 +96,13 @@ impl Doctor {
     fn may_look_deep(&self, target: &TargetId) -> bool {
         let Some(patient) = self.patients.get(target) else { return false };
         let answers = match &patient.phase {
-            Phase::Healthy | Phase::Slow | Phase::Degraded { .. } => patient.tally.hard == 0,
-            Phase::Unknown
-            | Phase::Starting { .. }
+            // What is down and answers was taken for wedged: only a token tells that it is not.
+            Phase::Healthy
+            | Phase::Slow
+            | Phase::Degraded { .. }
             | Phase::Down { .. }
-            | Phase::Recovering { .. }
-            | Phase::GivenUp { .. } => false,
+            | Phase::GivenUp { .. } => patient.tally.hard == 0,
+            Phase::Unknown | Phase::Starting { .. } | Phase::Recovering { .. } => false,
         };
         let now = self.now.awake;
         patient.is_asked_deep()

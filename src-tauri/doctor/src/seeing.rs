@@ -39,6 +39,7 @@ impl Doctor {
             let says = crate::Sentence::new("why.cannot_look").with("reason", reason);
             patient.enter(Phase::Unknown, Reason::says("1.2", says), now);
         }
+        self.inhibit_children(target);
     }
 
     pub(crate) fn saw_ollama(&mut self, target: &TargetId, mut seen: OllamaSeen, looking: Looking) {
@@ -70,17 +71,21 @@ impl Doctor {
         let (listener, deep) = (seen.listener.clone(), signs.deep.clone());
         patient.facts.ollama = Some(seen);
         self.met(target, &listener, verdict);
-        self.learn(target, signs);
+        self.learn(target, signs, looking.depth);
         let verdict = self.tempered(target, verdict, deep.as_ref());
         self.judged(target, verdict, looking);
     }
 
     /// Adds what is known beyond the answers, and sets when the next request for a token is due.
-    fn learn(&mut self, target: &TargetId, signs: Signs) {
+    fn learn(&mut self, target: &TargetId, signs: Signs, depth: Depth) {
         let (now, policy) = (self.now.awake, &self.policy);
         let Some(patient) = self.patients.get_mut(target) else { return };
         let asked = signs.deep.is_some();
         let facts = &mut patient.facts;
+        if depth >= Depth::Full {
+            // A full look finds all of them: who is not found any more has gone.
+            facts.insight.supervisors.clear();
+        }
         facts.insight.take(signs, &facts.loaded, now, policy);
         if asked {
             let again =
@@ -134,7 +139,7 @@ impl Doctor {
         let verdict =
             if verdict == Verdict::WrongOwner && own { Verdict::Misplaced } else { verdict };
         self.met(target, &listener, verdict);
-        self.learn(target, signs);
+        self.learn(target, signs, looking.depth);
         let verdict = self.tempered(target, verdict, deep.as_ref());
         self.judged(target, verdict, looking);
     }

@@ -9,6 +9,25 @@ const WEB: &[&str] = &["docker", "container web: critical"];
 /// One failed ping after a person's stop is no shutdown of the daemon: others still run.
 /// Fault 54: what we never start need not be held, and its trouble is told.
 /// R37: a hold with a time does not end while somebody else's stop holds.
+/// R37: a slow reading from before a person's stop is no start by anybody.
+#[test]
+fn r37_a_reading_that_the_stop_overtook_ends_no_hold() {
+    let mut world = world(&["docker", "container web: critical"]);
+    world.then("docker wakes from its Resource Saver", 60);
+    world.then("a person starts web", 0).then("a person asks: check everything", 1);
+    world.then("a person stops web", 300);
+    assert!(world.treatments.is_empty(), "{:?}", world.treatments);
+}
+
+/// R15: what cannot be asked hides what lives in it, in the very same event.
+#[test]
+fn r15_a_service_is_not_treated_while_its_container_cannot_be_asked() {
+    let lines = ["docker", "container web: critical", "service api: in container web"];
+    let mut world = world(&lines);
+    world.then("web exits with 137", 0).then("docker hangs", 20);
+    assert!(world.treatments.is_empty(), "{:?}", world.treatments);
+}
+
 #[test]
 fn r37_a_stop_during_a_hold_with_a_time_outlasts_it() {
     let mut world = world(&["docker", "container web: critical"]);

@@ -47,6 +47,38 @@ fn check(given: &[&str], target: &str, table: &[(&str, &str, &str, bool)]) {
 }
 
 /// What is only `possible` is looked at fully until it is known, and then treated.
+/// Down after a complaint and one failed request for a token, while memory forbids the restart:
+/// the next request tells whether it still gives none.
+#[test]
+fn r5_what_is_down_for_want_of_a_token_is_asked_again() {
+    let mut world = world(&["ollama: loaded llama3:8b 6 GB"]);
+    world.then("the swap is full and the level normal", 60);
+    world.then("ollama has nothing to do", 60).then("ollama gives no token", 0);
+    world.then("an agent complains about ollama", 120);
+    world.then("ollama generates again", 300);
+    let ollama = world.doctor.patient(&doctor::TargetId::Ollama).expect("ollama");
+    assert!(ollama.phase.is_usable(), "{:?} for {:?}", ollama.phase, ollama.reason);
+}
+
+/// Fault 15 mended: the second supervisor is gone, and with it the cause.
+#[test]
+fn rival_supervisors_are_forgotten_when_they_are_gone() {
+    let mut world = world(&["ollama"]);
+    world.then("ollama is started by the app and by Homebrew", 0);
+    world.then("a person asks: check everything", 5);
+    for _ in 0..3 {
+        world.then("ollama is restarted by somebody else", 60);
+    }
+    let rivals = world.tale.lines.iter().any(|(_, line)| line.contains("rival_supervisors"));
+    assert!(rivals, "{:#?}", world.tale.lines);
+    if let Some(ollama) = &mut world.ollama {
+        ollama.insides.supervisors.clear();
+    }
+    world.pass(900);
+    let ollama = world.doctor.patient(&doctor::TargetId::Ollama).expect("ollama");
+    assert!(ollama.phase.is_usable(), "{:?} for {:?}", ollama.phase, ollama.reason);
+}
+
 #[test]
 fn r62_a_possible_cause_is_looked_into_and_then_treated() {
     let mut world = world(&["ollama"]);
