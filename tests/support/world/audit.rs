@@ -19,7 +19,7 @@ pub struct Audit {
     phases: BTreeMap<TargetId, &'static str>,
     results: BTreeMap<OperationId, Option<RemedyResult>>,
     /// When the last attempt that did something ended.
-    ended: BTreeMap<TargetId, (Boot, Awake)>,
+    ended: BTreeMap<TargetId, (Boot, Continuous)>,
     /// When the half-open trial of what is given up is due.
     trials: BTreeMap<TargetId, Option<Continuous>>,
     /// When each look was ordered.
@@ -136,7 +136,7 @@ impl Audit {
             let ended =
                 matches!(operation.result, Some(RemedyResult::Failed | RemedyResult::Verified));
             if ended && before == Some(None) && is_remedy {
-                let at = (doctor.now().boot, doctor.now().awake);
+                let at = (doctor.now().boot, doctor.now().continuous);
                 self.ended.insert(operation.target.clone(), at);
             }
             if operation.is_running() {
@@ -277,7 +277,7 @@ impl Audit {
             && let Some((boot, ended)) = self.ended.get(id)
             && *boot == doctor.now().boot
         {
-            let gap = doctor.now().awake.since(*ended);
+            let gap = doctor.now().continuous.since(*ended);
             assert!(gap.as_secs() >= 10, "P4: {id} is treated {gap:?} after the last attempt");
         }
     }

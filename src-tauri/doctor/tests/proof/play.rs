@@ -35,10 +35,18 @@ pub(crate) fn fresh() -> u64 {
 /// A world with these things in it, fifteen seconds old.
 pub(crate) fn begun(seed: u64, lines: &[&str]) -> World {
     let mut world = World::new(seed);
-    // The tale costs more than all else; it is written when one play alone is looked at.
-    world.telling = only_seed().is_some() || std::env::var_os("TRIPLE").is_some();
     begin(&mut world, lines);
     world
+}
+
+/// One play alone, with its tale, however it ends.
+pub(crate) fn aloud(seed: u64, run: impl FnOnce(&mut World)) {
+    let mut world = World::new(seed);
+    let failed = failure(|| run(&mut world));
+    for (at, line) in &world.tale.lines {
+        eprintln!("{:>8}.{:03}  {line}", at / 1000, at % 1000);
+    }
+    assert!(failed.is_none(), "{}", failed.unwrap_or_default());
 }
 
 pub(crate) fn begin(world: &mut World, lines: &[&str]) {

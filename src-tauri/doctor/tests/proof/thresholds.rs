@@ -48,6 +48,14 @@ fn rules() -> PathBuf {
     found.pop().expect("the tests of the rules are built: cargo test -p doctor --test rules")
 }
 
+/// What the disturbed ones are compared with.
+#[test]
+fn stories_are_as_written_when_nothing_is_disturbed() {
+    for (written, story) in stories() {
+        assert!(!differs(&written, &story, &Policy::default()), "{}", story.title);
+    }
+}
+
 #[test]
 fn every_disturbed_number_is_noticed() {
     let stories = stories();
