@@ -95,7 +95,7 @@ pub(crate) struct Hold {
     #[command(flatten)]
     pub(crate) to: Targeted,
     /// End it after this time, such as 30m, 1h or 2d [default: when it is released]
-    #[arg(long = "for", value_name = "TIME", value_parser = hold_time)]
+    #[arg(long = "for", value_name = "TIME", value_parser = hold_time, allow_hyphen_values = true)]
     pub(crate) within: Option<String>,
 }
 

@@ -123,9 +123,14 @@ impl TryFrom<Request> for Wish {
 
 /// How long a hold lasts, as the configuration writes durations.
 pub fn hold_time(text: &str) -> Result<Duration, String> {
-    let within = crate::config::duration(text).map_err(|fault| format!("for: {text} {fault}"))?;
+    let within = crate::config::duration(text).map_err(|_| {
+        format!(
+            "for: \"{text}\" is not a duration; allowed is a whole number with a unit, such as 30s, \
+             10m or 1h"
+        )
+    })?;
     if within < SHORTEST_HOLD || within > LONGEST_HOLD {
-        return Err(format!("for: {text} is out of range; allowed is 1s to 365d"));
+        return Err(format!("for: \"{text}\" is out of range; allowed is 1s to 365d"));
     }
     Ok(within)
 }

@@ -46,6 +46,12 @@ async fn wrong_usage_ends_with_two() {
     ] {
         assert_eq!(run(directory.path(), arguments).await.code, 2, "{arguments:?}");
     }
+    for time in ["-1m", "", "soon", "1 h", "0s"] {
+        let ended = run(directory.path(), &["hold", "ollama", "--for", time]).await;
+        assert_eq!(ended.code, 2, "{time}: {ended:?}");
+        let (said, written) = (&ended.complaint, format!("\"{time}\""));
+        assert!(said.contains("allowed is") && said.contains(&written), "{time}: {ended:?}");
+    }
     let world = World::new().await;
     let ended = world.run(&["restart", "web"]).await;
     assert_eq!(ended.code, 2);
