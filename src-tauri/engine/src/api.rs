@@ -10,6 +10,7 @@ mod problem;
 mod token;
 
 mod act;
+mod body;
 mod events;
 mod history;
 mod llm;

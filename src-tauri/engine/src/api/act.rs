@@ -6,9 +6,11 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use bytes::Bytes;
 use doctor::{Asker, MeasurePlan, TargetId, Unload, Wish};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
+use super::body::read;
 use super::{Api, Problem, Shared, json};
 use crate::wish::hold_time;
 
@@ -34,16 +36,16 @@ pub(super) enum TargetVerb {
 
 /// What a verb may be told; only `hold` knows anything yet.
 #[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct TargetBody {
     /// How long a hold lasts: `30m`, `1h`, `2d`; without it, until it is released.
-    #[serde(rename = "for")]
+    #[serde(rename = "for", deserialize_with = "written")]
     within: Option<String>,
 }
 
 /// Exactly one of the three.
 #[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct UnloadBody {
     model: Option<String>,
     /// True: every model that is not busy and not pinned.
@@ -54,7 +56,7 @@ pub(super) struct UnloadBody {
 
 /// Which models; none named: all of them.
 #[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct MeasureBody {
     models: Vec<String>,
 }
@@ -152,25 +154,14 @@ pub(super) async fn cancel_measure(api: Shared) -> Result<Response, Problem> {
     act(&api, Wish::CancelMeasure, None).await
 }
 
-/// A body in JSON; an empty one is `{}`.
-pub(super) fn read<T: for<'a> Deserialize<'a> + Default>(body: &[u8]) -> Result<T, Problem> {
-    if body.iter().all(u8::is_ascii_whitespace) {
-        return Ok(T::default());
-    }
-    let unexpected = |error: &serde_json::Error| {
-        Problem::unprocessable(format!("the body is not what is expected here: {error}"))
-    };
-    // By way of a map: a list would be taken for the fields in their order.
-    let object: serde_json::Map<String, serde_json::Value> =
-        serde_json::from_slice(body).map_err(|error| match error.classify() {
-            serde_json::error::Category::Data => unexpected(&error),
-            serde_json::error::Category::Io
-            | serde_json::error::Category::Syntax
-            | serde_json::error::Category::Eof => {
-                Problem::bad_request(format!("the body is not JSON: {error}"))
-            }
-        })?;
-    T::deserialize(serde_json::Value::Object(object)).map_err(|error| unexpected(&error))
+/// A duration in a string: null or a number is a mistake, and must not be taken for an endless hold.
+fn written<'a, D: Deserializer<'a>>(field: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(field).map(Some).map_err(|_| {
+        D::Error::custom(
+            "`for` must be a duration in quotes such as \"30s\", \"10m\" or \"1h\"; without `for` \
+             the hold lasts until it is released",
+        )
+    })
 }
 
 /// What an unwilling answer is as a problem; the others are given back.

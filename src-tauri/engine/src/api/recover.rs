@@ -10,7 +10,8 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::act::{read, willing};
+use super::act::willing;
+use super::body::read_lenient;
 use super::guard::Caller;
 use super::{Api, Problem, Shared, json};
 use crate::view::{OperationState, State};
@@ -79,7 +80,7 @@ pub(super) async fn recover(
     Extension(caller): Extension<Caller>,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    let asked: RecoverBody = read(&body)?;
+    let asked: RecoverBody = read_lenient(&body)?;
     let (wish, target) = wish(&asked)?;
     let named = matches!(&wish, Wish::Recover { targets } if !targets.is_empty());
     let response = api.wish(wish, caller.by).await?;

@@ -225,7 +225,7 @@ async fn acting_reaches_the_loop() {
 #[tokio::test]
 async fn a_hold_may_have_its_time() {
     let world = World::new().await;
-    for body in ["", "{}", r#"{"for":null}"#, r#"{"for":"90m"}"#] {
+    for body in ["", " ", "{}", r#"{"for":"90m"}"#] {
         assert_eq!(world.act("POST", "/targets/mlx/hold", body).await.status, 202, "{body}");
     }
     let times: Vec<Option<Duration>> = world
@@ -246,6 +246,38 @@ async fn a_hold_may_have_its_time() {
     ] {
         world.act("POST", path, body).await.is_problem(422);
     }
+}
+
+#[tokio::test]
+async fn a_mistyped_hold_is_no_endless_one() {
+    let world = World::new().await;
+    let allowed = "30s";
+    for (body, named, says) in [
+        (r#"{"For":"1m"}"#, "`For`", "expected `for`"),
+        (r#"{"until":"1m"}"#, "`until`", "expected `for`"),
+        (r#"{"for":"1m","until":"2m"}"#, "`until`", "expected `for`"),
+        (r#"{"for":null}"#, "`for`", allowed),
+        (r#"{"for":60}"#, "`for`", allowed),
+        (r#"{"for":""}"#, "for", allowed),
+        (r#"{"for":"-1m"}"#, "for", allowed),
+        (r#"{"for":"1m","for":"2m"}"#, "`for`", "once"),
+    ] {
+        let reply = world.act("POST", "/targets/mlx/hold", body).await;
+        reply.is_problem(422);
+        let detail = reply.json()["detail"].as_str().unwrap_or_default().to_owned();
+        assert!(detail.contains(named) && detail.contains(says), "{body}: {detail}");
+    }
+    for (path, body) in [
+        ("/targets/mlx/restart", r#"{"force":true}"#),
+        ("/models/unload", r#"{"idle":true,"All":true}"#),
+        ("/models/measure", r#"{"model":"a"}"#),
+    ] {
+        world.act("POST", path, body).await.is_problem(422);
+    }
+    assert_eq!(world.wished(), [], "a mistake reached the loop");
+    // Agents that nobody can change may say more than is known here.
+    let reply = world.ask("POST", "/recover", &[], r#"{"mlx":false,"mlx":false,"who":"a"}"#).await;
+    assert_eq!(reply.status, 202);
 }
 
 #[tokio::test]
