@@ -94,7 +94,7 @@ pub enum LedgerFound {
     /// The very first run.
     None,
     Good(Ledger),
-    /// Both generations are damaged: be careful (fault 54).
+    /// Both generations are damaged, or they have gone: be careful (fault 54).
     Damaged,
 }
 

@@ -67,6 +67,18 @@ impl LedgerFile {
         }
     }
 
+    /// As `load`; a journal that was there before tells that this is no first run, and then a ledger
+    /// that is missing is a lost one.
+    pub fn load_beside(&self, journal_was_there: bool) -> LedgerFound {
+        match self.load() {
+            LedgerFound::None if journal_was_there => {
+                tracing::error!("there is a journal, but the ledger has gone");
+                LedgerFound::Damaged
+            }
+            found @ (LedgerFound::None | LedgerFound::Good(_) | LedgerFound::Damaged) => found,
+        }
+    }
+
     /// Replaces the ledger. When this returns `Ok` it survives a crash of the machine; when it does
     /// not, the one before is still there.
     pub fn save(&self, ledger: &Ledger) -> io::Result<()> {

@@ -95,6 +95,7 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
     })?;
     log::to_files(&paths.logs());
     let mut messages = BTreeMap::new();
+    let ran_before = paths.journal().exists();
     let (journal, problem) = Journal::open(&paths.journal());
     if let Some(problem) = problem {
         messages.insert("journal", problem);
@@ -114,7 +115,7 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
         tracing::warn!(%error, "open incidents could not be read");
         Vec::new()
     });
-    let mut orders = doctor.handle(Event::Restored { ledger: ledger.load(), open }, now);
+    let mut orders = doctor.handle(Event::Restored { ledger: ledger.load_beside(ran_before), open }, now);
     if messages.contains_key("config") {
         orders.extend(doctor.handle(Event::Misconfigured, now));
     }

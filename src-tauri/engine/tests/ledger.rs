@@ -233,16 +233,55 @@ fn one_engine_at_a_time() {
     assert!(matches!(nowhere, LockError::Unusable { .. }), "{nowhere}");
 }
 
+#[test]
+fn a_ledger_that_is_missing_beside_a_journal_is_lost() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    assert_eq!(LedgerFile::new(path).load_beside(false), LedgerFound::None, "the very first run");
+    assert_eq!(LedgerFile::new(path).load_beside(true), LedgerFound::Damaged);
+    LedgerFile::new(path).save(&ledger(1)).unwrap();
+    for journal in [true, false] {
+        let found = LedgerFile::new(path).load_beside(journal);
+        assert_eq!(found, LedgerFound::Good(ledger(1)), "journal: {journal}");
+    }
+}
+
+/// The whole engine with nothing to watch: its configuration and its data directory.
+fn nothing_to_watch(directory: &Path) -> Options {
+    let config = directory.join("config.toml");
+    let nowhere = "[ollama]\nurl = \"http://127.0.0.1:9\"\n[mlx]\nurl = \"http://127.0.0.1:9\"\n\
+                   [docker]\nhost = \"unix:///nowhere.sock\"\n[api]\nlisten = \"127.0.0.1:0\"\n";
+    fs::write(&config, nowhere).unwrap();
+    Options { config: Some(config), data: Some(directory.join("data")) }
+}
+
+/// Who was promised to be careful finds it in the ledger (fault 54).
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_whose_ledger_was_deleted_is_careful() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = nothing_to_watch(directory.path());
+    let data = directory.path().join("data");
+    let doubtful = || match load(&data) {
+        LedgerFound::Good(ledger) => ledger.targets.values().any(|account| account.doubtful),
+        LedgerFound::None | LedgerFound::Damaged => panic!("no ledger"),
+    };
+    start(options.clone()).await.unwrap().stop().await;
+    assert!(!doubtful(), "a first run");
+    start(options.clone()).await.unwrap().stop().await;
+    assert!(!doubtful(), "a second run");
+    for name in ["ledger", "ledger.old"] {
+        fs::remove_file(data.join(name)).unwrap();
+    }
+    start(options).await.unwrap().stop().await;
+    assert!(doubtful(), "the ledger was lost");
+}
+
 /// What is on disk while the engine runs, and after it has ended in an orderly way (R32, R39).
 #[tokio::test(flavor = "multi_thread")]
 async fn the_ledger_says_whether_we_ended_in_an_orderly_way() {
     let directory = tempfile::tempdir().unwrap();
-    let config = directory.path().join("config.toml");
-    let nowhere = "[ollama]\nurl = \"http://127.0.0.1:9\"\n[mlx]\nurl = \"http://127.0.0.1:9\"\n\
-                   [docker]\nhost = \"unix:///nowhere.sock\"\n[api]\nlisten = \"127.0.0.1:0\"\n";
-    fs::write(&config, nowhere).unwrap();
     let data = directory.path().join("data");
-    let options = || Options { config: Some(config.clone()), data: Some(data.clone()) };
+    let options = || nothing_to_watch(directory.path());
     let found = || match load(&data) {
         LedgerFound::Good(ledger) => Some((ledger.ended, ledger.crashes.len())),
         LedgerFound::None | LedgerFound::Damaged => None,
