@@ -148,6 +148,7 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
         timings,
         messages,
         tickets: HashMap::new(),
+        done: Vec::new(),
         next_ticket: 0,
         running: HashMap::new(),
         stream: None,
@@ -179,6 +180,8 @@ struct Loop {
     /// About Homeostat itself, by subject.
     messages: BTreeMap<&'static str, String>,
     tickets: HashMap<Ticket, oneshot::Sender<Response>>,
+    /// Who is told that it is done when the picture that shows it is out.
+    done: Vec<oneshot::Sender<Response>>,
     next_ticket: Ticket,
     /// Steps under way, so that a dropped measurement stops at once.
     running: HashMap<String, AbortHandle>,
@@ -204,6 +207,11 @@ impl Loop {
         let mut opened = self.api.as_ref().map(api::Serving::changes);
         loop {
             self.beat();
+            // News that never end must not keep the picture waiting.
+            if changed && self.publish_in().is_zero() {
+                self.publish();
+                changed = false;
+            }
             let due = self.doctor.next_wake();
             let now = clock::now();
             let wait = due.since(now.awake).min(doctor::LONGEST_WAIT);
@@ -267,6 +275,7 @@ impl Loop {
         power_watch.abort();
         config_watch.abort();
         self.handle(Event::Ending);
+        self.publish();
         self.close().await;
     }
 
@@ -291,16 +300,22 @@ impl Loop {
                     let notice = self.words.notice(&notice, at);
                     self.tell(notice);
                 }
-                Order::Tell(Tell::Answer { ticket, response }) => {
-                    if let Some(respond) = self.tickets.remove(&ticket) {
-                        // Whoever asked may have gone away meanwhile.
-                        let _ = respond.send(response);
-                    }
-                }
+                Order::Tell(Tell::Answer { ticket, response }) => self.answer(ticket, response),
             }
         }
         self.drop_what_ended();
         self.set_gate();
+    }
+
+    /// Who hears "done" and looks must see it: such an answer waits for the next picture.
+    fn answer(&mut self, ticket: Ticket, response: Response) {
+        let Some(respond) = self.tickets.remove(&ticket) else { return };
+        if response == Response::Done {
+            self.done.push(respond);
+        } else {
+            // Whoever asked may have gone away meanwhile.
+            let _ = respond.send(response);
+        }
     }
 
     fn look(&self, look: Look) {
@@ -429,6 +444,9 @@ impl Loop {
         }
         let busy = snapshot.summary == Summary::Healing || !snapshot.operations.is_empty();
         self.ends.snapshot.send_replace(Arc::new(snapshot));
+        for respond in self.done.drain(..) {
+            let _ = respond.send(Response::Done);
+        }
         let operations = picture::operations(&self.doctor, &self.words);
         if busy || **self.ends.operations.borrow() != operations {
             self.ends.operations.send_replace(Arc::new(operations));

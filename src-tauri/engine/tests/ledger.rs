@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use doctor::{Account, Act, Boot, Intent, Ledger, LedgerFound, TargetId, Verb, Wall};
+use doctor::{Account, Act, Asker, Boot, Intent, Ledger, LedgerFound, Response, TargetId, Verb, Wall, Wish};
 use engine::ledger::LedgerFile;
 use engine::paths::{Lock, LockError, Paths};
 use engine::run::{Options, start};
+use engine::view;
 
 fn ledger(attempts: u32) -> Ledger {
     let account = Account {
@@ -274,6 +275,27 @@ async fn an_engine_whose_ledger_was_deleted_is_careful() {
     }
     start(options).await.unwrap().stop().await;
     assert!(doubtful(), "the ledger was lost");
+}
+
+/// Who asked and was told "done" sees it when they look next.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_is_seen_as_soon_as_it_is_answered() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = start(nothing_to_watch(directory.path())).await.unwrap();
+    let target = TargetId::Ollama;
+    for _ in 0..5 {
+        for (wish, intent) in [
+            (Wish::Hold { target: target.clone(), within: None }, view::Intent::Held),
+            (Wish::Release { target: target.clone() }, view::Intent::Wanted),
+        ] {
+            let answer = engine.handle.wish(wish, Asker::Person).await;
+            assert_eq!(answer, Response::Done);
+            let snapshot = engine.handle.snapshot();
+            let seen = snapshot.targets.iter().find(|seen| seen.id == "ollama").unwrap();
+            assert_eq!(seen.intent, intent);
+        }
+    }
+    engine.stop().await;
 }
 
 /// What is on disk while the engine runs, and after it has ended in an orderly way (R32, R39).
