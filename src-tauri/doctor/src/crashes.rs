@@ -76,7 +76,7 @@ impl Doctor {
     }
 
     /// Why nothing is done unasked, while that is so.
-    pub(crate) fn observes(&self) -> Option<Reason> {
+    pub fn observes(&self) -> Option<Reason> {
         let observing = self.observing?;
         let reason = match observing.because {
             Because::Crashed => Reason::new("R39", "why.crashed"),

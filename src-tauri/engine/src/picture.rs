@@ -54,9 +54,15 @@ pub fn snapshot(doctor: &Doctor, frame: &Frame<'_>) -> Snapshot {
             .collect(),
         fallback: false,
         timings: frame.timings.iter().map(timing).collect(),
-        messages: frame.messages.clone(),
+        messages: messages(doctor, frame),
         language: frame.words.language().into(),
     }
+}
+
+/// That nothing is done unasked comes first: without it, all else reads as if it were being healed.
+fn messages(doctor: &Doctor, frame: &Frame<'_>) -> Vec<String> {
+    let observes = doctor.observes().map(|reason| frame.words.sentence(&reason.says));
+    observes.into_iter().chain(frame.messages.iter().cloned()).collect()
 }
 
 /// A stopped container that nobody cares about is not a line in anybody's menu.

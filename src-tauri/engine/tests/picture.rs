@@ -91,6 +91,20 @@ fn what_is_well_has_no_reason_for_doing_nothing() {
     }
 }
 
+/// R39: who looks learns that nothing is healed for now, though everything is well.
+#[test]
+fn that_homeostat_only_observes_is_said_of_itself() {
+    let crash = ("Homeostat is relaunched", 20);
+    let twice = played(&["ollama"], &[crash, crash]);
+    assert_eq!(draw(&twice, "en").messages, Vec::<String>::new());
+    let mut world = played(&["ollama"], &[crash, crash, crash]);
+    let message = |world: &World, language| draw(world, language).messages.join("|");
+    assert!(message(&world, "en").contains("only observes"), "{}", message(&world, "en"));
+    assert!(message(&world, "ru").contains("только наблюдает"), "{}", message(&world, "ru"));
+    world.run_until(world.story_ms() + 600_000);
+    assert_eq!(message(&world, "en"), "", "ten quiet minutes are over");
+}
+
 /// Whatever is said has words in both languages, and no value is missing in them.
 #[test]
 fn nothing_is_said_without_words() {
