@@ -15,7 +15,7 @@ const RUSSIAN: &str = include_str!("../words/ru.toml");
 const LONGEST: usize = 200;
 
 /// What the keys of sentences begin with; the doctor's own ones first.
-const FAMILIES: [&str; 13] = [
+const FAMILIES: [&str; 14] = [
     "why.",
     "change.",
     "story.",
@@ -29,6 +29,7 @@ const FAMILIES: [&str; 13] = [
     "operation.",
     "menu.",
     "shell.",
+    "status.",
 ];
 
 #[test]
@@ -115,7 +116,7 @@ fn every_key_that_is_said_has_words() {
     let silent: Vec<_> = said.iter().filter(|(key, _)| !english.contains_key(*key)).collect();
     assert!(silent.is_empty(), "without words: {silent:?}");
 
-    let said = said_in(&["src", "../src"]);
+    let said = said_in(&["src", "../src", "../cli/src"]);
     let silent: Vec<_> = said.iter().filter(|(key, _)| !english.contains_key(*key)).collect();
     assert!(silent.is_empty(), "without words: {silent:?}");
 }
@@ -123,7 +124,7 @@ fn every_key_that_is_said_has_words() {
 #[test]
 fn no_words_are_never_said() {
     let mut said: BTreeSet<String> =
-        said_in(&["../doctor/src", "src", "../src"]).into_keys().collect();
+        said_in(&["../doctor/src", "src", "../src", "../cli/src"]).into_keys().collect();
     // What is put together from parts.
     for id in CauseId::ALL {
         said.extend([format!("cause.{id}.text"), format!("cause.{id}.advice")]);
@@ -152,7 +153,7 @@ fn no_words_are_never_said() {
 #[test]
 fn every_value_in_words_is_given_by_somebody() {
     let text: String =
-        sources(&["../doctor/src", "src", "../src"]).into_iter().map(|(_, text)| text).collect();
+        sources(&["../doctor/src", "src", "../src", "../cli/src"]).into_iter().map(|(_, text)| text).collect();
     for (key, template) in templates(ENGLISH) {
         for name in names(&template) {
             assert!(text.contains(&format!(".with(\"{name}\"")), "{key}: {{{name}}}");

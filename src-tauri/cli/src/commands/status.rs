@@ -1,6 +1,8 @@
 //! `status`: everything in one look, or one target with its cause and advice.
 
+use doctor::Sentence;
 use engine::view::{Intent, Look, Model, Snapshot, State, Summary, Target, Why};
+use engine::words::Words;
 use serde_json::Value;
 
 use super::act::check;
@@ -60,6 +62,7 @@ fn is_wrong(target: &Target) -> bool {
 }
 
 fn draw(snapshot: &Snapshot) {
+    let words = Words::new(&snapshot.language);
     let colour = match snapshot.summary {
         Summary::Well => Colour::Good,
         Summary::Healing => Colour::Busy,
@@ -79,7 +82,7 @@ fn draw(snapshot: &Snapshot) {
     let rows: Vec<Vec<String>> = found
         .iter()
         .map(|target| {
-            vec![clean(&target.id), word(target).into(), ago(&target.since), about(target)]
+            vec![clean(&target.id), word(target, &words), ago(&target.since), about(target)]
         })
         .collect();
     for (target, line) in found.iter().zip(columns(&rows)) {
@@ -111,7 +114,8 @@ fn draw(snapshot: &Snapshot) {
 }
 
 fn draw_target(target: &Target, snapshot: &Snapshot) {
-    let head = format!("{}: {}", clean(&target.name), word(target));
+    let words = &Words::new(&snapshot.language);
+    let head = format!("{}: {}", clean(&target.name), word(target, words));
     output::line(tint(target).map_or(head.clone(), |colour| paint(colour, &head)));
     if let Some(cause) = &target.cause {
         output::line(clean(&cause.text));
@@ -119,61 +123,65 @@ fn draw_target(target: &Target, snapshot: &Snapshot) {
             output::line(format!("- {}", clean(evidence)));
         }
         if !cause.advice.is_empty() {
-            output::line(format!("What to do: {}", clean(&cause.advice)));
+            output::line(format!("{} {}", words.say("status.advice"), clean(&cause.advice)));
         }
     }
+    let since = Sentence::new("status.ago").with("time", ago(&target.since));
     let mut rows = vec![
         vec!["id".into(), clean(&target.id)],
-        vec!["since".into(), format!("{} ago", ago(&target.since))],
+        vec![words.say("status.since"), words.sentence(&since)],
     ];
-    rows.extend(why(&target.why));
-    let mut add = |name: &str, value: String| {
+    rows.extend(why(&target.why, words));
+    let mut add = |label: &str, value: String| {
         if !value.is_empty() {
-            rows.push(vec![name.into(), value]);
+            rows.push(vec![words.say(label), value]);
         }
     };
     let said = |text: &str| {
         text == target.why.text || target.cause.as_ref().is_some_and(|cause| cause.text == text)
     };
     if !said(&target.line) {
-        add("about", clean(&target.line));
+        add("status.about", clean(&target.line));
     }
     let parent = target.inhibited_by.as_deref();
-    add("waits for", parent.map(|id| name_of(id, snapshot)).unwrap_or_default());
-    add("restarts", format!("{} within the last hour", target.restarts_last_hour));
-    add("can do", target.actions.join(", "));
+    add("status.waits_for", parent.map(|id| name_of(id, snapshot)).unwrap_or_default());
+    let restarts = Sentence::new("status.last_hour").with("count", target.restarts_last_hour);
+    add("status.restarts", words.sentence(&restarts));
+    add("status.actions", target.actions.join(", "));
     columns(&rows).iter().for_each(output::line);
 }
 
 /// Why it is so, why nothing is done, what would change that, and what comes next.
-fn why(why: &Why) -> Vec<Vec<String>> {
+fn why(why: &Why, words: &Words) -> Vec<Vec<String>> {
     let with_rule = |text: &str, rule: &str| match rule {
         "" => clean(text),
         rule => format!("{} ({})", clean(text), clean(rule)),
     };
-    let mut rows = vec![vec!["why".into(), with_rule(&why.text, &why.rule)]];
+    let mut rows = vec![vec![words.say("status.why"), with_rule(&why.text, &why.rule)]];
     if let Some(idle) = why.nothing_done.as_deref().filter(|idle| *idle != why.text) {
         let rule = why.nothing_done_rule.as_deref().unwrap_or_default();
-        rows.push(vec!["not treated".into(), with_rule(idle, rule)]);
+        rows.push(vec![words.say("status.not_treated"), with_rule(idle, rule)]);
     }
     for (place, change) in why.changes.iter().enumerate() {
-        let label = if place == 0 { "changes when" } else { "" };
-        rows.push(vec![label.into(), clean(change)]);
+        let label = if place == 0 { words.say("status.changes_when") } else { String::new() };
+        rows.push(vec![label, clean(change)]);
     }
     let local = |at: &str| crate::text::local(at, "%H:%M:%S");
     let at = why.next_look.as_deref().map(local);
     let look = match (why.look, at) {
-        (Look::Now, _) => "under way".into(),
-        (Look::Waits, _) => "when what it depends on is well".into(),
-        (Look::Told, Some(at)) => format!("when Docker reports something, or {at}"),
-        (Look::Told, None) => "when Docker reports something".into(),
+        (Look::Now, _) => words.say("status.look_now"),
+        (Look::Waits, _) => words.say("status.look_waits"),
+        (Look::Told, Some(at)) => {
+            words.sentence(&Sentence::new("status.look_told_or").with("time", at))
+        }
+        (Look::Told, None) => words.say("status.look_told"),
         (Look::At, at) => at.unwrap_or_default(),
     };
     if !look.is_empty() {
-        rows.push(vec!["next check".into(), look]);
+        rows.push(vec![words.say("status.next_check"), look]);
     }
     if let Some(at) = why.next_attempt.as_deref() {
-        rows.push(vec!["next attempt".into(), local(at)]);
+        rows.push(vec![words.say("status.next_attempt"), local(at)]);
     }
     rows
 }
@@ -199,22 +207,22 @@ fn about(target: &Target) -> String {
     }
 }
 
-fn word(target: &Target) -> &'static str {
-    match (target.intent, target.state) {
-        (Intent::Held, _) => "held",
-        (Intent::Completed, _) => "completed",
-        (Intent::Wanted, _) if !target.found => "not found",
+fn word(target: &Target, words: &Words) -> String {
+    words.say(match (target.intent, target.state) {
+        (Intent::Held, _) => "status.held",
+        (Intent::Completed, _) => "status.completed",
+        (Intent::Wanted, _) if !target.found => "status.not_found",
         (Intent::Wanted, state) => match state {
-            State::Unknown => "unknown",
-            State::Starting => "starting",
-            State::Healthy => "healthy",
-            State::Slow => "slow",
-            State::Degraded => "degraded",
-            State::Down => "down",
-            State::Recovering => "recovering",
-            State::GivenUp => "given up",
+            State::Unknown => "status.unknown",
+            State::Starting => "status.starting",
+            State::Healthy => "status.healthy",
+            State::Slow => "status.slow",
+            State::Degraded => "status.degraded",
+            State::Down => "status.down",
+            State::Recovering => "status.recovering",
+            State::GivenUp => "status.given_up",
         },
-    }
+    })
 }
 
 fn tint(target: &Target) -> Option<Colour> {

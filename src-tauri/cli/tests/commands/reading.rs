@@ -87,6 +87,41 @@ async fn status_of_a_target_says_why_and_what_would_change_it() {
     }
 }
 
+#[tokio::test]
+async fn status_speaks_the_engines_language() {
+    let world = World::new().await;
+    let mut down = snapshot();
+    down.language = "ru".into();
+    down.targets[0].state = State::Down;
+    down.targets[0].inhibited_by = Some("container:web".into());
+    down.targets[0].cause = Some(engine::view::Cause {
+        id: "ollama.not_running".into(),
+        text: "Ollama не запущена.".into(),
+        confidence: "certain".into(),
+        evidence: Vec::new(),
+        advice: "Запустите её.".into(),
+    });
+    down.targets[0].why = Why {
+        text: "Не работает.".into(),
+        changes: vec!["Две удачные проверки.".into()],
+        look: Look::Told,
+        next_look: Some("2026-01-31T12:00:03Z".into()),
+        next_attempt: Some("2026-01-31T12:00:14Z".into()),
+        nothing_done: Some("Прошлая попытка не удалась.".into()),
+        ..Why::default()
+    };
+    down.targets[0].actions.clear();
+    world.snapshot.send_replace(down.into());
+    let said = world.run(&["status", "ollama"]).await.out;
+    for label in ["Что делать:", "почему", "не чинится", "изменится, когда", "следующая проверка", "ждёт"] {
+        assert!(said.lines().any(|line| line.starts_with(label)), "{label}: {said}");
+    }
+    // Ids, the target's own name and Docker's stay as they are.
+    let english = ["since", "ago", "why", "check", "attempt", "restarts", "hour", "down", "status."];
+    assert!(english.iter().all(|word| !said.contains(word)), "{said}");
+    assert!(world.run(&["status"]).await.out.contains("не работает"));
+}
+
 /// A container can be called anything that its owner likes.
 #[tokio::test]
 async fn a_hostile_name_cannot_command_the_terminal() {
