@@ -23,6 +23,7 @@ const ENDED_KEPT: usize = 100;
 /// Accounts of containers that are gone; more than this are forgotten.
 const ABSENT_KEPT: usize = 256;
 
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Doctor {
     pub(crate) policy: Policy,
     pub(crate) patients: BTreeMap<TargetId, Patient>,

@@ -58,7 +58,10 @@ impl Doctor {
                 }
             }
             LedgerFound::Damaged => {
-                self.tell_about_ourselves("ourselves.ledger_lost", "both copies are damaged or gone");
+                self.tell_about_ourselves(
+                    "ourselves.ledger_lost",
+                    "both copies are damaged or gone",
+                );
                 for patient in self.patients.values_mut() {
                     patient.account.attempts = self.policy.attempts.saturating_sub(1);
                     patient.account.doubtful = true;

@@ -115,7 +115,8 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
         tracing::warn!(%error, "open incidents could not be read");
         Vec::new()
     });
-    let mut orders = doctor.handle(Event::Restored { ledger: ledger.load_beside(ran_before), open }, now);
+    let mut orders =
+        doctor.handle(Event::Restored { ledger: ledger.load_beside(ran_before), open }, now);
     if messages.contains_key("config") {
         orders.extend(doctor.handle(Event::Misconfigured, now));
     }

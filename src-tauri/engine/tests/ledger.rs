@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use doctor::{Account, Act, Asker, Boot, Intent, Ledger, LedgerFound, Response, TargetId, Verb, Wall, Wish};
+use doctor::{
+    Account, Act, Asker, Boot, Intent, Ledger, LedgerFound, Response, TargetId, Verb, Wall, Wish,
+};
 use engine::ledger::LedgerFile;
 use engine::paths::{Lock, LockError, Paths};
 use engine::run::{Options, start};

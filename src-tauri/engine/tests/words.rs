@@ -152,8 +152,10 @@ fn no_words_are_never_said() {
 
 #[test]
 fn every_value_in_words_is_given_by_somebody() {
-    let text: String =
-        sources(&["../doctor/src", "src", "../src", "../cli/src"]).into_iter().map(|(_, text)| text).collect();
+    let text: String = sources(&["../doctor/src", "src", "../src", "../cli/src"])
+        .into_iter()
+        .map(|(_, text)| text)
+        .collect();
     for (key, template) in templates(ENGLISH) {
         for name in names(&template) {
             assert!(text.contains(&format!(".with(\"{name}\"")), "{key}: {{{name}}}");

@@ -113,11 +113,14 @@ async fn status_speaks_the_engines_language() {
     down.targets[0].actions.clear();
     world.snapshot.send_replace(down.into());
     let said = world.run(&["status", "ollama"]).await.out;
-    for label in ["Что делать:", "почему", "не чинится", "изменится, когда", "следующая проверка", "ждёт"] {
+    for label in
+        ["Что делать:", "почему", "не чинится", "изменится, когда", "следующая проверка", "ждёт"]
+    {
         assert!(said.lines().any(|line| line.starts_with(label)), "{label}: {said}");
     }
     // Ids, the target's own name and Docker's stay as they are.
-    let english = ["since", "ago", "why", "check", "attempt", "restarts", "hour", "down", "status."];
+    let english =
+        ["since", "ago", "why", "check", "attempt", "restarts", "hour", "down", "status."];
     assert!(english.iter().all(|word| !said.contains(word)), "{said}");
     assert!(world.run(&["status"]).await.out.contains("не работает"));
 }

@@ -104,12 +104,11 @@ fn no_guard_can_be_taken_away_unnoticed() {
         let place = copy.join("src-tauri/doctor/src").join(&mutation.file);
         let source = fs::read_to_string(&place).expect("a source file");
         fs::write(&place, mutation.applied(&source).expect("its guard")).expect("a mutated file");
-        match notices(&copy) {
-            Some(who) => eprintln!("{number:>3} noticed by {who}: {}", mutation.what),
-            None => {
-                eprintln!("{number:>3} SURVIVES: {}", mutation.what);
-                survivors.push(mutation.what);
-            }
+        if let Some(who) = notices(&copy) {
+            eprintln!("{number:>3} noticed by {who}: {}", mutation.what);
+        } else {
+            eprintln!("{number:>3} SURVIVES: {}", mutation.what);
+            survivors.push(mutation.what);
         }
         fs::write(&place, source).expect("the file as it was");
     }
@@ -170,9 +169,8 @@ fn notices(copy: &Path) -> Option<&'static str> {
         ("rules", &[][..]),
         ("proof", &["stories_are_as_written", "p1_to_p15", "p11", "every_triple"][..]),
     ] {
-        if !run(copy, &["--test", test, "--no-run"], &[]) {
-            panic!("the mutated doctor does not compile");
-        }
+        let compiles = run(copy, &["--test", test, "--no-run"], &[]);
+        assert!(compiles, "the mutated doctor does not compile");
         if !run(copy, &["--test", test], only) {
             return Some(test);
         }

@@ -29,7 +29,8 @@ pub(crate) fn only_seed() -> Option<u64> {
 /// A number that no run before had: fresh seeds begin here.
 pub(crate) fn fresh() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    since.map_or(1, |since| since.as_nanos() as u64 >> 10) & 0xffff_ffff_ffff
+    let micros = since.map_or(1, |since| since.as_micros());
+    u64::try_from(micros & 0xffff_ffff_ffff).unwrap_or(1)
 }
 
 /// A world with these things in it, fifteen seconds old.

@@ -196,7 +196,7 @@ impl Month {
         let about = |id: &TargetId| id.to_string() == target;
         let acted = self.world.treatments[treated..].iter().any(|(_, one)| about(&one.target));
         let told = self.world.notices[told..].iter().any(|(_, one)| about(&one.target));
-        let well = self.is_well(target) && !self.is_sick(what);
+        let well = self.is_well(target) && !is_sick(what);
         assert!(acted || told || well, "P11: `{what}` was neither acted upon nor told");
         if let Some(mended) = mended {
             self.world.run_until(began + 20 * MINUTE);
@@ -206,11 +206,6 @@ impl Month {
             self.world.run_until(began + CURED_WITHIN);
         }
         self.expect_well(target);
-    }
-
-    /// Whether the fault is still there, as the world knows it.
-    fn is_sick(&self, what: &str) -> bool {
-        !what.starts_with('c')
     }
 
     fn is_well(&self, target: &str) -> bool {
@@ -249,4 +244,9 @@ impl Month {
             .map(|(at, notice)| format!("{} min {:?} {}", at / MINUTE, notice.kind, notice.target))
             .collect()
     }
+}
+
+/// Whether the fault is still there, as the world knows it.
+fn is_sick(what: &str) -> bool {
+    !what.starts_with('c')
 }

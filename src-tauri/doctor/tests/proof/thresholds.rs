@@ -66,7 +66,11 @@ fn every_disturbed_number_is_noticed() {
     let every = std::env::var("DISTURBED").is_ok_and(|which| which == "all");
     let chosen = if every { all.len() } else { 4 };
     let survivors = spread_all(chosen, |at| {
-        let at = if every { at } else { Dice::new(at as u64).below(all.len() as u64) as usize };
+        let dice = |at: usize| {
+            let below = Dice::new(at as u64).below(all.len() as u64);
+            usize::try_from(below).unwrap_or_default()
+        };
+        let at = if every { at } else { dice(at) };
         let (number, way) = all[at];
         let mut policy = Policy::default();
         (number.disturb)(&mut policy, way);

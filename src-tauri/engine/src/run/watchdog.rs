@@ -65,8 +65,7 @@ impl Rounds {
             tracing::warn!(seconds = gap.as_secs(), "the whole process stood still");
             self.resumed = Some(now);
         }
-        self.resumed
-            .map_or(silent, |resumed| silent.min(now.saturating_duration_since(resumed)))
+        self.resumed.map_or(silent, |resumed| silent.min(now.saturating_duration_since(resumed)))
     }
 }
 
@@ -86,9 +85,8 @@ mod tests {
         let start = Instant::now();
         let mut watched = Rounds::begun(start);
         let mut rounds = rounds.iter().copied();
-        let ended = rounds.find(|&(at, silent)| {
-            watched.silent(start + SECOND * at, SECOND * silent) >= PATIENCE
-        });
+        let ended = rounds
+            .find(|&(at, silent)| watched.silent(start + SECOND * at, SECOND * silent) >= PATIENCE);
         ended.map(|(at, _)| at)
     }
 
