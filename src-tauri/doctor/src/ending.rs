@@ -92,6 +92,7 @@ impl Doctor {
         patient.account.given_up = None;
         patient.observed_only = false;
         patient.enter(Phase::Healthy, Reason::new("R46", "why.verified"), now);
+        self.verified_in_storm(target);
         self.close_incident(target, IncidentState::Verified, Some("story.verified"));
         self.inhibit_children(target);
     }
@@ -101,6 +102,7 @@ impl Doctor {
         if let Some(says) = &says {
             self.tell_story(target, StoryKind::Failed, says.clone());
         }
+        self.tell_of_victim(target, StoryKind::Failed, "story.storm_failed");
         let backoff = self.backoff(target);
         let Some(patient) = self.patients.get(target) else { return };
         let Phase::Recovering { cause, .. } = &patient.phase else { return };

@@ -111,7 +111,8 @@ impl Doctor {
                 | Phase::Recovering { .. }
                 | Phase::GivenUp { .. } => continue,
             };
-            if patient.inhibited_by.is_some() {
+            let has_own = patient.incident.as_ref().is_some_and(|own| own.closed.is_none());
+            if patient.inhibited_by.is_some() || has_own {
                 continue;
             }
             if is_well {

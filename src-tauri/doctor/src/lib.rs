@@ -40,6 +40,7 @@ mod ending;
 mod operating;
 mod operation;
 mod verifying;
+mod victims;
 
 mod crashes;
 mod holding;

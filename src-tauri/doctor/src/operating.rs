@@ -53,11 +53,7 @@ impl Doctor {
         plan: Plan,
     ) -> OperationId {
         let operation = self.operation_id();
-        let patient = self.patients.get(id);
-        let incident = patient
-            .and_then(|patient| patient.incident.as_ref())
-            .filter(|incident| incident.closed.is_none())
-            .map(|incident| incident.id.clone());
+        let incident = self.told_in(id).map(|incident| incident.id);
         self.operations.push(Operation {
             id: operation.clone(),
             target: id.clone(),
@@ -160,6 +156,11 @@ impl Doctor {
             Verb::Stop => "story.stop",
             Verb::Start | Verb::Check | Verb::Unload | Verb::Measure => "story.start",
         };
+        match verb {
+            Verb::Restart => self.treats_victim(target, "story.storm_restart"),
+            Verb::Start => self.treats_victim(target, "story.storm_start"),
+            Verb::Stop | Verb::Check | Verb::Unload | Verb::Measure => {}
+        }
         let says = Sentence::new(key).with("attempt", attempt.max(1)).with("of", attempts);
         self.tell_story(target, StoryKind::Done, says);
     }

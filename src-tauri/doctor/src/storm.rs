@@ -1,12 +1,12 @@
 //! The storm brake: when many containers turn bad at once, what ails them is above them, and
 //! restarting each would only add to it (R18).
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::cause::{Cause, CauseId, Confidence};
 use crate::clock::Awake;
 use crate::doctor::Doctor;
-use crate::incident::{Incident, IncidentState};
+use crate::incident::{Incident, IncidentState, StoryKind};
 use crate::ledger::Intent;
 use crate::observation::ContainerSeen;
 use crate::order::Depth;
@@ -19,14 +19,17 @@ use crate::target::{Care, TargetId};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Brake {
     turned: VecDeque<(TargetId, Awake)>,
-    storm: Option<Storm>,
+    pub(crate) storm: Option<Storm>,
 }
 
 #[derive(Clone, Debug)]
-struct Storm {
+pub(crate) struct Storm {
     /// Docker, or the host where it has an incident.
-    root: TargetId,
-    hit: BTreeSet<TargetId>,
+    pub(crate) root: TargetId,
+    /// Whom it holds, and when each turned bad last.
+    pub(crate) hit: BTreeMap<TargetId, Awake>,
+    /// Those that are well again: what befalls them from now on is their own.
+    pub(crate) left: BTreeSet<TargetId>,
     /// When the last one turned bad.
     last: Awake,
     /// Until then the causes of their ends are still coming in (1.14).
@@ -69,15 +72,25 @@ impl Doctor {
         self.brake.turned.push_back((id.clone(), now));
         let many = self.are_many();
         match &mut self.brake.storm {
-            Some(storm) if many || matches!(storm.stage, Stage::Braking { .. }) => {
-                storm.hit.insert(id.clone());
+            Some(storm)
+                if many
+                    || (matches!(storm.stage, Stage::Braking { .. })
+                        && !storm.left.contains(id)) =>
+            {
+                storm.hit.insert(id.clone(), now);
+                storm.left.remove(id);
                 storm.last = now;
                 if matches!(storm.stage, Stage::Judging { .. }) {
                     storm.stage = Stage::Braking { since: now };
                 }
             }
             None if many => self.begin_storm(),
-            Some(_) | None => {}
+            Some(storm) => {
+                if let Some(at) = storm.hit.get_mut(id) {
+                    *at = now;
+                }
+            }
+            None => {}
         }
     }
 
@@ -102,14 +115,21 @@ impl Doctor {
     /// The root whose incident this container's trouble belongs to.
     pub(crate) fn storm_root(&self, id: &TargetId) -> Option<TargetId> {
         let storm = self.brake.storm.as_ref()?;
-        storm.hit.contains(id).then(|| storm.root.clone())
+        storm.hit.contains_key(id).then(|| storm.root.clone())
     }
 
     /// Its trouble is no longer the storm's: it was given up on for reasons of its own.
     pub(crate) fn leave_storm(&mut self, id: &TargetId, cause: &Cause) {
+        self.tell_of_victim(id, StoryKind::Failed, "story.storm_given_up");
         let Some(storm) = &mut self.brake.storm else { return };
-        if storm.hit.remove(id) {
+        if storm.hit.remove(id).is_some() {
             self.stand_alone(id, cause.clone());
+            // What was tried for it in the storm was tried for this.
+            if let Some(patient) = self.patients.get_mut(id)
+                && let Some(own) = &mut patient.incident
+            {
+                own.attempts = own.attempts.max(patient.account.attempts);
+            }
         }
     }
 
@@ -133,7 +153,9 @@ impl Doctor {
         if self.is_waking() || now < storm.name_at {
             return;
         }
-        match storm.stage {
+        let stage = storm.stage;
+        self.let_well_ones_leave();
+        match stage {
             Stage::Braking { since } => {
                 self.name_storm();
                 if self.has_blown_over(since) {
@@ -154,7 +176,8 @@ impl Doctor {
             Stage::Judging { since } => since + self.policy.storm_longest,
         };
         let ahead = |at: &Awake| *at > self.now.awake;
-        [storm.name_at, next].into_iter().find(ahead)
+        let fixed = [storm.name_at, next].into_iter().find(ahead);
+        fixed.into_iter().chain(self.next_to_leave().filter(ahead)).min()
     }
 
     fn is_a_victim(&self, patient: &Patient, how: TurnedBad) -> bool {
@@ -187,15 +210,16 @@ impl Doctor {
 
     fn begin_storm(&mut self) {
         let now = self.now.awake;
-        let hit: BTreeSet<TargetId> = self.brake.turned.iter().map(|(id, _)| id.clone()).collect();
+        let hit: BTreeMap<TargetId, Awake> = self.brake.turned.iter().cloned().collect();
         self.brake.storm = Some(Storm {
             root: TargetId::Docker,
             hit: hit.clone(),
+            left: BTreeSet::new(),
             last: now,
             name_at: now + 2 * self.policy.verdict,
             stage: Stage::Braking { since: now },
         });
-        for id in hit {
+        for id in hit.into_keys() {
             // One that is being treated already has an incident that tells of it.
             if self.running_on(&id).is_none() && self.open_one(&id).is_some() {
                 self.fold(&id, &TargetId::Docker);
@@ -215,7 +239,7 @@ impl Doctor {
         }
         let elsewhere: Vec<Option<TargetId>> = storm
             .hit
-            .iter()
+            .keys()
             .map(|id| self.listed_by(id).filter(|root| *root != TargetId::Docker))
             .collect();
         if let Some(Some(root)) = elsewhere.first()
@@ -233,9 +257,7 @@ impl Doctor {
             self.list_storm(&storm);
         } else if self.of_vm_memory(&storm) {
             let cause = storm_cause(CauseId::DockerVmOom, Confidence::Likely, &storm);
-            if known != Some(CauseId::DockerVmOom) {
-                self.begin_incident(&TargetId::Docker, cause, storm.last);
-            }
+            self.begin_incident(&TargetId::Docker, cause, storm.last);
             self.list_storm(&storm);
         } else if self.open_one(&TargetId::Host).is_some() {
             let root = TargetId::Host;
@@ -246,7 +268,7 @@ impl Doctor {
             self.brake.storm = Some(storm.clone());
             self.list_storm(&storm);
         } else {
-            if known.is_none() {
+            if known.is_none_or(|known| known == CauseId::Unknown) {
                 let cause = storm_cause(CauseId::Unknown, Confidence::Possible, &storm);
                 self.begin_incident(&TargetId::Docker, cause, storm.last);
             }
@@ -255,7 +277,7 @@ impl Doctor {
     }
 
     fn list_storm(&mut self, storm: &Storm) {
-        for id in &storm.hit {
+        for id in storm.hit.keys() {
             if self.listed_by(id).as_ref() != Some(&storm.root) {
                 self.list(&storm.root, id.clone());
             }
@@ -264,7 +286,7 @@ impl Doctor {
 
     /// Two of them ended for memory that the machine Docker runs in did not have.
     fn of_vm_memory(&self, storm: &Storm) -> bool {
-        let hit = storm.hit.iter().filter_map(|id| self.patients.get(id));
+        let hit = storm.hit.keys().filter_map(|id| self.patients.get(id));
         let causes = hit.filter_map(|patient| patient.phase.cause());
         causes.filter(|cause| cause.id == CauseId::DockerVmOom).count() >= 2
     }
@@ -287,7 +309,7 @@ impl Doctor {
         let Some(storm) = &mut self.brake.storm else { return };
         storm.stage = Stage::Judging { since: now.awake };
         let hit = storm.hit.clone();
-        for id in &hit {
+        for id in hit.keys() {
             let Some(patient) = self.patients.get_mut(id) else { continue };
             if !matches!(patient.phase, Phase::Down { .. } | Phase::Degraded { .. }) {
                 continue;
@@ -305,11 +327,8 @@ impl Doctor {
     /// The incident ends when each of them is well or has a story of its own.
     fn settle_storm(&mut self, since: Awake) {
         let Some(storm) = &self.brake.storm else { return };
-        let (root, hit) = (storm.root.clone(), storm.hit.clone());
-        let victims = || hit.iter().filter_map(|id| self.patients.get(id));
-        let settled = victims().all(is_settled);
-        let healed = victims().any(|patient| patient.phase.is_usable());
-        let treated = victims().any(|patient| patient.account.attempts > 0);
+        let (root, settled) = (storm.root.clone(), storm.hit.is_empty());
+        let healed = !storm.left.is_empty();
         let late = self.now.awake.since(since) >= self.policy.storm_longest;
         if !settled && !late {
             return;
@@ -318,6 +337,7 @@ impl Doctor {
         if root != TargetId::Docker {
             return;
         }
+        let treated = self.open_one(&root).is_some_and(|incident| incident.attempts > 0);
         match (settled && healed, treated) {
             (true, true) => {
                 self.close_incident(&root, IncidentState::Verified, Some("story.verified"));
@@ -342,16 +362,11 @@ fn is_watched(patient: &Patient) -> bool {
         && seen.is_some_and(|seen| !seen.skip)
 }
 
-fn is_settled(patient: &Patient) -> bool {
-    patient.account.intent != Intent::Wanted
-        || patient.phase.is_usable()
-        || matches!(patient.phase, Phase::GivenUp { .. })
-}
-
 fn storm_cause(id: CauseId, confidence: Confidence, storm: &Storm) -> Cause {
-    let count = u32::try_from(storm.hit.len()).unwrap_or(u32::MAX);
+    let count = u32::try_from(storm.hit.len() + storm.left.len()).unwrap_or(u32::MAX);
     let evidence = vec![Sentence::new("evidence.storm").with("count", count)];
-    Cause { id, confidence, evidence, says: Sentence::new(id.as_str()) }
+    let says = Sentence::new(id.as_str()).with("count", count);
+    Cause { id, confidence, evidence, says }
 }
 
 /// How this container ended, as a reading or the stream tells it.

@@ -318,7 +318,9 @@ impl Doctor {
             lines.extend(incident.cause.evidence.first().cloned());
         }
         lines.extend(self.affected(incident));
-        lines.push(if incident.attempts > 0 {
+        lines.push(if let Some(treatment) = self.storm_treatment(incident) {
+            treatment
+        } else if incident.attempts > 0 {
             Sentence::new("notice.tried").with("attempts", incident.attempts)
         } else {
             Sentence::new("notice.nothing_done")

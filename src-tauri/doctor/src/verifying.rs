@@ -279,6 +279,7 @@ impl Doctor {
         }
         self.stagger();
         self.tell_story(target, StoryKind::Proven, Sentence::new("story.answers_again"));
+        self.tell_of_victim(target, StoryKind::Proven, "story.storm_answers_again");
         self.inhibit_children(target);
     }
 }

@@ -163,6 +163,7 @@ fn given_container(world: &mut World, name: &str, traits: &[&str]) -> Result<(),
                     container.seen.health = Some(ContainerHealth::Healthy);
                 }
                 "skip" => container.seen.skip = true,
+                "heal observe" => one.heal = Heal::Observe,
                 _ => return Err(format!("`{each}` is not known of a container")),
             }
         }

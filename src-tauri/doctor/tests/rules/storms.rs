@@ -215,6 +215,8 @@ fn r18_one_that_is_given_up_on_in_a_storm_is_told_of_by_itself() {
     each(&mut world, 5, "exits with 1");
     world.pass(400);
     assert_eq!(world.told("NOTICE needs you: container:c1"), 1);
+    let own = world.patient("container:c1").incident.clone().expect("its own incident");
+    assert_eq!(own.attempts, 1, "it was tried once, in the storm");
     assert_eq!(world.told("incident container:c1 container.stopped: given up"), 1);
     let incident = world.patient("docker").incident.clone().expect("an incident");
     assert_eq!(incident.state, IncidentState::Verified);
@@ -270,4 +272,74 @@ fn r18_no_storm_lasts_longer_than_ten_minutes() {
     assert_eq!(world.told("start the container"), 0, "the host is still strained");
     world.pass(4 * 60);
     assert_eq!(world.told("start the container"), 4);
+}
+
+fn storm_story(world: &World) -> Vec<String> {
+    let incident = world.patient("docker").incident.clone().expect("an incident");
+    incident.story.iter().map(|line| line.says.key.clone()).collect()
+}
+
+#[test]
+fn r18_the_roots_incident_tells_what_is_done_to_each() {
+    let mut world = containers(6, "critical", &[]);
+    each(&mut world, 5, "exits with 1");
+    world.pass(300);
+    let incident = world.patient("docker").incident.clone().expect("an incident");
+    assert_eq!(incident.attempts, 5);
+    let story = storm_story(&world);
+    for key in ["story.storm_start", "story.storm_answers_again", "story.storm_verified"] {
+        assert_eq!(story.iter().filter(|one| *one == key).count(), 5, "{key}: {story:?}");
+    }
+    let names = incident.story.iter().filter(|line| line.says.key == "story.storm_start");
+    assert!(names.clone().all(|line| line.says.values.contains_key("target")));
+}
+
+#[test]
+fn r18_the_roots_notice_says_that_they_come_up_one_at_a_time() {
+    let mut world = containers(6, "critical", &[]);
+    each(&mut world, 5, "exits with 1");
+    world.pass(50);
+    let notice = world.notices.last().map(|(_, notice)| notice.clone()).expect("a notice");
+    let said = |key: &str| notice.lines.iter().any(|line| line.key == key);
+    assert!(said("notice.storm_waits") && !said("notice.nothing_done"), "{notice:?}");
+}
+
+#[test]
+fn r18_what_is_only_observed_is_not_promised() {
+    let mut world = containers(6, "heal observe", &[]);
+    each(&mut world, 5, "exits with 1");
+    world.pass(50);
+    let notice = world.notices.last().map(|(_, notice)| notice.clone()).expect("a notice");
+    assert!(notice.lines.iter().any(|line| line.key == "notice.nothing_done"), "{notice:?}");
+}
+
+#[test]
+fn r18_one_that_was_verified_has_an_incident_of_its_own_next_time() {
+    let mut world = containers(6, "critical", &[]);
+    world.then("c5 can never be started", 0);
+    each(&mut world, 5, "exits with 1");
+    world.until_told("start container:c1: done");
+    world.until_told("start container:c2: done");
+    let open = world.patient("docker").incident.clone().expect("an incident");
+    assert_eq!(open.closed, None, "c5 is still tried");
+    world.then("c1 exits with 1", 5);
+    let own = world.patient("container:c1").incident.clone().expect("its own incident");
+    assert_eq!((own.closed, own.cause.id.as_str()), (None, "container.stopped"));
+    world.pass(400);
+    assert_eq!(world.told("NOTICE needs you: container:c5"), 1);
+    let root = world.patient("docker").incident.clone().expect("an incident");
+    assert_eq!(root.state, IncidentState::Verified);
+    assert_eq!(world.phase("container:c1"), "healthy");
+}
+
+#[test]
+fn r18_one_that_fails_within_its_minute_is_still_the_storms() {
+    let mut world = containers(6, "critical", &[]);
+    each(&mut world, 5, "exits with 1");
+    world.until_told("container:c1 waits out the soak");
+    world.then("c1 exits with 1", 200);
+    assert_eq!(world.told("incident container:c1"), 0);
+    assert!(storm_story(&world).iter().any(|key| key == "story.storm_failed"));
+    let root = world.patient("docker").incident.clone().expect("an incident");
+    assert_eq!((root.state, root.attempts), (IncidentState::Verified, 6));
 }
