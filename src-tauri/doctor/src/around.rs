@@ -4,6 +4,7 @@ use crate::cause::Cause;
 use crate::container;
 use crate::diagnosis::{self, Around, Case};
 use crate::doctor::Doctor;
+use crate::host::Strain;
 use crate::incident::{IncidentState, StoryKind};
 use crate::observation::Reply;
 use crate::patient::Patient;
@@ -94,6 +95,9 @@ impl Doctor {
         let Some(end) = container::unexplained_kill(&patient.facts, &self.policy) else {
             return false;
         };
+        if self.memory_is_plentiful() {
+            return false;
+        }
         let slow = self
             .patients
             .get(&TargetId::Docker)
@@ -108,6 +112,22 @@ impl Doctor {
                 && container::unexplained_kill(&other.facts, &self.policy)
                     .is_some_and(|at| (at - end).abs() <= limit)
         })
+    }
+
+    /// Docker shares the host's memory, of which there is enough: nothing was killed for want of it.
+    /// What is not known is not plentiful, nor is the memory of a machine inside the host.
+    fn memory_is_plentiful(&self) -> bool {
+        let facts = |id: &TargetId| self.patients.get(id).map(|patient| &patient.facts);
+        let (Some(host), Some(docker)) = (facts(&TargetId::Host), facts(&TargetId::Docker)) else {
+            return false;
+        };
+        let engine = docker.docker.as_ref().and_then(|seen| seen.engine.as_ref());
+        let (Some(seen), Some(engine)) = (host.host.as_ref(), engine) else { return false };
+        let whole = seen.memory_bytes;
+        let shared = engine.memory_bytes.abs_diff(whole).saturating_mul(10) <= whole;
+        let calm =
+            host.pressure.verdict == Strain::None && host.pressure.strained_since().is_none();
+        whole > 0 && shared && calm && seen.available_bytes.saturating_mul(10) > whole
     }
 
     /// Written down as an incident that is over already; nobody is told.

@@ -48,6 +48,7 @@ pub fn given(world: &mut World, line: &str) -> Result<(), String> {
                 match one {
                     "absent" => world.engine.state = EngineState::Absent,
                     "not configured" => docker.configured = false,
+                    "on the host itself" => world.engine.memory_gb = 64,
                     "in a small machine" => world.engine.memory_gb = 8,
                     _ => return Err(format!("`{one}` is not known of Docker")),
                 }

@@ -343,3 +343,41 @@ fn r18_one_that_fails_within_its_minute_is_still_the_storms() {
     let root = world.patient("docker").incident.clone().expect("an incident");
     assert_eq!((root.state, root.attempts), (IncidentState::Verified, 6));
 }
+
+/// Four of five that are killed at once in this Docker, under this pressure of the host's memory.
+fn killed_at_once(docker: &str, memory: &str) -> World {
+    let mut given = vec![docker.to_owned()];
+    given.extend((1..=5).map(|n| format!("container c{n}: critical")));
+    let lines: Vec<&str> = given.iter().map(String::as_str).collect();
+    let mut world = world(&lines);
+    world.pass(120);
+    if !memory.is_empty() {
+        // Too short a while for the host to have an incident of its own.
+        world.then(memory, 5);
+    }
+    each(&mut world, 4, "exits with 137");
+    world.pass(50);
+    world
+}
+
+#[test]
+fn r18_killed_at_once_where_memory_is_plentiful_is_not_for_want_of_memory() {
+    let world = killed_at_once("docker: on the host itself", "");
+    let root = world.patient("docker").incident.clone().expect("an incident");
+    assert_eq!((root.cause.id.as_str(), root.affects.len()), ("unknown", 4));
+    assert_eq!(world.told("docker.vm_oom"), 0);
+    assert!(world.told("container:c1 down: container.killed") > 0);
+}
+
+#[test]
+fn r18_killed_at_once_in_a_machine_of_dockers_own_is_for_want_of_memory() {
+    let world = killed_at_once("docker", "");
+    assert_eq!(world.told("incident docker docker.vm_oom: open"), 1);
+}
+
+#[test]
+fn r18_killed_at_once_under_pressure_may_be_for_want_of_memory() {
+    let world = killed_at_once("docker: on the host itself", "memory is critical");
+    assert!(world.told("docker.vm_oom") > 0);
+    assert_eq!(world.told("container.killed"), 0);
+}
