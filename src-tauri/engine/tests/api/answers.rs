@@ -228,15 +228,10 @@ async fn a_hold_may_have_its_time() {
     for body in ["", " ", "{}", r#"{"for":"90m"}"#] {
         assert_eq!(world.act("POST", "/targets/mlx/hold", body).await.status, 202, "{body}");
     }
-    let times: Vec<Option<Duration>> = world
-        .wished()
-        .into_iter()
-        .map(|(wish, _)| match wish {
-            Wish::Hold { target: TargetId::Mlx, within } => within,
-            other => panic!("{other:?}"),
-        })
-        .collect();
-    assert_eq!(times, [None, None, None, Some(Duration::from_mins(90))]);
+    let wishes: Vec<Wish> = world.wished().into_iter().map(|(wish, _)| wish).collect();
+    let hold = |within| Wish::Hold { target: TargetId::Mlx, within };
+    let timed = hold(Some(Duration::from_mins(90)));
+    assert_eq!(wishes, [hold(None), hold(None), hold(None), timed]);
     for (path, body) in [
         ("/targets/mlx/hold", r#"{"for":"soon"}"#),
         ("/targets/mlx/hold", r#"{"for":60}"#),
