@@ -95,7 +95,10 @@ impl Doctor {
         }
         // What took long to read may be older than the end that the stream has told of since: it is
         // no start, and ends no hold (R2, R37).
-        let ended = patient.facts.container_news.die.map(|died| died.told.engine_ms);
+        let slowest = self.policy.look_deadline;
+        let ended = patient.facts.container_news.die.map(|died| died.told);
+        let ended = ended.filter(|told| self.now.awake.since(told.at) <= slowest);
+        let ended = ended.map(|told| told.engine_ms);
         if seen.status == ContainerStatus::Running && seen.started_ms < ended {
             if let Some(patient) = self.patients.get_mut(id) {
                 patient.due = patient.due.min(self.now.awake + self.policy.retry);

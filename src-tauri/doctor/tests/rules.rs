@@ -20,6 +20,8 @@ mod ledger;
 mod mistakes;
 #[path = "rules/notices.rs"]
 mod notices;
+#[path = "rules/numbers.rs"]
+mod numbers;
 #[path = "rules/outcomes.rs"]
 mod outcomes;
 #[path = "rules/phases.rs"]

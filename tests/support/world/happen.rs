@@ -368,6 +368,9 @@ fn container_happens(world: &mut World, name: &str, what: &str) -> Result<(), St
         "becomes healthy" => world.health(name, ContainerHealth::Healthy),
         "is paused" => {
             if let Some(container) = world.containers.get_mut(name) {
+                if container.seen.status != ContainerStatus::Running {
+                    return Ok(());
+                }
                 container.seen.status = ContainerStatus::Paused;
             }
             world.news(name, ContainerEvent::Pause);

@@ -228,8 +228,10 @@ impl World {
         }
         let (gb, path) = line.strip_suffix(" left")?.split_once(" GB of ")?;
         let Ok(gb) = gb.parse::<u64>() else { return Some(Err("n GB of PATH left".into())) };
+        let (total, path) = path.split_once(" GB of ").unwrap_or(("1000", path));
+        let Ok(total) = total.parse::<u64>() else { return Some(Err("of n GB of PATH".into())) };
         self.host.volumes =
-            vec![VolumeSeen { path: path.into(), free_bytes: gb * GB, total_bytes: 1000 * GB }];
+            vec![VolumeSeen { path: path.into(), free_bytes: gb * GB, total_bytes: total * GB }];
         Some(Ok(()))
     }
 

@@ -165,9 +165,11 @@ fn copy_folder(from: &Path, to: &Path) {
 
 /// Which tests fail first; none when all of them pass.
 fn notices(copy: &Path) -> Option<&'static str> {
+    // Those that take seconds would be run for every guard.
+    let slow = ["--skip", "r53_at_most_one_digest_an_hour", "--skip", "every_sentence"];
     for (test, only) in [
-        ("rules", &[][..]),
-        ("proof", &["stories_are_as_written", "p1_to_p15", "p11", "every_triple"][..]),
+        ("rules", &slow[..]),
+        ("proof", &["stories_are_as_written", "p1_to_p15", "every_triple"][..]),
     ] {
         let compiles = run(copy, &["--test", test, "--no-run"], &[]);
         assert!(compiles, "the mutated doctor does not compile");
@@ -186,8 +188,8 @@ fn run(copy: &Path, what: &[&str], only: &[&str]) -> bool {
         .arg("--")
         .args(only)
         .env("CARGO_TARGET_DIR", copy.join("target"))
-        .env_remove("SEQUENCES")
-        .env_remove("TRIPLES")
+        .env("SEQUENCES", "200")
+        .env("TRIPLES", "50")
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status()
