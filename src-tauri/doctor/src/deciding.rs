@@ -213,6 +213,7 @@ impl Doctor {
     pub(crate) fn give_up(&mut self, id: &TargetId, cause: Cause, permanent: bool) {
         self.leave_storm(id, &cause);
         let (now, first, cap) = (self.now, self.policy.trial, self.policy.trial_cap);
+        let tried = self.told_in(id).is_some_and(|incident| incident.attempts > 0);
         let Some(patient) = self.patients.get_mut(id) else { return };
         let trials = patient.account.given_up.map_or(0, |given_up| given_up.trials);
         let wait = (first * 2u32.saturating_pow(trials.min(8))).min(cap);
@@ -221,7 +222,14 @@ impl Doctor {
         let reason = if permanent {
             Reason::new("R31", "why.cannot_be_cured")
         } else {
-            Reason::says("R25", Sentence::new("why.given_up").with("wait", wait))
+            let attempts = patient.account.attempts;
+            let says = if tried || attempts == 0 {
+                Sentence::new("why.given_up")
+            } else {
+                // All were made for failures before this one, and verified.
+                Sentence::new("why.budget_spent").with("attempts", attempts)
+            };
+            Reason::says("R25", says.with("wait", wait))
         };
         patient.enter(Phase::GivenUp { cause, trial }, reason, now);
         self.incident_state(id, IncidentState::GivenUp, Some("story.given_up"));

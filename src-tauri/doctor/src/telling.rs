@@ -16,6 +16,8 @@ use crate::target::{Care, Heal, TargetId};
 
 /// So many restarts are listed in one notice.
 const RESTARTS: usize = 6;
+/// What is no older than this has happened "just now".
+const JUST_NOW: Duration = Duration::from_secs(2);
 /// So many targets are named in a digest.
 const NAMED: usize = 12;
 /// Notices that wait for the end of a wake hold.
@@ -164,7 +166,7 @@ impl Doctor {
         }
         let title = Sentence::new(key).with("target", self.name(id));
         let after = Duration::from_millis(incident.recovered_after_ms.unwrap_or_default());
-        let mut lines = vec![cause_text(&incident.cause)];
+        let mut lines = vec![Sentence::new("notice.it_was"), cause_text(&incident.cause)];
         lines.extend(self.affected(incident));
         lines.push(Sentence::new("notice.recovered_after").with("after", after));
         let quiet = !told;
@@ -209,7 +211,7 @@ impl Doctor {
             return;
         }
         let title = Sentence::new("notice.settled").with("target", self.name(id));
-        let lines = vec![cause_text(&incident.cause)];
+        let lines = vec![Sentence::new("notice.it_was"), cause_text(&incident.cause)];
         self.tell(NoticeKind::Recovered, id, Some(&incident), title, lines);
     }
 
@@ -229,7 +231,9 @@ impl Doctor {
                     RestartedBy::Person => "notice.restart_by_person",
                     RestartedBy::Other => "notice.restart_by_other",
                 };
-                Sentence::new(key).with("ago", now.since(restart.at))
+                let ago = now.since(restart.at);
+                let says = Sentence::new(key);
+                if ago < JUST_NOW { says } else { says.with("ago", ago) }
             })
             .collect();
         lines.push(Sentence::new("notice.restart_rate_advice"));

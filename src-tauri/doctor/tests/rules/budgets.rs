@@ -207,3 +207,25 @@ fn r25_what_is_given_up_says_how_the_last_attempt_ended() {
     let cause = world.patient("ollama").phase.cause().expect("a cause").clone();
     assert!(cause.evidence.iter().any(|line| line.key == "step.failed"), "{:?}", cause.evidence);
 }
+
+#[test]
+fn r25_a_budget_that_earlier_outages_have_used_up_is_not_called_failed_attempts() {
+    let mut world = world(&["docker", "container web: critical"]);
+    world.pass(120);
+    for _ in 0..3 {
+        world.then("web exits with 1", 100);
+        assert_eq!(world.phase("container:web"), "healthy");
+    }
+    world.then("web exits with 1", 100);
+    assert_eq!(world.phase("container:web"), "given up");
+    let patient = world.patient("container:web");
+    assert_eq!(patient.reason.says.key, "why.budget_spent");
+    assert_eq!(patient.incident.as_ref().map(|incident| incident.attempts), Some(0));
+}
+
+#[test]
+fn r25_attempts_that_failed_are_called_so() {
+    let mut world = world(&["ollama"]);
+    world.then("ollama cannot be started", 0).then("ollama dies", 600);
+    assert_eq!(world.patient("ollama").reason.says.key, "why.given_up");
+}

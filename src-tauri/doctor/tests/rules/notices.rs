@@ -367,3 +367,26 @@ fn r57_the_alert_lists_each_restart_with_who_made_it() {
     ];
     assert_eq!(keys, wanted);
 }
+
+#[test]
+fn r52_a_recovery_says_what_was_wrong_and_not_that_it_is() {
+    let mut world = world(&["ollama"]);
+    world.then("ollama dies", 120);
+    let recovered = world.notices.iter().find(|(_, one)| one.title.key == "notice.recovered");
+    let lines = recovered.map(|(_, notice)| notice.lines.clone()).expect("a recovery");
+    assert_eq!(lines[0].key, "notice.it_was");
+    assert_eq!(lines[1].key, "cause.ollama.not_running.text");
+}
+
+#[test]
+fn r57_a_restart_of_this_moment_was_just_now() {
+    let mut world = world(&["ollama"]);
+    world.pass(60);
+    for _ in 0..5 {
+        world.then("ollama is restarted by somebody else", 60);
+    }
+    let told = world.notices.iter().find(|(_, one)| one.title.key == "notice.restart_rate");
+    let lines = told.map(|(_, notice)| notice.lines.clone()).expect("a notice");
+    assert!(!lines[0].values.contains_key("ago"), "{lines:?}");
+    assert!(lines[1].values.contains_key("ago"), "{lines:?}");
+}
