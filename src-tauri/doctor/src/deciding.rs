@@ -6,7 +6,6 @@ use crate::cause::{Cause, CauseId, Confidence};
 use crate::clock::Awake;
 use crate::doctor::Doctor;
 use crate::holding::held;
-use crate::host::Strain;
 use crate::incident::{IncidentState, StoryKind, Verb};
 use crate::ledger::{GivenUp, HeldBy, Intent};
 use crate::lever::lever;
@@ -442,15 +441,6 @@ impl Doctor {
         Ok(())
     }
 
-    /// R58: killed for memory right after its start while what it needs is not well: its calls pile
-    /// up against a dead server, and starting it again would only kill it again.
-    pub(crate) fn dies_of_its_need(&self, patient: &Patient, cause: CauseId) -> Option<TargetId> {
-        let seen = patient.facts.container.as_ref().filter(|_| is_of_memory(cause))?;
-        let news = &patient.facts.container_news;
-        let soon = news.lived_less_than(self.policy.oom_at_start, seen);
-        soon.then(|| self.unwell_need(patient)).flatten()
-    }
-
     /// R31: no restart cures these; a person is told at once.
     fn is_never_retried(&self, target: &TargetId, id: CauseId) -> bool {
         let loops = || {
@@ -459,35 +449,6 @@ impl Doctor {
             })
         };
         is_incurable(id) || (id == CauseId::ContainerLoggerCrash && loops())
-    }
-
-    /// R19: what holds most of the memory is not spared when memory is short.
-    fn is_largest(&self, patient: &Patient) -> bool {
-        let ledger = self
-            .patients
-            .get(&TargetId::Host)
-            .and_then(|host| host.facts.host.as_ref())
-            .and_then(|seen| seen.ledger.as_ref());
-        let largest = ledger.and_then(|groups| groups.iter().max_by_key(|group| group.bytes));
-        largest.is_some_and(|group| group.name.eq_ignore_ascii_case(patient.spec.id.kind()))
-    }
-
-    /// R61: restarted for a leak only when it has nothing to do and memory is short.
-    fn may_end_leak(&self, patient: &Patient) -> bool {
-        let idle = patient.facts.insight.is_idle(self.now.awake, &self.policy);
-        idle && self.memory_is_short()
-    }
-
-    fn memory_is_short(&self) -> bool {
-        self.patients
-            .get(&TargetId::Host)
-            .is_some_and(|host| host.facts.pressure.verdict > Strain::None)
-    }
-
-    fn memory_is_critical(&self) -> bool {
-        self.patients
-            .get(&TargetId::Host)
-            .is_some_and(|host| host.facts.pressure.verdict == Strain::Critical)
     }
 
     /// R60: in `observe` it is written down what would have been done, once per episode.

@@ -6,10 +6,11 @@ use crate::holding::held;
 use crate::incident::IncidentState;
 use crate::ledger::Intent;
 use crate::order::Depth;
-use crate::patient::{Looking, Turn};
+use crate::patient::Looking;
 use crate::phase::{Phase, Reason};
 use crate::target::{Care, TargetId};
 use crate::verdict::Verdict;
+use crate::weighing::Turn;
 
 impl Doctor {
     /// One verdict about a target that is asked over the network, and what follows from it.

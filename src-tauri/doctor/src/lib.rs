@@ -21,6 +21,7 @@ mod change;
 mod container;
 mod containers;
 mod diagnosis;
+mod hearing;
 mod host;
 mod inhibiting;
 mod insight;
@@ -29,12 +30,14 @@ mod latency;
 mod looking;
 mod seeing;
 mod verdict;
+mod weighing;
 
 mod deciding;
 mod lever;
 mod plan;
 mod planning;
 mod remedy;
+mod restraint;
 
 mod ending;
 mod operating;

@@ -1,0 +1,135 @@
+//! Hearing: what a piece of news from Docker's stream changes, and whose stop it tells of (R33 to R37).
+
+use crate::container::{self, Heard, Stop};
+use crate::containers::PATIENTS;
+use crate::doctor::Doctor;
+use crate::ledger::{HeldBy, Intent};
+use crate::looking::NEVER;
+use crate::observation::{ContainerEvent, ContainerNews};
+use crate::order::Depth;
+use crate::storm;
+use crate::target::{Care, TargetId};
+
+impl Doctor {
+    /// News from the stream.
+    pub(crate) fn heard(&mut self, news: &ContainerNews) {
+        let now = self.now;
+        let id = TargetId::Container(news.name.clone());
+        if !self.patients.contains_key(&id)
+            && news.what == ContainerEvent::Start
+            && self.patients.contains_key(&TargetId::Docker)
+            && self.patients.len() < PATIENTS
+        {
+            // Known to nobody yet: a container that just began.
+            self.admit(&news.name);
+        }
+        let own = self.is_our_doing(&id);
+        let policy = self.policy.clone();
+        let clears_up = self.engine_clears_up();
+        let Some(patient) = self.patients.get_mut(&id) else { return };
+        let container = patient.facts.container.clone();
+        let limits = Stop::of(container.as_ref(), &policy);
+        let heard = patient.facts.container_news.hear(news, limits, now.awake);
+        match heard {
+            Heard::Old => return,
+            Heard::Look => {}
+            Heard::LookLater => {
+                let later = now.awake + policy.verdict;
+                patient.due = if patient.due == NEVER { later } else { patient.due.min(later) };
+                patient.depth = Depth::Full;
+                if let (ContainerEvent::Die { exit_code }, false) = (&news.what, own) {
+                    let how = storm::ended(container.as_ref(), *exit_code, Some(news.at_ms));
+                    self.turned_bad(&id, how);
+                }
+                return;
+            }
+            // R34: an engine that comes back after a crash clears up what it left behind, and tells of
+            // what it ended while it went: that looks like a person's stop, and is none.
+            Heard::Stopped if clears_up => {}
+            Heard::Stopped => self.hold_by_event(&id),
+            Heard::Started => {
+                // Whether Docker's policy started what is held, only a reading tells (R37).
+                let held = patient.account.intent == Intent::Held
+                    && patient.account.hold.as_ref().is_some_and(|one| one.by == HeldBy::Hold);
+                let asked = patient.account.intent != Intent::Wanted && !held
+                    || news.what == ContainerEvent::Restart;
+                if asked && !own {
+                    patient.account.want();
+                    self.forgive(&id);
+                }
+            }
+            Heard::Paused => self.hold(&id, HeldBy::Paused, None),
+            Heard::Destroyed => {}
+        }
+        self.look_soon(&id, Depth::Full);
+    }
+
+    /// A remedy of ours is under way on this container, or on the service inside it (R33).
+    pub(crate) fn is_our_doing(&self, id: &TargetId) -> bool {
+        self.running_on(id).is_some()
+            || self.operations.iter().any(|one| {
+                let inside = self.patients.get(&one.target).is_some_and(|patient| {
+                    matches!(
+                        (&patient.spec.care, id),
+                        (Care::Service { container: Some(name), .. }, TargetId::Container(this))
+                            if name == this
+                    )
+                });
+                one.is_remedy() && one.is_running() && inside
+            })
+    }
+
+    /// R34: a person stopped it, unless the engine itself goes away now.
+    fn hold_by_event(&mut self, id: &TargetId) {
+        let now = self.now.awake;
+        let Some(account) = self.patients.get(id).map(|patient| &patient.account) else { return };
+        let for_a_while = account.hold.as_ref().is_some_and(|hold| hold.until.is_some());
+        if for_a_while {
+            self.hold(id, HeldBy::Outside, None);
+        } else if account.intent == Intent::Wanted {
+            self.hold(id, HeldBy::Outside, None);
+            let window = self.policy.daemon_stop;
+            self.held_lately.retain(|(other, at)| other != id && now.since(*at) <= window);
+            self.held_lately.push((id.clone(), now));
+        }
+    }
+
+    pub(crate) fn stream(&mut self, connected: bool) {
+        if connected {
+            if std::mem::take(&mut self.engine_lost) {
+                self.engine_back = Some(self.now.awake);
+            }
+            self.look_soon(&TargetId::Docker, Depth::Full);
+        } else {
+            self.engine_went_away();
+            self.look_soon(&TargetId::Docker, Depth::Shallow);
+        }
+    }
+
+    /// R34: a daemon that shuts down stops its containers as a person would. What it stopped
+    /// within the last 15 s, two or all of them, stays wanted.
+    pub(crate) fn engine_went_away(&mut self) {
+        let now = self.now.awake;
+        let window = self.policy.daemon_stop;
+        self.held_lately.retain(|(_, at)| now.since(*at) <= window);
+        // By their last readings: their phases are unknown as soon as the engine is not well.
+        let running = self
+            .patients
+            .values()
+            .filter(|patient| patient.account.intent == Intent::Wanted)
+            .filter_map(|patient| patient.facts.container.as_ref())
+            .filter(|seen| container::is_up(seen.status))
+            .count();
+        if self.held_lately.len() >= 2 || (running == 0 && !self.held_lately.is_empty()) {
+            for (id, _) in std::mem::take(&mut self.held_lately) {
+                if let Some(patient) = self.patients.get_mut(&id) {
+                    patient.account.want();
+                }
+            }
+        }
+    }
+
+    fn engine_clears_up(&self) -> bool {
+        self.engine_back.is_some_and(|back| self.now.awake.since(back) <= self.policy.daemon_stop)
+    }
+}
