@@ -8,7 +8,7 @@ use crate::container::{self, Died};
 use crate::deciding::{is_loop, is_of_memory};
 use crate::diagnosis;
 use crate::doctor::Doctor;
-use crate::holding::held;
+use crate::holding::{held, hold_is_of_what_is_gone};
 use crate::incident::{IncidentState, RestartedBy, StoryKind, Verb};
 use crate::ledger::{HeldBy, Intent};
 use crate::looking::NEVER;
@@ -182,7 +182,7 @@ impl Doctor {
         let unpaused = seen.status == ContainerStatus::Running
             && patient.account.hold.as_ref().is_some_and(|hold| hold.by == HeldBy::Paused)
             && known_paused;
-        let first_sight = !patient.met && !asked && patient.account.act.is_none();
+        let first_sight = !patient.met && hold_is_of_what_is_gone(&patient.account);
         if patient.account.intent == Intent::Held && (unpaused || first_sight) {
             patient.account.want();
         }

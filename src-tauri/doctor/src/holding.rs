@@ -68,6 +68,18 @@ impl Doctor {
     }
 }
 
+/// It did not run when it came to be held. Who asked us to stop it may not have been obeyed before
+/// we ended ourselves, and what is to be left alone may run.
+pub(crate) fn hold_is_of_what_is_gone(account: &Account) -> bool {
+    let gone = account.hold.as_ref().is_some_and(|hold| match hold.by {
+        HeldBy::Outside | HeldBy::Quit | HeldBy::Paused | HeldBy::Found | HeldBy::LedgerLost => {
+            true
+        }
+        HeldBy::Hold | HeldBy::Stop => false,
+    });
+    gone && account.act.is_none()
+}
+
 /// Why it is left alone: who stopped it and when, or until when.
 pub(crate) fn held(account: &Account, now: Now) -> Sentence {
     let Some(hold) = &account.hold else { return Sentence::new("why.held") };

@@ -6,6 +6,7 @@ use crate::cause::CauseId;
 use crate::clock::Now;
 use crate::diagnosis::{self, Case};
 use crate::doctor::Doctor;
+use crate::holding::hold_is_of_what_is_gone;
 use crate::host::Strain;
 use crate::ledger::{HeldBy, Intent};
 use crate::lever::lever;
@@ -178,10 +179,10 @@ impl Doctor {
         let this = incarnation(process);
         let before = patient.incarnation.replace(this.clone());
         // R37: before the app was started anew it was held as one that does not run, and it does.
-        let hold = patient.account.hold.as_ref().filter(|hold| hold.by != HeldBy::Hold);
-        let ran_meanwhile = before.is_none() && !patient.met && hold.is_some();
-        if ran_meanwhile
-            && patient.account.act.is_none()
+        let first_sight = before.is_none() && !patient.met;
+        if first_sight
+            && hold_is_of_what_is_gone(&patient.account)
+            && matches!(verdict, Verdict::Good { .. })
             && diagnosis::is_own_server(patient, process)
         {
             patient.account.want();
