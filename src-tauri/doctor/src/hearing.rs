@@ -130,6 +130,7 @@ impl Doctor {
     }
 
     fn engine_clears_up(&self) -> bool {
-        self.engine_back.is_some_and(|back| self.now.awake.since(back) <= self.policy.daemon_stop)
+        self.engine_back
+            .is_some_and(|back| self.now.awake.since(back) <= self.policy.engine_clears_up)
     }
 }

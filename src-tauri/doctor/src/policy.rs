@@ -70,6 +70,8 @@ pub struct Policy {
     pub kill_to_die: Duration,
     /// Stops within this time before the engine went away were the engine's own (R34).
     pub daemon_stop: Duration,
+    /// Stops told so soon after the engine came back are what it cleared up itself (R34).
+    pub engine_clears_up: Duration,
     /// Five exits within this time are a crash loop (R30).
     pub crash_loop: Duration,
     pub crash_loop_exits: usize,
@@ -219,6 +221,7 @@ impl Default for Policy {
             verdict: seconds(2),
             kill_to_die: seconds(5),
             daemon_stop: seconds(15),
+            engine_clears_up: seconds(5),
             crash_loop: seconds(300),
             crash_loop_exits: 5,
             crash_loop_alike: 3,

@@ -400,7 +400,7 @@ impl World {
         self.engine.state = EngineState::Up;
         if std::mem::take(&mut self.engine.crashed) {
             // As a real one does: it kills what it finds running, and stops it (dockerd 28).
-            self.later(350, |world| {
+            self.later(3300, |world| {
                 let names: Vec<String> = world.containers.keys().cloned().collect();
                 for name in names {
                     if world.containers.get(&name).is_some_and(Container::is_running) {

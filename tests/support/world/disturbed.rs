@@ -98,6 +98,7 @@ numbers! {
     verdict,
     kill_to_die,
     daemon_stop,
+    engine_clears_up,
     crash_loop,
     crash_loop_exits,
     crash_loop_alike,

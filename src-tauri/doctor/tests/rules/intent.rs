@@ -361,7 +361,7 @@ fn r34_what_an_engine_clears_up_after_its_crash_is_no_persons_stop() {
 #[test]
 fn r34_a_persons_stop_a_while_after_the_engine_is_back_is_one() {
     let mut world = world(&["docker", "container web: critical"]);
-    world.then("docker goes away", 60).then("docker comes up", 120);
+    world.then("docker goes away", 60).then("docker comes up", 8);
     world.then("a person stops web", 600);
     assert_eq!(world.patient("container:web").account.intent, Intent::Held);
     assert!(world.nothing_done());
