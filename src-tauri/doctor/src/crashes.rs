@@ -54,6 +54,11 @@ impl Doctor {
         }
     }
 
+    /// A configuration that can be read is in force again (fault 53).
+    pub(crate) fn configured_well(&mut self) {
+        self.observing.take_if(|one| one.because == Because::Misconfigured);
+    }
+
     /// The quiet time is over. Crashes that were survived so long are forgotten.
     pub(crate) fn end_observing(&mut self) {
         if self.observing.is_some_and(|observing| self.now.awake >= observing.until) {

@@ -330,6 +330,7 @@ impl Doctor {
 
     /// R27: an edited configuration is a changed world, so what was given up is tried again.
     fn reconfigured(&mut self, roster: Vec<Spec>) {
+        self.configured_well();
         let kept: Vec<TargetId> = roster.iter().map(|spec| spec.id.clone()).collect();
         let gone: Vec<TargetId> = self
             .patients

@@ -419,3 +419,12 @@ fn r32_the_ledger_is_written_every_five_minutes_while_a_server_lives() {
     let account = &world.ledger.as_ref().expect("a ledger").targets[&TargetId::Mlx];
     assert!(account.started.is_some());
 }
+
+#[test]
+fn t53_a_configuration_that_can_be_read_again_ends_the_observing() {
+    let mut world = world(&["ollama"]);
+    world.then("the configuration cannot be read", 10);
+    world.tell(&doctor::Event::Reconfigured { roster: world.roster.clone() });
+    world.then("ollama dies", 60);
+    assert_eq!(world.told("> ollama: start"), 1);
+}

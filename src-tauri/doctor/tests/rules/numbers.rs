@@ -54,12 +54,10 @@ fn numbers_hold_at_their_edges() {
             for (what, seconds) in *happens {
                 world.then(what, *seconds);
             }
-            let (word, is_there) = match expected.strip_prefix('!') {
-                Some(word) => (word, false),
-                None => (*expected, true),
-            };
-            let found = world.told(word) > 0;
-            (found != is_there).then(|| format!("{happens:?}: {expected}\n{:#?}", world.tale.lines))
+            let absent = expected.strip_prefix('!');
+            let found = world.told(absent.unwrap_or(expected)) > 0;
+            (found == absent.is_some())
+                .then(|| format!("{happens:?}: {expected}\n{:#?}", world.tale.lines))
         })
         .collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
