@@ -152,6 +152,23 @@ impl Handle {
 
     /// How long the loop has not come round; it comes round at least every 30 s.
     pub fn silent_for(&self) -> Duration {
+        self.pulse().silent_for()
+    }
+
+    /// What the loop's silence is read from, and nothing else: it keeps no journal open.
+    pub(crate) fn pulse(&self) -> Pulse {
+        Pulse { heartbeat: self.heartbeat.clone(), began: self.began }
+    }
+}
+
+/// When the loop last came round.
+pub(crate) struct Pulse {
+    heartbeat: Arc<AtomicU64>,
+    began: Instant,
+}
+
+impl Pulse {
+    pub(crate) fn silent_for(&self) -> Duration {
         let beat = Duration::from_millis(self.heartbeat.load(Ordering::Relaxed));
         self.began.elapsed().saturating_sub(beat)
     }

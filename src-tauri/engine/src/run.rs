@@ -161,7 +161,7 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
     engine.serve().await;
     engine.follow_events();
     engine.carry_out(&mut orders);
-    watchdog::watch(handle.clone(), stopping.clone());
+    watchdog::watch(handle.pulse(), stopping.clone());
     let task = tokio::spawn(engine.run(events, stopping));
     Ok(Engine { handle, stop, task, _lock: lock })
 }

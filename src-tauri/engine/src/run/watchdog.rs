@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use crate::handle::Handle;
+use crate::handle::Pulse;
 
 /// Three periods of the loop's longest wait.
 const PATIENCE: Duration = Duration::from_secs(3 * 30);
@@ -19,12 +19,12 @@ const FROZEN: Duration = Duration::from_secs(3 * 10);
 /// Ends the process when the loop has not come round for three periods; whoever started us starts us
 /// again. Sleep does not count: the loop's clock stands in it. Nor does a time in which the whole
 /// process stood still: whoever stopped it may not be there to start it again.
-pub(super) fn watch(handle: Handle, stopping: watch::Receiver<bool>) {
+pub(super) fn watch(pulse: Pulse, stopping: watch::Receiver<bool>) {
     let watching = move || {
         let mut rounds = Rounds::begun(Instant::now());
         while !is_over(&stopping) {
             std::thread::sleep(EVERY);
-            let silent = rounds.silent(Instant::now(), handle.silent_for());
+            let silent = rounds.silent(Instant::now(), pulse.silent_for());
             if silent >= PATIENCE && !is_over(&stopping) {
                 let seconds = silent.as_secs();
                 tracing::error!(
