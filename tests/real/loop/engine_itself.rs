@@ -23,8 +23,8 @@ fn killed_at_any_moment_it_goes_on_with_the_same_incident() {
     let opened = eventually("an incident", VERDICT_CLOSED + SLACK, || {
         engine.incidents().ok()?.into_iter().find(|incident| incident.target == "ollama")
     });
-    // In the middle of the remedy, again while it is proven, and at moments of no meaning.
-    for moment in [0, 300, 2000, 5000] {
+    // In the middle of the remedy, and again while it is proven; a third time it would only observe.
+    for moment in [0, 2000] {
         wait_until("the moment", SOON, {
             let began = Instant::now();
             move || began.elapsed() >= Duration::from_millis(moment)
