@@ -84,10 +84,15 @@ pub(crate) fn diagnose(case: &Case<'_>) -> Cause {
         Care::Mlx { .. } => (mlx::base(case), mlx::FAILS),
         Care::Docker => (docker::base(case), docker::FAILS),
         Care::Service { .. } => (service::base(case), service::FAILS),
-        Care::Container { .. } => (Vec::new(), container::FAILS),
+        Care::Container { .. } => {
+            let rules = container::UNWELL.iter().chain(container::ENDED);
+            return first(rules, case, &[])
+                .unwrap_or_else(|| cause(CauseId::Unknown, Confidence::Possible, Vec::new()));
+        }
         Care::Host => (host::base(case), host::FAILS),
     };
-    first(table, case, &base).unwrap_or_else(|| cause(CauseId::Unknown, Confidence::Possible, base))
+    first(table.iter(), case, &base)
+        .unwrap_or_else(|| cause(CauseId::Unknown, Confidence::Possible, base))
 }
 
 /// What does not work of a target that answers as it should.
@@ -98,12 +103,16 @@ pub(crate) fn impairment(case: &Case<'_>) -> Option<Cause> {
         Care::Container { .. } => (Vec::new(), container::ANSWERS),
         Care::Docker | Care::Service { .. } | Care::Host => return None,
     };
-    first(table, case, &base)
+    first(table.iter(), case, &base)
 }
 
 /// The first that holds without contradiction; only where there is none, the first that is merely
 /// possible: a doubtful detail must not hide what is plain.
-fn first(table: &[Rule], case: &Case<'_>, base: &[Sentence]) -> Option<Cause> {
+fn first<'a>(
+    table: impl Iterator<Item = &'a Rule>,
+    case: &Case<'_>,
+    base: &[Sentence],
+) -> Option<Cause> {
     let mut doubtful = None;
     for rule in table {
         match conclude(rule, case, base) {

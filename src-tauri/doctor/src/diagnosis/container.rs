@@ -7,8 +7,8 @@ use crate::host::Strain;
 use crate::observation::{ContainerHealth, ContainerSeen, ContainerStatus, LogSign};
 use crate::sentence::{Sentence, Value};
 
-/// It has ended, or it runs and is unwell.
-pub(super) const FAILS: &[Rule] = &[
+/// It ends again and again, or it runs and is unwell.
+pub(super) const UNWELL: &[Rule] = &[
     Rule {
         id: CauseId::ContainerLoggerCrash,
         sure: Confidence::Likely,
@@ -39,6 +39,10 @@ pub(super) const FAILS: &[Rule] = &[
         when: unhealthy,
         against: nothing,
     },
+];
+
+/// What ended it, whatever it does now.
+pub(super) const ENDED: &[Rule] = &[
     Rule {
         id: CauseId::ContainerOomLimit,
         sure: Confidence::Certain,
@@ -78,41 +82,6 @@ pub(super) const FAILS: &[Rule] = &[
     },
 ];
 
-/// What ended it, whatever it does now.
-const ENDED: &[Rule] = &[
-    Rule {
-        id: CauseId::ContainerOomLimit,
-        sure: Confidence::Certain,
-        when: oom_limit,
-        against: killed_by_hand,
-    },
-    Rule {
-        id: CauseId::DockerMemoryTooSmall,
-        sure: Confidence::Likely,
-        when: memory_too_small,
-        against: killed_by_hand,
-    },
-    Rule {
-        id: CauseId::DockerVmOom,
-        sure: Confidence::Likely,
-        when: vm_oom,
-        against: killed_by_hand,
-    },
-    Rule {
-        id: CauseId::ContainerCannotRun,
-        sure: Confidence::Certain,
-        when: cannot_run,
-        against: nothing,
-    },
-    Rule { id: CauseId::ContainerKilled, sure: Confidence::Likely, when: killed, against: nothing },
-    Rule {
-        id: CauseId::ContainerStopped,
-        sure: Confidence::Certain,
-        when: stopped,
-        against: nothing,
-    },
-];
-
 /// It runs, and its work does not go on.
 pub(super) const ANSWERS: &[Rule] = &[Rule {
     id: CauseId::ContainerNoProgress,
@@ -123,7 +92,7 @@ pub(super) const ANSWERS: &[Rule] = &[Rule {
 
 /// What ended it, for one that Docker has started again meanwhile.
 pub(crate) fn ended(case: &Case<'_>) -> Cause {
-    super::first(ENDED, case, &[])
+    super::first(ENDED.iter(), case, &[])
         .unwrap_or_else(|| super::cause(CauseId::Unknown, Confidence::Possible, Vec::new()))
 }
 

@@ -90,7 +90,7 @@ fn every_mutation_finds_its_guard() {
 }
 
 #[test]
-#[ignore = "takes minutes: tests/run proof"]
+#[ignore = "takes minutes: cargo test -p doctor --profile proof --test proof no_guard -- --ignored"]
 fn no_guard_can_be_taken_away_unnoticed() {
     let copy = copied();
     assert!(notices(&copy).is_none(), "the copy fails without a mutation");
