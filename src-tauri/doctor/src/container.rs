@@ -17,8 +17,8 @@ pub(crate) struct News {
     /// The last ends that nobody asked for, for crash loops.
     pub(crate) ends: VecDeque<End>,
     started_ms: Option<i64>,
-    /// Until then a stop is the echo of our own, unless a start was told of since (R33).
-    own_stop_until: Option<Awake>,
+    /// What our own stop will still bring, unless a start was told of since (R33).
+    own_stop: Option<OwnStop>,
     last: Option<(i64, ContainerEvent)>,
     /// The `oom` that has been concluded and told.
     pub(crate) told: Option<Told>,
@@ -49,6 +49,36 @@ pub(crate) struct Died {
     pub(crate) exit_code: i64,
 }
 
+/// A stop that we ordered: the one end and the one `stop` that it brings are no person's doing.
+#[derive(Clone, Debug, PartialEq)]
+struct OwnStop {
+    until: Awake,
+    /// The incarnation that it ends; another one that was seen to run is ended by somebody else.
+    of: String,
+    die_ms: Option<i64>,
+    stop_ms: Option<i64>,
+}
+
+impl OwnStop {
+    /// Told once, or once more by a stream that was connected anew.
+    fn brings(
+        &mut self,
+        news: &ContainerNews,
+        running: Option<&ContainerSeen>,
+        now: Awake,
+    ) -> bool {
+        if now >= self.until || running.is_some_and(|seen| incarnation(seen) != self.of) {
+            return false;
+        }
+        let slot = if matches!(news.what, ContainerEvent::Die { .. }) {
+            &mut self.die_ms
+        } else {
+            &mut self.stop_ms
+        };
+        *slot.get_or_insert(news.at_ms) == news.at_ms
+    }
+}
+
 /// What a piece of news asks of the doctor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Heard {
@@ -74,8 +104,8 @@ impl News {
         self.last = Some(this);
         let told = Told { engine_ms: news.at_ms, at: now };
         // What was told of an incarnation before the running one is history.
-        let is_past = limits.running_since_ms.is_some_and(|since| news.at_ms < since);
-        let own = is_past || self.own_stop_until.is_some_and(|until| now < until);
+        let since = limits.running.and_then(|seen| seen.started_ms);
+        let is_past = since.is_some_and(|since| news.at_ms < since);
         match &news.what {
             ContainerEvent::Oom => {
                 self.oom = Some(told);
@@ -83,6 +113,7 @@ impl News {
             }
             ContainerEvent::Die { exit_code } => {
                 self.die = Some(Died { told, exit_code: *exit_code });
+                let own = is_past || self.is_our_stop(news, limits, now);
                 let killed = self.was_killed_before(news.at_ms, limits);
                 if own || killed {
                     return if own { Heard::LookLater } else { Heard::Stopped };
@@ -107,7 +138,7 @@ impl News {
             }
             // A container waiting in Docker's back-off gets `stop` without `kill` or `die`.
             ContainerEvent::Stop => {
-                if own {
+                if is_past || self.is_our_stop(news, limits, now) {
                     Heard::Look
                 } else {
                     Heard::Stopped
@@ -116,7 +147,7 @@ impl News {
             ContainerEvent::Start | ContainerEvent::Restart => {
                 self.kill = None;
                 self.started_ms = Some(news.at_ms);
-                self.own_stop_until = None;
+                self.own_stop = None;
                 Heard::Started
             }
             ContainerEvent::Pause => Heard::Paused,
@@ -126,6 +157,10 @@ impl News {
                 Heard::Look
             }
         }
+    }
+
+    fn is_our_stop(&mut self, news: &ContainerNews, limits: Stop, now: Awake) -> bool {
+        self.own_stop.as_mut().is_some_and(|own| own.brings(news, limits.running, now))
     }
 
     /// A stop signal within stop timeout + 5 s before the end.
@@ -186,9 +221,14 @@ impl News {
         is_new
     }
 
-    /// We stop it ourselves now: what the stream tells of it is no person's doing.
-    pub(crate) fn expect_own_stop(&mut self, until: Awake) {
-        self.own_stop_until = Some(until);
+    /// We stop this incarnation ourselves now: what the stream tells of it is no person's doing.
+    pub(crate) fn expect_own_stop(&mut self, of: String, until: Awake) {
+        self.own_stop = Some(OwnStop { until, of, die_ms: None, stop_ms: None });
+    }
+
+    /// Our stop was not carried out: whatever ends it now is not ours.
+    pub(crate) fn expect_no_stop(&mut self) {
+        self.own_stop = None;
     }
 
     /// The end that this reading of a stopped container shows, if the stream told of it.
@@ -210,8 +250,8 @@ const SAME_END_MS: i64 = 5_000;
 pub(crate) struct Stop<'a> {
     pub(crate) signal: &'a str,
     pub(crate) within: Duration,
-    /// Start of the incarnation that was last seen to run.
-    pub(crate) running_since_ms: Option<i64>,
+    /// Its last reading, when it was seen to run.
+    pub(crate) running: Option<&'a ContainerSeen>,
 }
 
 impl<'a> Stop<'a> {
@@ -219,11 +259,7 @@ impl<'a> Stop<'a> {
         let timeout = seen.map_or(10, |seen| seen.stop_timeout_s);
         let within = Duration::from_secs(timeout) + policy.kill_to_die;
         let running = seen.filter(|seen| seen.status == ContainerStatus::Running);
-        Self {
-            signal: seen.map_or("SIGTERM", |seen| &seen.stop_signal),
-            within,
-            running_since_ms: running.and_then(|seen| seen.started_ms),
-        }
+        Self { signal: seen.map_or("SIGTERM", |seen| &seen.stop_signal), within, running }
     }
 }
 

@@ -209,8 +209,9 @@ impl Doctor {
         if matches!(step, Step::StopContainer { .. } | Step::ComposeUp(_)) {
             let until = self.now.awake + within + STOP_ECHO;
             let container = self.container_in(&target);
+            let of = self.incarnation_of(&container).unwrap_or_default();
             if let Some(patient) = self.patients.get_mut(&container) {
-                patient.facts.container_news.expect_own_stop(until);
+                patient.facts.container_news.expect_own_stop(of, until);
             }
         }
         let operation = &mut self.operations[at];
@@ -262,8 +263,20 @@ impl Doctor {
             | Outcome::Done
             | Outcome::Gone
             | Outcome::StillThere
-            | Outcome::IdentityChanged
             | Outcome::Failed { .. } => {}
+            Outcome::IdentityChanged => {
+                let container = self.container_in(&target);
+                if let Some(patient) = self.patients.get_mut(&container) {
+                    patient.facts.container_news.expect_no_stop();
+                }
+            }
+        }
+        if matches!((&step, outcome), (Step::StopContainer { .. }, Outcome::Done | Outcome::Gone))
+            && let Some(patient) = self.patients.get_mut(&target)
+            && let Some(act) = patient.account.act.as_mut().filter(|act| act.verb == Verb::Restart)
+        {
+            // Its stop is over: should we end now, a stop that is told of is not ours (R33).
+            act.verb = Verb::Start;
         }
         self.proceed(&id, Some((&step, outcome)));
     }

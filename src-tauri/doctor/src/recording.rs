@@ -6,6 +6,7 @@ use crate::clock::{Awake, millis};
 use crate::doctor::Doctor;
 use crate::event::LedgerFound;
 use crate::incident::{Incident, IncidentState, Verb};
+use crate::ledger::Act;
 use crate::order::{Entry, Order, Record, RecordId};
 use crate::target::TargetId;
 
@@ -30,7 +31,6 @@ impl Doctor {
         match found {
             LedgerFound::None => {}
             LedgerFound::Good(ledger) => {
-                let until = self.now.awake + self.policy.wake_hold;
                 for (id, account) in ledger.on_this_boot(self.now) {
                     match self.patients.get_mut(&id) {
                         Some(patient) => {
@@ -40,10 +40,6 @@ impl Doctor {
                             if act.is_some() {
                                 // R26: an attempt that was cut off with us ended then.
                                 patient.account.last_attempt = Some(self.now.continuous);
-                            }
-                            if act.is_some_and(|verb| verb != Verb::Start) {
-                                // What we stopped just before we ended may still be told (R33).
-                                patient.facts.container_news.expect_own_stop(until);
                             }
                             // A server that we were starting may still be on its way (R14).
                             let server = matches!(id, TargetId::Ollama | TargetId::Mlx);
@@ -56,6 +52,7 @@ impl Doctor {
                         }
                     }
                 }
+                self.expect_own_stops();
             }
             LedgerFound::Damaged => {
                 self.tell_about_ourselves(
@@ -66,6 +63,22 @@ impl Doctor {
                     patient.account.attempts = self.policy.attempts.saturating_sub(1);
                     patient.account.doubtful = true;
                 }
+            }
+        }
+    }
+
+    /// What we stopped just before we ended may still be told (R33).
+    fn expect_own_stops(&mut self) {
+        let until = self.now.awake + self.policy.wake_hold;
+        let acts: Vec<(TargetId, Act)> = self
+            .patients
+            .iter()
+            .filter_map(|(id, patient)| Some((id.clone(), patient.account.act.clone()?)))
+            .filter(|(_, act)| act.verb != Verb::Start)
+            .collect();
+        for (id, act) in acts {
+            if let Some(patient) = self.patients.get_mut(&self.container_in(&id)) {
+                patient.facts.container_news.expect_own_stop(act.incarnation, until);
             }
         }
     }

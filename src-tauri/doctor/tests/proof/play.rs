@@ -61,6 +61,8 @@ pub(crate) fn begin(world: &mut World, lines: &[&str]) {
 pub(crate) fn play(world: &mut World, play: &Play) {
     for (gap, what) in play {
         world.run_until(world.story_ms() + gap);
+        let now = world.story_ms();
+        world.tale.say(now, format!("* {what}"));
         happen(world, what).unwrap_or_else(|error| panic!("{what}: {error}"));
     }
 }

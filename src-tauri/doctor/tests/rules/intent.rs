@@ -46,6 +46,42 @@ fn r33_a_stop_after_a_relaunch_in_the_soak_is_a_persons() {
     assert_eq!(world.treatments.len(), before, "{:?}", world.treatments);
 }
 
+/// R33: our own stop explains one end, of the incarnation that we ended, and no other.
+#[test]
+fn r33_our_own_stop_explains_no_later_one() {
+    for (starts, ask, gap) in [
+        // The engine told nobody that it started again.
+        ("web will start without saying so", "a person asks: restart container:web", 15),
+        ("nothing", "a person asks: restart service:api", 1),
+    ] {
+        let mut world = world(&[WEB[0], WEB[1], "service api: in container web"]);
+        if starts != "nothing" {
+            world.then(starts, 0);
+        }
+        world.then(ask, gap);
+        if starts == "nothing" {
+            world.then("Homeostat is quit and started again", 0);
+        }
+        let before = world.told("start the container");
+        world.then("a person stops web", 300);
+        assert_eq!(world.told("start the container"), before, "{starts}: {:?}", world.tale.lines);
+        let web = world.patient("container:web");
+        assert_eq!(web.account.intent, Intent::Held, "{starts}");
+    }
+}
+
+/// R33: what was not carried out explains nothing: somebody else had restarted it before our stop.
+#[test]
+fn r33_a_stop_of_ours_that_was_not_carried_out_explains_none() {
+    let mut world = world(WEB);
+    world.pass(60);
+    world.then("a person asks: restart container:web", 0);
+    world.then("compose makes anew web", 30);
+    assert_eq!(world.told("step.container_changed"), 1, "{:?}", world.tale.lines);
+    world.then("a person stops web", 300);
+    assert_eq!(world.told("start the container"), 0, "{:?}", world.tale.lines);
+}
+
 #[test]
 fn r35_without_a_ledger_the_engine_is_not_held() {
     let mut world = world_with(&["docker: absent"], LedgerFound::Damaged);
