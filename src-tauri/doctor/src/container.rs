@@ -49,33 +49,38 @@ pub(crate) struct Died {
     pub(crate) exit_code: i64,
 }
 
-/// A stop that we ordered: the one end and the one `stop` that it brings are no person's doing.
+/// A stop that we ordered. What it brings is no person's doing: its signal, then KILL if it has to
+/// be forced, one end and one `stop`, each once.
 #[derive(Clone, Debug, PartialEq)]
 struct OwnStop {
     until: Awake,
     /// The incarnation that it ends; another one that was seen to run is ended by somebody else.
     of: String,
-    die_ms: Option<i64>,
-    stop_ms: Option<i64>,
+    /// With the engine's time: a stream that was connected anew tells it again.
+    told: Vec<(Brought, i64)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Brought {
+    Signal,
+    Force,
+    End,
+    Stop,
 }
 
 impl OwnStop {
-    /// Told once, or once more by a stream that was connected anew.
-    fn brings(
-        &mut self,
-        news: &ContainerNews,
-        running: Option<&ContainerSeen>,
-        now: Awake,
-    ) -> bool {
-        if now >= self.until || running.is_some_and(|seen| incarnation(seen) != self.of) {
+    fn brings(&mut self, what: Brought, at_ms: i64, limits: Stop, now: Awake) -> bool {
+        let another = |seen: &ContainerSeen| incarnation(seen) != self.of;
+        if now >= self.until || limits.running.is_some_and(another) {
             return false;
         }
-        let slot = if matches!(news.what, ContainerEvent::Die { .. }) {
-            &mut self.die_ms
-        } else {
-            &mut self.stop_ms
-        };
-        *slot.get_or_insert(news.at_ms) == news.at_ms
+        match self.told.iter().find(|(told, _)| *told == what) {
+            Some((_, told_ms)) => *told_ms == at_ms,
+            None => {
+                self.told.push((what, at_ms));
+                true
+            }
+        }
     }
 }
 
@@ -113,7 +118,7 @@ impl News {
             }
             ContainerEvent::Die { exit_code } => {
                 self.die = Some(Died { told, exit_code: *exit_code });
-                let own = is_past || self.is_our_stop(news, limits, now);
+                let own = is_past || self.is_of_ours(Brought::End, news.at_ms, limits, now);
                 let killed = self.was_killed_before(news.at_ms, limits);
                 if own || killed {
                     return if own { Heard::LookLater } else { Heard::Stopped };
@@ -133,12 +138,18 @@ impl News {
             ContainerEvent::Kill { signal } => {
                 if is_a_stop(signal, limits.signal) {
                     self.kill = Some(told);
+                    let forced = name_of(signal) == "KILL" && name_of(limits.signal) != "KILL";
+                    let what = if forced { Brought::Force } else { Brought::Signal };
+                    if !is_past && !self.is_of_ours(what, news.at_ms, limits, now) {
+                        // Somebody else stops it as well.
+                        self.own_stop = None;
+                    }
                 }
                 Heard::Look
             }
             // A container waiting in Docker's back-off gets `stop` without `kill` or `die`.
             ContainerEvent::Stop => {
-                if is_past || self.is_our_stop(news, limits, now) {
+                if is_past || self.is_of_ours(Brought::Stop, news.at_ms, limits, now) {
                     Heard::Look
                 } else {
                     Heard::Stopped
@@ -159,8 +170,8 @@ impl News {
         }
     }
 
-    fn is_our_stop(&mut self, news: &ContainerNews, limits: Stop, now: Awake) -> bool {
-        self.own_stop.as_mut().is_some_and(|own| own.brings(news, limits.running, now))
+    fn is_of_ours(&mut self, what: Brought, at_ms: i64, limits: Stop, now: Awake) -> bool {
+        self.own_stop.as_mut().is_some_and(|own| own.brings(what, at_ms, limits, now))
     }
 
     /// A stop signal within stop timeout + 5 s before the end.
@@ -223,7 +234,7 @@ impl News {
 
     /// We stop this incarnation ourselves now: what the stream tells of it is no person's doing.
     pub(crate) fn expect_own_stop(&mut self, of: String, until: Awake) {
-        self.own_stop = Some(OwnStop { until, of, die_ms: None, stop_ms: None });
+        self.own_stop = Some(OwnStop { until, of, told: Vec::new() });
     }
 
     /// Our stop was not carried out: whatever ends it now is not ours.
@@ -265,7 +276,13 @@ impl<'a> Stop<'a> {
 
 /// TERM, INT, QUIT, KILL or the image's own stop signal; HUP, USR1 and WINCH are not (R34).
 fn is_a_stop(signal: &str, own: &str) -> bool {
-    let name = match signal {
+    let name = name_of(signal);
+    matches!(name, "TERM" | "INT" | "QUIT" | "KILL") || name == name_of(own)
+}
+
+/// A signal's name without `SIG`; the engine tells of it by number or by name.
+fn name_of(signal: &str) -> &str {
+    match signal {
         "1" => "HUP",
         "2" => "INT",
         "3" => "QUIT",
@@ -275,10 +292,7 @@ fn is_a_stop(signal: &str, own: &str) -> bool {
         "15" => "TERM",
         "28" => "WINCH",
         other => other.strip_prefix("SIG").unwrap_or(other),
-    };
-    matches!(name, "TERM" | "INT" | "QUIT" | "KILL")
-        || name == own.strip_prefix("SIG").unwrap_or(own)
-        || signal == own
+    }
 }
 
 /// It was ended, last time, by a kill that neither the kernel nor a person explains: when, on the

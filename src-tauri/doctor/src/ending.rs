@@ -36,6 +36,7 @@ impl Doctor {
         let operation = &self.operations[at];
         let (target, verb, is_remedy) =
             (operation.target.clone(), operation.verb, operation.is_remedy());
+        let stopping = matches!(operation.steps.last(), Some(Step::StopContainer { .. }));
         let did_nothing = operation.counted && operation.steps.iter().all(Step::only_looks);
         if verb != Verb::Check {
             let entry = Entry::Remedy(self.remedy_record(at, says.clone()));
@@ -57,7 +58,7 @@ impl Doctor {
         match result {
             RemedyResult::Verified => self.remedy_verified(&target, verb),
             RemedyResult::Failed => {
-                self.remedy_failed(&target, says, permanent);
+                self.remedy_failed(&target, says, permanent, stopping);
                 self.failed_for_others(&target);
             }
             RemedyResult::Superseded => self.remedy_superseded(&target, says),
@@ -97,7 +98,13 @@ impl Doctor {
         self.inhibit_children(target);
     }
 
-    fn remedy_failed(&mut self, target: &TargetId, says: Option<Sentence>, permanent: bool) {
+    fn remedy_failed(
+        &mut self,
+        target: &TargetId,
+        says: Option<Sentence>,
+        permanent: bool,
+        stopping: bool,
+    ) {
         let now = self.now;
         if let Some(says) = &says {
             self.tell_story(target, StoryKind::Failed, says.clone());
@@ -106,8 +113,8 @@ impl Doctor {
         let backoff = self.backoff(target);
         let Some(patient) = self.patients.get(target) else { return };
         let Phase::Recovering { cause, .. } = &patient.phase else { return };
-        if patient.account.intent != Intent::Wanted {
-            // A stop that a person asked for has failed: nothing is to be healed.
+        if patient.account.intent != Intent::Wanted || (stopping && cause.is_none()) {
+            // What a person asked for could not even be stopped: nothing is to be healed.
             self.remedy_superseded(target, None);
             return;
         }

@@ -112,11 +112,14 @@ impl Doctor {
         let now = self.now.awake;
         let window = self.policy.daemon_stop;
         self.held_lately.retain(|(_, at)| now.since(*at) <= window);
-        // By their last readings: their phases are unknown as soon as the engine is not well.
+        // By their last readings: their phases are unknown as soon as the engine is not well. What
+        // is held by a wish runs on, and shows as well that not all have stopped.
+        let stopped = |id: &TargetId| self.held_lately.iter().any(|(held, _)| held == id);
         let running = self
             .patients
-            .values()
-            .filter(|patient| patient.account.intent == Intent::Wanted)
+            .iter()
+            .filter(|(id, _)| !stopped(id))
+            .map(|(_, patient)| patient)
             .filter_map(|patient| patient.facts.container.as_ref())
             .filter(|seen| container::is_up(seen.status))
             .count();

@@ -486,6 +486,11 @@ impl World {
             return;
         }
         if container.ignores_stop {
+            // The engine sends the signal, then KILL, and waits for an end that does not come.
+            self.news(&name, ContainerEvent::Kill { signal: "15".into() });
+            self.later(10_000, move |world| {
+                world.news(&name, ContainerEvent::Kill { signal: "9".into() });
+            });
             self.report(20_000, step, Outcome::StillThere);
             return;
         }

@@ -70,16 +70,31 @@ fn r33_our_own_stop_explains_no_later_one() {
     }
 }
 
-/// R33: what was not carried out explains nothing: somebody else had restarted it before our stop.
+/// R33: what would not stop for us and then stops for a person was stopped by the person.
 #[test]
-fn r33_a_stop_of_ours_that_was_not_carried_out_explains_none() {
+fn r33_a_stop_of_ours_that_did_nothing_explains_none() {
     let mut world = world(WEB);
-    world.pass(60);
-    world.then("a person asks: restart container:web", 0);
-    world.then("compose makes anew web", 30);
-    assert_eq!(world.told("step.container_changed"), 1, "{:?}", world.tale.lines);
+    world.then("web ignores being stopped", 60);
+    world.then("a person asks: restart container:web", 31);
+    assert_eq!(world.phase("container:web"), "healthy", "it never stopped running");
+    assert!(
+        !world.tale.lines.iter().any(|(_, line)| line.contains("incident")),
+        "nothing was wrong"
+    );
     world.then("a person stops web", 300);
     assert_eq!(world.told("start the container"), 0, "{:?}", world.tale.lines);
+    assert_eq!(world.patient("container:web").account.intent, Intent::Held);
+}
+
+/// R34: what is held by a wish runs on: that another one stopped is no shutdown of the engine.
+#[test]
+fn r34_one_of_two_that_stopped_is_no_shutdown() {
+    let mut world = world(&[WEB[0], WEB[1], "container db: critical"]);
+    world.then("a person asks: hold container:web", 10);
+    world.then("the next looks at docker bring silence", 0);
+    world.then("a person stops db", 600);
+    assert!(world.treatments.is_empty(), "{:?}", world.treatments);
+    assert_eq!(world.patient("container:db").account.intent, Intent::Held);
 }
 
 #[test]
