@@ -65,6 +65,8 @@ pub struct Doctor {
     pub(crate) engine_lost: bool,
     /// When its stream began again after that.
     pub(crate) engine_back: Option<Awake>,
+    /// What stopped since then was stopped by the engine.
+    pub(crate) engine_stopped: bool,
     /// The engine has been well before: a return of it gives its containers time (R14).
     pub(crate) engine_was_well: bool,
     clock: SteadyClock,
@@ -112,6 +114,7 @@ impl Doctor {
             stagger_until: None,
             engine_lost: false,
             engine_back: None,
+            engine_stopped: false,
             engine_was_well: false,
             clock: SteadyClock { last: now.awake, lag: Duration::ZERO },
             full_check_due: now.awake,

@@ -44,9 +44,12 @@ impl Doctor {
                 return;
             }
             // R34: an engine that comes back after a crash clears up what it left behind, and tells of
-            // what it ended while it went: that looks like a person's stop, and is none.
-            Heard::Stopped if clears_up => {}
-            Heard::Stopped => self.hold_by_event(&id),
+            // what it ended while it went: two or all of them, which is no person's doing.
+            Heard::Stopped if clears_up && self.engine_stopped => {}
+            Heard::Stopped => {
+                self.hold_by_event(&id);
+                self.engine_stopped = clears_up && self.want_what_the_engine_stopped();
+            }
             Heard::Started => {
                 // Whether Docker's policy started what is held, only a reading tells (R37).
                 let held = patient.account.intent == Intent::Held
@@ -98,6 +101,7 @@ impl Doctor {
         if connected {
             if std::mem::take(&mut self.engine_lost) {
                 self.engine_back = Some(self.now.awake);
+                self.engine_stopped = false;
             }
             self.look_soon(&TargetId::Docker, Depth::Full);
         } else {
@@ -109,6 +113,11 @@ impl Doctor {
     /// R34: a daemon that shuts down stops its containers as a person would. What it stopped
     /// within the last 15 s, two or all of them, stays wanted.
     pub(crate) fn engine_went_away(&mut self) {
+        self.want_what_the_engine_stopped();
+    }
+
+    /// Whether those that stopped lately were so many that the engine must have stopped them.
+    fn want_what_the_engine_stopped(&mut self) -> bool {
         let now = self.now.awake;
         let window = self.policy.daemon_stop;
         self.held_lately.retain(|(_, at)| now.since(*at) <= window);
@@ -123,13 +132,17 @@ impl Doctor {
             .filter_map(|patient| patient.facts.container.as_ref())
             .filter(|seen| container::is_up(seen.status))
             .count();
-        if self.held_lately.len() >= 2 || (running == 0 && !self.held_lately.is_empty()) {
+        let is_engine =
+            self.held_lately.len() >= 2 || (running == 0 && !self.held_lately.is_empty());
+        if is_engine {
             for (id, _) in std::mem::take(&mut self.held_lately) {
                 if let Some(patient) = self.patients.get_mut(&id) {
                     patient.account.want();
                 }
+                self.look_soon(&id, Depth::Full);
             }
         }
+        is_engine
     }
 
     fn engine_clears_up(&self) -> bool {

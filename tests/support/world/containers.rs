@@ -1,6 +1,8 @@
 //! The Docker engine with its containers, and HTTP services: their ends, events and policies as
 //! the real engine makes them.
 
+use std::time::Duration;
+
 use doctor::{
     Answer, Asker, Body, Compose, ContainerEvent, ContainerHealth, ContainerNews, ContainerSeen,
     ContainerStatus, Depth, DockerSeen, EngineSeen, Event, Observation, Order, Outcome, Reply,
@@ -15,6 +17,8 @@ pub struct Engine {
     pub state: EngineState,
     /// The event stream is open.
     pub stream: bool,
+    /// When it was opened.
+    pub since: u64,
     /// The stream is open, and says nothing.
     pub stalled: bool,
     /// It was killed: what ran is cleared up when it is started again.
@@ -308,7 +312,21 @@ impl World {
                     let heard = world.doctor_seed == told;
                     container.held = stopped && heard && container.runs == runs;
                 }
+                world.held_in_the_clearing_up();
             });
+        }
+    }
+
+    /// Right after the engine's return nobody can tell two stops, or the last one's, from its
+    /// clearing-up (R34).
+    fn held_in_the_clearing_up(&mut self) {
+        let lately = Duration::from_millis(self.story_ms().saturating_sub(self.engine.since));
+        let held = self.containers.values().filter(|one| one.held).count();
+        let runs = self.containers.values().any(Container::is_running);
+        if lately <= self.policy.engine_clears_up + Duration::from_millis(100)
+            && (held > 1 || !runs)
+        {
+            self.containers.values_mut().for_each(|one| one.held = false);
         }
     }
 
@@ -418,6 +436,7 @@ impl World {
                 return;
             }
             if !std::mem::replace(&mut world.engine.stream, true) {
+                world.engine.since = world.story_ms();
                 world.tell(&Event::DockerStream { connected: true });
             }
             // What waited for its policy when the engine went is restarted by the next one.

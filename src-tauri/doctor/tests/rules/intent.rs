@@ -409,6 +409,16 @@ fn r34_what_an_engine_clears_up_after_its_crash_is_no_persons_stop() {
     assert_eq!((world.phase("container:web"), world.phase("container:db")), ("healthy", "healthy"));
 }
 
+/// R34: the engine clears up everything that it finds; a person stops one.
+#[test]
+fn r34_one_stop_right_after_the_engine_is_back_is_a_persons() {
+    let mut world = world(&[WEB[0], WEB[1], "container db: critical"]);
+    world.then("docker goes away", 60).then("docker comes up", 1);
+    world.then("a person stops web", 600);
+    assert_eq!(world.patient("container:web").account.intent, Intent::Held);
+    assert!(world.nothing_done());
+}
+
 #[test]
 fn r34_a_persons_stop_a_while_after_the_engine_is_back_is_one() {
     let mut world = world(&["docker", "container web: critical"]);
