@@ -74,13 +74,11 @@ impl OwnStop {
         if now >= self.until || limits.running.is_some_and(another) {
             return false;
         }
-        match self.told.iter().find(|(told, _)| *told == what) {
-            Some((_, told_ms)) => *told_ms == at_ms,
-            None => {
-                self.told.push((what, at_ms));
-                true
-            }
+        if let Some((_, told_ms)) = self.told.iter().find(|(told, _)| *told == what) {
+            return *told_ms == at_ms;
         }
+        self.told.push((what, at_ms));
+        true
     }
 }
 

@@ -114,8 +114,10 @@ fn ends_with_a_recovery(kind: NoticeKind) -> bool {
         | NoticeKind::NeedsYou
         | NoticeKind::RestartRate
         | NoticeKind::Flapping => true,
-        NoticeKind::Recovered | NoticeKind::Held | NoticeKind::Digest | NoticeKind::Ourselves => {
-            false
-        }
+        NoticeKind::Recovered
+        | NoticeKind::Held
+        | NoticeKind::CloudCalls
+        | NoticeKind::Digest
+        | NoticeKind::Ourselves => false,
     }
 }

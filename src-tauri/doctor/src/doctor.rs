@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::clock::{Awake, Continuous, Now, SteadyClock};
 use crate::crashes::Observing;
 use crate::event::Event;
+use crate::fallback::Fallback;
 use crate::incident::Verb;
 use crate::ledger::{Account, Ledger};
 use crate::operation::{Operation, Stage};
@@ -72,6 +73,7 @@ pub struct Doctor {
     clock: SteadyClock,
     full_check_due: Awake,
     pub(crate) dirty_incidents: Vec<TargetId>,
+    pub(crate) fallback: Fallback,
     session: u64,
     counter: u64,
     random: u64,
@@ -119,6 +121,7 @@ impl Doctor {
             clock: SteadyClock { last: now.awake, lag: Duration::ZERO },
             full_check_due: now.awake,
             dirty_incidents: Vec::new(),
+            fallback: Fallback::default(),
             session: seed,
             counter: 0,
             random: seed | 1,
@@ -148,6 +151,7 @@ impl Doctor {
             Event::Reconfigured { roster } => self.reconfigured(roster),
             Event::Recorded { record } => self.recorded(record),
             Event::RecordFailed { record, reason } => self.record_failed(record, &reason),
+            Event::Called(calls) => self.called(calls),
             Event::Late { by } => self.late(by),
             Event::SelfProbed { took } => self.probed_ourselves(took),
             Event::NoticeFailed { notice } => self.notice_failed(notice),
@@ -281,6 +285,7 @@ impl Doctor {
             self.begin_queued();
             self.finish_checks();
         }
+        self.judge_fallback();
         self.order_looks();
         self.tell_due();
         self.write_down();

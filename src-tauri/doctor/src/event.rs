@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::fallback::Calls;
 use crate::incident::Incident;
 use crate::ledger::Ledger;
 use crate::notice::NoticeId;
@@ -63,6 +64,8 @@ pub enum Event {
     NoticeFailed {
         notice: NoticeId,
     },
+    /// Agents report how many calls they made.
+    Called(Calls),
     /// Our own loop was late by this much: doubt ourselves first (R9).
     Late {
         by: Duration,

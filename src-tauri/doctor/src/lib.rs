@@ -54,6 +54,7 @@ mod waking;
 
 mod checking;
 mod errands;
+mod fallback;
 mod wishing;
 
 mod delivery;
@@ -75,6 +76,7 @@ pub use change::Change;
 pub use clock::*;
 pub use doctor::{Doctor, LONGEST_WAIT};
 pub use event::*;
+pub use fallback::Calls;
 pub use incident::*;
 pub use ledger::*;
 pub use notice::*;

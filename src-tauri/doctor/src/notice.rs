@@ -40,6 +40,8 @@ pub enum NoticeKind {
     Flapping,
     /// A critical container that a person stopped is still stopped (R35).
     Held,
+    /// More calls of agents go to the cloud than to the models here (C10).
+    CloudCalls,
     /// What the rates held back, in one (R53).
     Digest,
     /// About Homeostat itself: port taken, journal damaged, configuration wrong.

@@ -106,6 +106,10 @@ pub struct Policy {
     pub notices_per_hour: usize,
     /// What is given up is told again this often (R53).
     pub reminder: Duration,
+    /// So many calls of agents within an hour, and more than so many per cent of them in the cloud,
+    /// are told (C10).
+    pub cloud_calls: u64,
+    pub cloud_percent: u64,
     /// Between two requests for one token to a model that is loaded (R5).
     pub deep_every: Duration,
     /// After a failed one the next comes this soon (R5).
@@ -243,6 +247,8 @@ impl Default for Policy {
             notice_every: seconds(300),
             notices_per_hour: 6,
             reminder: seconds(4 * 3600),
+            cloud_calls: 20,
+            cloud_percent: 50,
             deep_every: seconds(120),
             deep_retry: seconds(5),
             deep_fails: 2,

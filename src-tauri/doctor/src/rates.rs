@@ -199,6 +199,7 @@ fn is_urgent(kind: NoticeKind) -> bool {
         | NoticeKind::RestartRate
         | NoticeKind::Flapping
         | NoticeKind::Held
+        | NoticeKind::CloudCalls
         | NoticeKind::Digest
         | NoticeKind::Ourselves => false,
     }

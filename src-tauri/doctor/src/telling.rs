@@ -115,7 +115,10 @@ impl Doctor {
             return;
         }
         let title = Sentence::new("notice.needs_you").with("target", self.name(id));
-        let lines = self.account_of(&incident);
+        let mut lines = self.account_of(&incident);
+        if *id == TargetId::Ollama {
+            lines.push(Sentence::new("notice.fallback"));
+        }
         self.tell(NoticeKind::NeedsYou, id, Some(&incident), title, lines);
     }
 
@@ -334,7 +337,7 @@ impl Doctor {
     }
 
     /// Tells it when the rates allow; false: they ask to try again later.
-    fn tell(
+    pub(crate) fn tell(
         &mut self,
         kind: NoticeKind,
         id: &TargetId,
@@ -396,6 +399,7 @@ impl Doctor {
             NoticeKind::Recovered
             | NoticeKind::RestartRate
             | NoticeKind::Flapping
+            | NoticeKind::CloudCalls
             | NoticeKind::Digest
             | NoticeKind::Ourselves => false,
         };

@@ -10,6 +10,8 @@ mod budgets;
 mod clocks;
 #[path = "rules/containers.rs"]
 mod containers;
+#[path = "rules/fallback.rs"]
+mod fallback;
 #[path = "rules/flapping.rs"]
 mod flapping;
 #[path = "rules/intent.rs"]

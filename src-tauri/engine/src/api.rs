@@ -63,13 +63,16 @@ const ANSWER_WITHIN: Duration = Duration::from_millis(1500);
 impl Api {
     /// Asks the loop, within a deadline.
     async fn wish(&self, wish: Wish, by: Asker) -> Result<doctor::Response, Problem> {
-        tokio::time::timeout(ANSWER_WITHIN, self.handle.wish(wish, by)).await.map_err(|_| {
-            Problem::unavailable(
-                "Homeostat's own loop did not answer within 1.5 s; GET /health tells how late it is",
-                Duration::from_secs(5),
-            )
-        })
+        tokio::time::timeout(ANSWER_WITHIN, self.handle.wish(wish, by)).await.map_err(|_| busy())
     }
+}
+
+/// The loop is late.
+fn busy() -> Problem {
+    Problem::unavailable(
+        "Homeostat's own loop did not answer within 1.5 s; GET /health tells how late it is",
+        Duration::from_secs(5),
+    )
 }
 
 /// Waits until the API stops.

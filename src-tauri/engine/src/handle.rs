@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use doctor::{Asker, NoticeId, Response, Sentence, Wish};
+use doctor::{Asker, Calls, Event, NoticeId, Response, Sentence, Wish};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::journal::Journal;
@@ -19,7 +19,7 @@ pub struct Handle {
     pub(crate) operations: watch::Receiver<Arc<Vec<Operation>>>,
     pub(crate) gate: watch::Receiver<Gate>,
     pub(crate) notices: broadcast::Sender<NoticeView>,
-    pub(crate) not_shown: mpsc::Sender<NoticeId>,
+    pub(crate) told: mpsc::Sender<Event>,
     pub(crate) heartbeat: Arc<AtomicU64>,
     pub(crate) began: Instant,
     pub journal: Journal,
@@ -40,8 +40,8 @@ pub struct Ends {
     pub operations: watch::Sender<Arc<Vec<Operation>>>,
     pub gate: watch::Sender<Gate>,
     pub notices: broadcast::Sender<NoticeView>,
-    /// Notices that the desktop could not show.
-    pub not_shown: mpsc::Receiver<NoticeId>,
+    /// What the loop is told and answers nobody.
+    pub told: mpsc::Receiver<Event>,
     /// Milliseconds since `began` at the loop's last turn.
     pub heartbeat: Arc<AtomicU64>,
     pub began: Instant,
@@ -55,6 +55,8 @@ pub struct Gate {
     pub mlx_until: Option<Instant>,
     pub embeddings_until: Option<Instant>,
     pub fallback: bool,
+    /// Of agents, within the last hour.
+    pub calls: Calls,
 }
 
 impl Handle {
@@ -65,7 +67,7 @@ impl Handle {
         let (operations_sender, operations) = watch::channel(Arc::default());
         let (gate_sender, gate) = watch::channel(Gate::default());
         let (notices, _) = broadcast::channel(64);
-        let (not_shown, failures) = mpsc::channel(64);
+        let (told, reports) = mpsc::channel(64);
         let heartbeat = Arc::new(AtomicU64::new(0));
         let began = Instant::now();
         let ends = Ends {
@@ -74,7 +76,7 @@ impl Handle {
             operations: operations_sender,
             gate: gate_sender,
             notices: notices.clone(),
-            not_shown: failures,
+            told: reports,
             heartbeat: heartbeat.clone(),
             began,
         };
@@ -85,7 +87,7 @@ impl Handle {
                 operations,
                 gate,
                 notices,
-                not_shown,
+                told,
                 heartbeat,
                 began,
                 journal,
@@ -113,7 +115,13 @@ impl Handle {
     /// The notice of this id could not be shown: it counts as not told, and comes again later.
     pub fn notice_failed(&self, id: NoticeId) {
         // Never waits: with so many failures waiting already, one more tells nothing new.
-        let _ = self.not_shown.try_send(id);
+        let _ = self.told.try_send(Event::NoticeFailed { notice: id });
+    }
+
+    /// Agents made these calls to language models.
+    pub async fn called(&self, calls: Calls) {
+        // A loop that has ended counts no calls.
+        let _ = self.told.send(Event::Called(calls)).await;
     }
 
     pub fn gate(&self) -> Gate {

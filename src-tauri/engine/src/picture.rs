@@ -52,7 +52,7 @@ pub fn snapshot(doctor: &Doctor, frame: &Frame<'_>) -> Snapshot {
             .into_iter()
             .filter(|operation| operation.state == OperationState::Running)
             .collect(),
-        fallback: false,
+        fallback: doctor.fallback(),
         timings: frame.timings.iter().map(timing).collect(),
         messages: messages(doctor, frame),
         language: frame.words.language().into(),

@@ -233,8 +233,8 @@ impl Loop {
                     self.asked(asked);
                     changed = true;
                 }
-                Some(notice) = self.ends.not_shown.recv() => {
-                    self.handle(Event::NoticeFailed { notice });
+                Some(event) = self.ends.told.recv() => {
+                    self.handle(event);
                     changed = true;
                 }
                 () = tokio::time::sleep(publish_in.unwrap_or(DAY)), if publish_in.is_some() => {
@@ -472,7 +472,8 @@ impl Loop {
             ollama_until: ollama,
             mlx_until: until(&doctor::TargetId::Mlx),
             embeddings_until: ollama,
-            fallback: false,
+            fallback: self.doctor.fallback(),
+            calls: self.doctor.calls_lately(),
         };
         self.ends.gate.send_replace(gate);
     }

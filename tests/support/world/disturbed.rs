@@ -120,6 +120,8 @@ numbers! {
     notice_every,
     notices_per_hour,
     reminder,
+    cloud_calls,
+    cloud_percent,
     deep_every,
     deep_retry,
     deep_fails,

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use doctor::{
-    Asker, ContainerEvent, ContainerHealth, ContainerStatus, Event, MeasurePlan, Reply, TargetId,
-    Unload, Wish,
+    Asker, Calls, ContainerEvent, ContainerHealth, ContainerStatus, Event, MeasurePlan, Reply,
+    TargetId, Unload, Wish,
 };
 
 use super::World;
@@ -27,6 +27,15 @@ pub fn happen(world: &mut World, line: &str) -> Result<(), String> {
             one => vec![one.parse()?],
         };
         world.wish(Wish::Recover { targets }, Asker::Agent);
+        return Ok(());
+    }
+    if let Some(calls) = line.strip_prefix("agents report ") {
+        let (local, cloud) = calls
+            .strip_suffix(" in the cloud")
+            .and_then(|calls| calls.split_once(" calls here and "))
+            .ok_or("N calls here and N in the cloud")?;
+        let number = |text: &str| text.parse().map_err(|_| format!("`{text}` is no number"));
+        world.tell(&Event::Called(Calls { local: number(local)?, cloud: number(cloud)? }));
         return Ok(());
     }
     if let Some(looks) = line.strip_prefix("the next looks at ") {

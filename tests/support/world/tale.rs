@@ -235,6 +235,7 @@ fn notice_line(notice: &Notice) -> String {
         NoticeKind::RestartRate => "too many restarts",
         NoticeKind::Flapping => "flapping",
         NoticeKind::Held => "still held",
+        NoticeKind::CloudCalls => "cloud calls",
         NoticeKind::Digest => "digest",
         NoticeKind::Ourselves => "about ourselves",
     };

@@ -55,6 +55,7 @@ fn routes() -> OpenApiRouter<Arc<Api>> {
     OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(llm::llm))
         .routes(routes!(llm::room))
+        .routes(routes!(llm::calls))
         .routes(routes!(llm::ollama))
         .routes(routes!(recover::recover))
         .routes(routes!(look::health))

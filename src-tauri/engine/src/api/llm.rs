@@ -4,16 +4,22 @@ use std::time::Instant;
 
 use axum::extract::Query;
 use axum::extract::rejection::QueryRejection;
+use axum::http::StatusCode;
 use axum::response::Response;
+use bytes::Bytes;
+use doctor::Calls;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Problem, Shared, json};
+use super::body::read;
+use super::{ANSWER_WITHIN, Problem, Shared, busy, json};
 use crate::view::{Model, Snapshot, State, Target};
 
 const GIGABYTE: f64 = 1e9;
+/// No agent makes more calls between two reports.
+const CALLS: u64 = 1_000_000;
 
 /// Whether each may be used now.
 #[expect(clippy::struct_excessive_bools, reason = "the four answers that agents ask for, by name")]
@@ -24,8 +30,18 @@ pub(super) struct LlmGate {
     embeddings: bool,
     /// True: Homeostat could not heal it; use the cloud.
     fallback: bool,
+    /// What agents reported within the last hour.
+    calls: CallCounts,
     /// RFC 3339, UTC.
     ts: String,
+}
+
+/// Calls to language models.
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct CallCounts {
+    local: u64,
+    cloud: u64,
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -84,9 +100,30 @@ pub(super) async fn llm(api: Shared) -> Response {
             mlx: open(gate.mlx_until),
             embeddings: open(gate.embeddings_until),
             fallback: gate.fallback,
+            calls: CallCounts { local: gate.calls.local, cloud: gate.calls.cloud },
             ts: Timestamp::now().to_string(),
         },
     )
+}
+
+/// Agents report the calls they made since their last report.
+#[utoipa::path(post, path = "/llm/calls", tag = "act", security(("token" = [])),
+    request_body = CallCounts,
+    responses(
+        (status = 204, description = "Counted"),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 422, body = Problem, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn calls(api: Shared, body: Bytes) -> Result<StatusCode, Problem> {
+    let CallCounts { local, cloud } = read(&body)?;
+    if local.max(cloud) > CALLS {
+        return Err(Problem::unprocessable(format!(
+            "local is {local} and cloud is {cloud}; one report takes at most {CALLS} of each"
+        )));
+    }
+    let counted = api.handle.called(Calls { local, cloud });
+    tokio::time::timeout(ANSWER_WITHIN, counted).await.map_err(|_| busy())?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Whether there is memory for a heavy run.

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use doctor::{
-    Asker, Cause, CauseId, Confidence, Entry, Incident, IncidentState, MeasurePlan, Response,
-    Sentence, TargetId, Timing, Unload, Wall, Wish,
+    Asker, Calls, Cause, CauseId, Confidence, Entry, Event, Incident, IncidentState, MeasurePlan,
+    Response, Sentence, TargetId, Timing, Unload, Wall, Wish,
 };
 use engine::handle::Gate;
 use engine::view::{NoticeView, OperationState, Snapshot, State};
@@ -33,6 +33,24 @@ async fn status_is_the_snapshot() {
 }
 
 #[tokio::test]
+async fn agents_report_their_calls_with_the_token() {
+    let world = World::new().await;
+    let body = r#"{"local":3,"cloud":7}"#;
+    let json = "Content-Type: application/json";
+    assert_eq!(world.ask("POST", "/llm/calls", &[json], body).await.status, 401);
+    assert_eq!(world.act("POST", "/llm/calls", body).await.status, 204);
+    let told = world.told.lock().await.recv().await;
+    assert_eq!(told, Some(Event::Called(Calls { local: 3, cloud: 7 })));
+    for wrong in [r#"{"local":-1}"#, r#"{"local":"3"}"#, r#"{"clod":1}"#, r#"{"cloud":1000001}"#] {
+        assert_eq!(world.act("POST", "/llm/calls", wrong).await.status, 422, "{wrong}");
+    }
+    let calls = Calls { local: 12, cloud: 8 };
+    world.gate.send_replace(Gate { fallback: true, calls, ..Gate::default() });
+    let gate = world.get("/llm").await.json();
+    assert_eq!((&gate["fallback"], &gate["calls"]), (&json!(true), &json!({"local":12,"cloud":8})));
+}
+
+#[tokio::test]
 async fn the_gate_shuts_when_the_loop_stands_still() {
     let world = World::new().await;
     let shut = world.get("/llm").await.json();
@@ -44,6 +62,7 @@ async fn the_gate_shuts_when_the_loop_stands_still() {
         mlx_until: Some(soon),
         embeddings_until: None,
         fallback: true,
+        ..Gate::default()
     });
     let open = world.get("/llm").await.json();
     assert_eq!(open["ollama"], true);
@@ -421,6 +440,7 @@ async fn every_route_is_described_and_every_described_route_is_served() {
         "GET /operations/{id}",
         "GET /status",
         "GET /timings",
+        "POST /llm/calls",
         "POST /models/measure",
         "POST /models/unload",
         "POST /recover",

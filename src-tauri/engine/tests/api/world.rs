@@ -37,6 +37,8 @@ pub(crate) struct World {
     heartbeat: Arc<std::sync::atomic::AtomicU64>,
     /// What was wished for, and by whom.
     pub(crate) wishes: Arc<Mutex<Vec<(Wish, Asker)>>>,
+    /// What the loop was told without an answer.
+    pub(crate) told: tokio::sync::Mutex<tokio::sync::mpsc::Receiver<doctor::Event>>,
 }
 
 impl World {
@@ -58,16 +60,8 @@ impl World {
         let token = Token::load_or_create(&directory.path().join("token")).unwrap();
         let (journal, _) = Journal::open(&directory.path().join("journal.db"));
         let (handle, ends) = Handle::new(snapshot(), journal.clone(), Arc::new(Words::default()));
-        let Ends {
-            mut wishes,
-            snapshot,
-            operations,
-            gate,
-            notices,
-            heartbeat,
-            began: _,
-            not_shown: _,
-        } = ends;
+        let Ends { mut wishes, snapshot, operations, gate, notices, heartbeat, began: _, told } =
+            ends;
         let heard = Arc::new(Mutex::new(Vec::new()));
         let hearing = heard.clone();
         tokio::spawn(async move {
@@ -97,6 +91,7 @@ impl World {
             notices,
             heartbeat,
             wishes: heard,
+            told: tokio::sync::Mutex::new(told),
         }
     }
 
