@@ -492,6 +492,11 @@ impl World {
                 let listener = server.map_or(Listener::Nobody, |server| server.listener(run));
                 self.report(20, step, Outcome::Listening(listener));
             }
+            Step::FindCopies => {
+                let server = self.server(&treatment.target);
+                let found = server.map_or_else(Vec::new, |server| server.processes());
+                self.report(20, step, Outcome::Found(found));
+            }
             Step::Terminate(process) => {
                 let outcome = self.signal(&treatment.target, &process, false);
                 self.report(5, step, outcome);

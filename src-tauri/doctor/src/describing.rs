@@ -18,6 +18,15 @@ pub(crate) fn describe(step: &Step, outcome: &Outcome) -> Sentence {
                 Sentence::new("step.found_nobody")
             }
         }
+        Step::FindCopies => {
+            let copy = if let Outcome::Found(copies) = outcome { copies.first() } else { None };
+            match copy {
+                Some(copy) => {
+                    process("step.found_copy", copy.id.pid).with("program", copy.id.program())
+                }
+                None => Sentence::new("step.found_no_copy"),
+            }
+        }
         Step::Terminate(id) => process("step.terminated", id.pid),
         Step::Kill(id) => process("step.killed", id.pid),
         Step::AwaitGone(id) if *outcome == Outcome::Gone => process("step.gone", id.pid),
@@ -62,6 +71,7 @@ pub(crate) fn describe(step: &Step, outcome: &Outcome) -> Sentence {
                 },
                 Outcome::Done
                 | Outcome::Listening(_)
+                | Outcome::Found(_)
                 | Outcome::Gone
                 | Outcome::StillThere
                 | Outcome::IdentityChanged

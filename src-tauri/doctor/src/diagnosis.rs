@@ -25,7 +25,7 @@ mod service;
 pub(crate) use container::{ended, oom_child};
 pub(crate) use docker::resource_saver;
 pub(crate) use host::process_killed;
-pub(crate) use identity::is_own_server;
+pub(crate) use identity::{is_copy, is_own_server};
 
 const EVIDENCE_LINES: usize = 8;
 

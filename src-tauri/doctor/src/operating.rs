@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::describing::describe;
+use crate::diagnosis;
 use crate::doctor::Doctor;
 use crate::event::{Asker, Progress};
 use crate::incident::{IncidentState, RemedyRecord, RemedyResult, StoryKind, Verb};
@@ -232,10 +233,11 @@ impl Doctor {
         let Some(at) = found else { return };
         let Stage::Acting { step, .. } = self.operations[at].stage.clone() else { return };
         let (id, target) = (self.operations[at].id.clone(), self.operations[at].target.clone());
+        let outcome = &self.own_copies(&target, outcome);
         let says = describe(&step, outcome);
         self.operations[at].say(now.wall, says.clone());
         self.operations[at].progress = None;
-        if self.operations[at].is_remedy() && !matches!(step, Step::FindListener) {
+        if self.operations[at].is_remedy() && !step.only_looks() {
             self.tell_story(&target, StoryKind::Done, says);
         }
         match outcome {
@@ -258,6 +260,7 @@ impl Doctor {
                 self.record(Some(Entry::Timing((**timing).clone())));
             }
             Outcome::Listening(_)
+            | Outcome::Found(_)
             | Outcome::Started { process: None }
             | Outcome::Unloaded(_)
             | Outcome::Done
@@ -279,6 +282,17 @@ impl Doctor {
             act.verb = Verb::Start;
         }
         self.proceed(&id, Some((&step, outcome)));
+    }
+
+    /// Of what is named like the server only what is this very server counts.
+    fn own_copies(&self, target: &TargetId, outcome: &Outcome) -> Outcome {
+        match (outcome, self.patients.get(target)) {
+            (Outcome::Found(found), Some(patient)) => {
+                let own = found.iter().filter(|one| diagnosis::is_copy(patient, one));
+                Outcome::Found(own.cloned().collect())
+            }
+            (outcome, _) => outcome.clone(),
+        }
     }
 
     pub(crate) fn progressed(&mut self, step: &StepId, progress: Progress) {

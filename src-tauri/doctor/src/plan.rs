@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::observation::{Listener, ProcessId};
+use crate::observation::{Listener, ProcessId, ProcessSeen};
 use crate::remedy::{Lever, Outcome, Step};
 use crate::sentence::Sentence;
 use crate::target::{Compose, TargetId};
@@ -33,6 +33,8 @@ pub(crate) struct ServerPlan {
     /// What we started before and never saw listen: ended first, never a second copy beside it.
     pub(crate) unproven: Option<ProcessId>,
     pub(crate) start: Option<Lever>,
+    /// Loads long before it listens: looked for by name before it is started.
+    pub(crate) loads_first: bool,
     /// TERM to KILL where nothing but an unproven start is stopped.
     pub(crate) patience: Duration,
     pub(crate) killed: bool,
@@ -137,7 +139,7 @@ impl ServerPlan {
                 step,
                 Step::Terminate(process) | Step::Kill(process) if self.unproven.as_ref() == Some(process)
             );
-            return if own { self.start() } else { superseded("step.identity_changed") };
+            return if own { self.before_start() } else { superseded("step.identity_changed") };
         }
         match step {
             Step::FindListener => {
@@ -152,7 +154,14 @@ impl ServerPlan {
                 self.killed = true;
                 self.wait(process, |stop| stop.patience_kill)
             }
-            Step::AwaitGone(_) if *outcome == Outcome::Gone => self.start(),
+            Step::FindCopies => {
+                if let Outcome::Found(copies) = outcome {
+                    self.start_alone(copies.first())
+                } else {
+                    superseded("step.identity_changed")
+                }
+            }
+            Step::AwaitGone(_) if *outcome == Outcome::Gone => self.before_start(),
             // Never a second copy beside one that will not go.
             Step::AwaitGone(_) if self.killed => {
                 Next::Failed { says: Sentence::new("step.cannot_be_killed"), permanent: true }
@@ -171,7 +180,7 @@ impl ServerPlan {
         match (listener, &self.stop) {
             (Listener::Nobody, _) => match &self.unproven {
                 Some(process) => Next::Step(Step::Terminate(process.clone()), SHORT),
-                None => self.start(),
+                None => self.before_start(),
             },
             (Listener::Process(process), Some(stop)) if stop.allowed.contains(&process.id) => {
                 Next::Step(Step::Terminate(process.id.clone()), SHORT)
@@ -191,6 +200,27 @@ impl ServerPlan {
     fn wait(&self, process: &ProcessId, patience: impl Fn(&StopPlan) -> Duration) -> Next {
         let within = self.stop.as_ref().map_or(self.patience, patience);
         Next::Step(Step::AwaitGone(process.clone()), within)
+    }
+
+    /// Two copies of a large model are an out-of-memory by our own hand (1.8): what a person or a
+    /// supervisor started since the last look is looked for first.
+    fn before_start(&self) -> Next {
+        if self.loads_first && self.start.is_some() {
+            Next::Step(Step::FindCopies, SHORT)
+        } else {
+            self.start()
+        }
+    }
+
+    fn start_alone(&self, copy: Option<&ProcessSeen>) -> Next {
+        match copy {
+            None => self.start(),
+            Some(copy) => Next::Superseded {
+                says: Sentence::new("step.copy")
+                    .with("program", copy.id.program())
+                    .with("pid", copy.id.pid),
+            },
+        }
     }
 
     fn start(&self) -> Next {

@@ -146,6 +146,7 @@ impl Doctor {
             stop: stops.then(|| self.stop_plan(patient)),
             unproven: patient.started.clone(),
             start,
+            loads_first: matches!(patient.spec.care, Care::Mlx { .. }),
             patience: self.patience(patient),
             killed: false,
             start_within: START_WITHIN,

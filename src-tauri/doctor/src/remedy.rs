@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::observation::{Listener, ProcessId};
+use crate::observation::{Listener, ProcessId, ProcessSeen};
 use crate::order::OperationId;
 use crate::target::{Compose, TargetId};
 use crate::timings::Timing;
@@ -32,6 +32,8 @@ pub struct Treatment {
 pub enum Step {
     /// Who listens on the target's port now?
     FindListener,
+    /// Which processes of the server live now, though they may not listen yet?
+    FindCopies,
     /// TERM to this very process.
     Terminate(ProcessId),
     /// KILL to this very process.
@@ -63,7 +65,7 @@ pub enum Step {
 impl Step {
     /// Whether it changes nothing at all.
     pub(crate) fn only_looks(&self) -> bool {
-        matches!(self, Self::FindListener)
+        matches!(self, Self::FindListener | Self::FindCopies)
     }
 
     /// Whether it interrupts something that runs (R62).
@@ -71,6 +73,7 @@ impl Step {
         match self {
             Self::Terminate(_) | Self::Kill(_) | Self::StopContainer { .. } => true,
             Self::FindListener
+            | Self::FindCopies
             | Self::AwaitGone(_)
             | Self::Start(_)
             | Self::StartContainer { .. }
@@ -98,6 +101,8 @@ pub enum Lever {
 pub enum Outcome {
     Done,
     Listening(Listener),
+    /// Whatever is named like the server; the doctor tells whose they are.
+    Found(Vec<ProcessSeen>),
     Gone,
     StillThere,
     /// The process asked for is no longer that process, or the container a newer incarnation.

@@ -187,7 +187,7 @@ impl Doctor {
                 silent
                     && patient.facts.surroundings.iter().flat_map(|around| &around.relatives).any(
                         |process| {
-                            diagnosis::is_own_server(patient, process)
+                            diagnosis::is_copy(patient, process)
                                 && operation.before != Some(incarnation(process))
                         },
                     )

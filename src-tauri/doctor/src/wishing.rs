@@ -233,6 +233,7 @@ impl Doctor {
                         stop: Some(self.stop_plan(patient)),
                         unproven: patient.started.clone(),
                         start: None,
+                        loads_first: false,
                         patience: self.patience(patient),
                         killed: false,
                         start_within: Duration::ZERO,

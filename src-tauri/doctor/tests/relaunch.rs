@@ -121,6 +121,7 @@ fn starts(step: &Step) -> bool {
     match step {
         Step::Start(_) | Step::StartContainer { .. } | Step::ComposeUp(_) => true,
         Step::FindListener
+        | Step::FindCopies
         | Step::Terminate(_)
         | Step::Kill(_)
         | Step::AwaitGone(_)

@@ -12,6 +12,8 @@ mod clocks;
 mod containers;
 #[path = "rules/fallback.rs"]
 mod fallback;
+#[path = "rules/copies.rs"]
+mod copies;
 #[path = "rules/flapping.rs"]
 mod flapping;
 #[path = "rules/intent.rs"]

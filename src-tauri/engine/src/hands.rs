@@ -32,6 +32,7 @@ impl Hands {
         let within = treatment.within;
         match &treatment.what {
             Step::FindListener => self.find_listener(target).await,
+            Step::FindCopies => self.find_copies().await,
             Step::Terminate(process) => sent(process::terminate(process)),
             Step::Kill(process) => kill_with_runners(process).await,
             Step::AwaitGone(process) => {
@@ -69,6 +70,13 @@ impl Hands {
         match tokio::task::spawn_blocking(move || platform::listener(port)).await {
             Ok(listener) => Outcome::Listening(listener),
             Err(_) => Outcome::Listening(Listener::NotAsked),
+        }
+    }
+
+    async fn find_copies(&self) -> Outcome {
+        match self.senses.mlx.copies().await {
+            Some(found) => Outcome::Found(found),
+            None => failed("the processes could not be looked through".to_owned()),
         }
     }
 

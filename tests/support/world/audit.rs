@@ -89,7 +89,9 @@ impl Audit {
                 Order::Look(look) => {
                     self.looks.insert(look.id, doctor.now().awake);
                 }
-                Order::Treat(treatment) if treatment.what != Step::FindListener => {
+                Order::Treat(treatment)
+                    if !matches!(treatment.what, Step::FindListener | Step::FindCopies) =>
+                {
                     self.acted.insert(treatment.target.clone(), doctor.now().awake);
                 }
                 Order::Record(record) => {
@@ -312,6 +314,7 @@ fn starts(doctor: &Doctor, orders: &[Order]) {
         let starts = match &treatment.what {
             Step::Start(_) | Step::StartContainer { .. } | Step::ComposeUp(_) => true,
             Step::FindListener
+            | Step::FindCopies
             | Step::Terminate(_)
             | Step::Kill(_)
             | Step::AwaitGone(_)

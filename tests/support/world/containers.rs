@@ -338,6 +338,7 @@ impl World {
                 Step::StartContainer { id } => self.name_of(id),
                 Step::ComposeUp(compose) => Some(compose.service.clone()),
                 Step::FindListener
+                | Step::FindCopies
                 | Step::Terminate(_)
                 | Step::Kill(_)
                 | Step::AwaitGone(_)

@@ -135,6 +135,7 @@ impl World {
                 self.containers.values().any(|one| one.seen.id == *id && one.is_running())
             }
             Step::FindListener
+            | Step::FindCopies
             | Step::AwaitGone(_)
             | Step::Start(_)
             | Step::ComposeUp(_)

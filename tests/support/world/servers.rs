@@ -152,11 +152,16 @@ impl Server {
     }
 
     fn surroundings(&self, depth: Depth) -> Option<Surroundings> {
-        let own = self.process.iter().map(|running| running.seen.clone());
         (depth >= Depth::Full).then(|| Surroundings {
-            relatives: self.relatives.iter().cloned().chain(own).collect(),
+            relatives: self.processes(),
             installed: self.installed.clone(),
         })
+    }
+
+    /// Whatever is named like it, its own process included, though it may not listen yet.
+    pub fn processes(&self) -> Vec<ProcessSeen> {
+        let own = self.process.iter().map(|running| running.seen.clone());
+        self.relatives.iter().cloned().chain(own).collect()
     }
 
     /// What a question to this path comes to, and after how long.

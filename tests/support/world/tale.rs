@@ -211,6 +211,7 @@ fn incident_line(patient: &Patient, incident: &Incident) -> String {
 fn step(step: &Step) -> String {
     match step {
         Step::FindListener => "find who listens".into(),
+        Step::FindCopies => "find copies".into(),
         Step::Terminate(id) => format!("TERM to {} {}", id.program(), id.pid),
         Step::Kill(id) => format!("KILL to {} {}", id.program(), id.pid),
         Step::AwaitGone(id) => format!("wait until {} {} is gone", id.program(), id.pid),

@@ -40,6 +40,33 @@ pub(crate) fn is_own_server(patient: &Patient, process: &ProcessSeen) -> bool {
     }
 }
 
+/// Whether it is this server, or would become it: not one that was told to listen elsewhere.
+pub(crate) fn is_copy(patient: &Patient, process: &ProcessSeen) -> bool {
+    let asked = patient.facts.mlx.as_ref().and_then(|seen| seen.asked.first());
+    let ours = asked.and_then(|answer| port_in(&answer.url));
+    let theirs = port_argument(&process.command);
+    is_own_server(patient, process) && (ours.is_none() || theirs.is_none() || ours == theirs)
+}
+
+fn port_in(url: &str) -> Option<u16> {
+    let address = url.split_once("://")?.1.split('/').next()?;
+    address.rsplit_once(':')?.1.parse().ok()
+}
+
+/// `--port N`, which all kinds of MLX server know (FACTS B.1 to B.3).
+fn port_argument(command: &[String]) -> Option<u16> {
+    let mut words = command.iter();
+    while let Some(word) = words.next() {
+        if word == "--port" {
+            return words.next()?.parse().ok();
+        }
+        if let Some(port) = word.strip_prefix("--port=") {
+            return port.parse().ok();
+        }
+    }
+    None
+}
+
 /// The same arguments, and a program of the same file name; an interpreter may stand in front.
 fn same_command(configured: &[String], running: &[String]) -> bool {
     let name = |word: &String| word.rsplit('/').next().unwrap_or(word).to_owned();

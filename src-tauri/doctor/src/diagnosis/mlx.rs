@@ -125,7 +125,7 @@ fn loading(case: &Case<'_>) -> Option<Finding> {
     let unproven = case.patient.started.as_ref();
     let own = relatives
         .iter()
-        .find(|one| identity::is_own_server(case.patient, one) && unproven != Some(&one.id));
+        .find(|one| identity::is_copy(case.patient, one) && unproven != Some(&one.id));
     let own = own.filter(|_| refused(case))?;
     let line = Sentence::new("evidence.alive").with("program", own.id.program());
     Some(Finding::of(vec![line.with("pid", own.id.pid)]))

@@ -83,6 +83,18 @@ impl Mlx {
         gathered.await.unwrap_or_default()
     }
 
+    /// Whatever is named like an MLX server or like the configured program, loading or not; none
+    /// when nobody could tell.
+    pub async fn copies(&self) -> Option<Vec<ProcessSeen>> {
+        let program = self.program.clone();
+        let looking = tokio::task::spawn_blocking(move || {
+            let mut names = RELATIVES.to_vec();
+            names.extend(program.as_deref().and_then(|program| program.rsplit('/').next()));
+            platform::processes_named(&names)
+        });
+        looking.await.ok()
+    }
+
     fn at(&self, path: &str) -> String {
         format!("{}{path}", self.url)
     }
