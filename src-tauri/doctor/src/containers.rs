@@ -16,6 +16,7 @@ use crate::observation::{ContainerHealth, ContainerSeen, ContainerStatus, Restar
 use crate::order::Depth;
 use crate::patient::Patient;
 use crate::phase::{Phase, Reason};
+use crate::rearming::was_started_by_others;
 use crate::sentence::Sentence;
 use crate::storm::{self, TurnedBad};
 use crate::target::{Care, Heal, Spec, TargetId};
@@ -171,11 +172,19 @@ impl Doctor {
                 && (one.restart_count < seen.restart_count
                     || asked && (settling || container::is_up(one.status)))
         });
+        let replaced = known.filter(|one| one.id != seen.id).map(|one| one.memory_limit);
+        let started = !own && was_started_by_others(known, seen);
         let known_paused = known.is_some_and(|one| one.status == ContainerStatus::Paused);
         patient.facts.container = Some(seen.clone());
+        if let (Some(limit), false) = (replaced, own) {
+            self.container_was_replaced(id, limit);
+        } else if started && matches!(patient.phase, Phase::GivenUp { .. }) {
+            self.forgive(id);
+        }
         if !container::is_up(seen.status) {
             return;
         }
+        let Some(patient) = self.patients.get_mut(id) else { return };
         patient.account.seen_alive = true;
         // R37: it was held as one that does not run, before the app was started anew or by a pause
         // whose end nobody told, and it runs: somebody started it.
@@ -205,6 +214,9 @@ impl Doctor {
         }
         self.close_incident(id, IncidentState::Closed, Some("story.container_gone"));
         let Some(patient) = self.patients.get_mut(id) else { return };
+        // R27: what comes under this name is another container.
+        patient.account.given_up = None;
+        patient.account.renew_attempts();
         patient.met = true;
         if patient.spec.configured {
             patient.enter(Phase::Unknown, Reason::new("R35", "why.no_such_container"), now);

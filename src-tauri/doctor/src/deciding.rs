@@ -410,7 +410,10 @@ impl Doctor {
         if is_of_memory(cause.id) && account.ooms.len() >= 2 {
             return Err(Refusal::Hopeless);
         }
-        if account.attempts >= self.policy.attempts && account.given_up.is_none() {
+        // 1.14: killed, and nobody knows by whom: one attempt tells whether it stays.
+        let unexplained = cause.id == CauseId::ContainerKilled && account.unexplained >= 1;
+        let spent = unexplained || account.attempts >= self.policy.attempts;
+        if spent && account.given_up.is_none() {
             return Err(Refusal::Hopeless);
         }
         // R29: of a service, those of its container as well.

@@ -64,6 +64,8 @@ pub struct Doctor {
     pub(crate) stagger_until: Option<Awake>,
     /// The engine was seen to be gone since its stream last began.
     pub(crate) engine_lost: bool,
+    /// It was gone, or down, since it was last well (R27).
+    pub(crate) engine_gone: bool,
     /// When its stream began again after that.
     pub(crate) engine_back: Option<Awake>,
     /// What stopped since then was stopped by the engine.
@@ -115,6 +117,7 @@ impl Doctor {
             held_lately: Vec::new(),
             stagger_until: None,
             engine_lost: false,
+            engine_gone: false,
             engine_back: None,
             engine_stopped: false,
             engine_was_well: false,
@@ -315,7 +318,7 @@ impl Doctor {
                 .healthy_since
                 .is_some_and(|since| now.awake.since(since) >= self.policy.episode_closes);
             if healthy && account.attempts > 0 {
-                account.attempts = 0;
+                account.renew_attempts();
             }
         }
     }
@@ -384,7 +387,7 @@ impl Doctor {
         if let Some(patient) = self.patients.get_mut(id)
             && !patient.account.is_locked(&self.policy)
         {
-            patient.account.attempts = 0;
+            patient.account.renew_attempts();
             patient.account.given_up = None;
             patient.facts.container_news.ends.clear();
             if let Phase::GivenUp { cause, .. } = &patient.phase {

@@ -50,7 +50,9 @@ impl Doctor {
         if let Some(patient) = self.patients.get_mut(&target) {
             patient.account.act = None;
             if result == RemedyResult::Superseded && did_nothing {
-                patient.account.attempts = patient.account.attempts.saturating_sub(1);
+                let account = &mut patient.account;
+                account.attempts = account.attempts.saturating_sub(1);
+                account.unexplained = account.unexplained.min(account.attempts);
             } else {
                 patient.account.last_attempt = Some(now.continuous);
             }

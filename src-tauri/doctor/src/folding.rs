@@ -99,6 +99,9 @@ impl Doctor {
             | IncidentState::GivenUp
             | IncidentState::Closed => false,
         };
+        if is_well {
+            self.need_is_well(incident);
+        }
         for id in &incident.affects {
             let Some(patient) = self.patients.get_mut(id) else { continue };
             let sick = match &patient.phase {

@@ -153,6 +153,9 @@ impl Doctor {
         }
         if *target == TargetId::Docker {
             self.look_soon(target, Depth::Full);
+            if std::mem::take(&mut self.engine_gone) && self.engine_was_well {
+                self.engine_was_restarted();
+            }
         }
         self.inhibit_children(target);
         if *target == TargetId::Docker {

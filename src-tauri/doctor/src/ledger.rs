@@ -44,6 +44,8 @@ pub struct Account {
     pub doubtful: bool,
     /// Attempts in the running episode (R25).
     pub attempts: u32,
+    /// Those among them for an end by an unknown hand (1.14).
+    pub unexplained: u32,
     /// When the last attempt ended; an episode closes after 10 minutes of health.
     pub last_attempt: Option<Continuous>,
     pub given_up: Option<GivenUp>,
@@ -97,6 +99,12 @@ pub enum HeldBy {
 }
 
 impl Account {
+    /// The budget of the episode is whole again (R25).
+    pub(crate) fn renew_attempts(&mut self) {
+        self.attempts = 0;
+        self.unexplained = 0;
+    }
+
     /// It is to run: a hold, and every doubt about one, has ended.
     pub(crate) fn want(&mut self) {
         self.intent = Intent::Wanted;

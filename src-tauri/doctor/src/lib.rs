@@ -36,6 +36,7 @@ mod deciding;
 mod lever;
 mod plan;
 mod planning;
+mod rearming;
 mod remedy;
 mod restraint;
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::cause::CauseId;
 use crate::describing::describe;
 use crate::diagnosis;
 use crate::doctor::Doctor;
@@ -36,6 +37,8 @@ impl Doctor {
             }
         } else {
             patient.account.attempts += 1;
+            let cause = patient.phase.cause().map(|cause| cause.id);
+            patient.account.unexplained += u32::from(cause == Some(CauseId::ContainerKilled));
         }
         let attempt = patient.account.attempts;
         let operation = self.new_operation(id, verb, by, plan);

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::cause::CauseId;
 use crate::clock::Now;
 use crate::diagnosis::{self, Case};
 use crate::doctor::Doctor;
@@ -11,7 +10,7 @@ use crate::host::Strain;
 use crate::ledger::{HeldBy, Intent};
 use crate::lever::lever;
 use crate::observation::{
-    DeepSeen, DockerSeen, EndedSeen, HostSeen, Listener, MlxSeen, OllamaSeen, ProcessSeen,
+    DeepSeen, DockerSeen, EndedSeen, HostSeen, Listener, MlxSeen, OllamaSeen, ProcessSeen, Reply,
     ServiceSeen, Signs,
 };
 use crate::order::Depth;
@@ -206,6 +205,13 @@ impl Doctor {
             self.restarted(target, crate::incident::RestartedBy::Other);
             self.crashed_between(target, process);
         }
+        // R27: what no supervisor starts again was started by a person.
+        let given_up = self.patients.get(target).filter(|patient| {
+            matches!(patient.phase, Phase::GivenUp { .. }) && !is_supervised(patient)
+        });
+        if given_up.is_some() {
+            self.forgive(target);
+        }
         let Some(patient) = self.patients.get_mut(target) else { return };
         if !matches!(verdict, Verdict::Good { .. })
             && !matches!(patient.phase, Phase::Recovering { .. } | Phase::GivenUp { .. })
@@ -225,6 +231,7 @@ impl Doctor {
             // Waking from its Resource Saver takes 3 to 10 s: that is no slowness (R10).
             verdict = Verdict::Good { took_ms: 0 };
         }
+        let gone = matches!(seen.ping.reply, Reply::Refused | Reply::Unreachable { .. });
         let (containers, unread) = (seen.containers.take(), seen.unread.clone());
         if let Some(patient) = self.patients.get_mut(target) {
             patient.note = saved.then(|| diagnosis::resource_saver(&seen.ping));
@@ -237,7 +244,11 @@ impl Doctor {
                 now.engine = before.engine;
             }
         }
+        // Before it is judged: when it is well again, what it brings back is looked at anew.
+        self.engine_gone |= gone;
         self.judged(target, verdict, looking);
+        let down = self.patients.get(target).map(|patient| &patient.phase);
+        self.engine_gone |= matches!(down, Some(Phase::Down { .. } | Phase::GivenUp { .. }));
         let usable = self.patients.get(target).is_some_and(|patient| patient.phase.is_usable());
         if matches!(verdict, Verdict::Hard) {
             self.engine_lost = true;
@@ -265,8 +276,10 @@ impl Doctor {
         patient.facts.disk.take(&seen.volumes, policy);
         patient.facts.host = Some(seen);
         let (strain, disk) = (patient.facts.pressure.verdict, patient.facts.disk.verdict);
-        if disk_before == Strain::Critical && disk < Strain::Critical || strain < before {
-            self.host_has_room_again();
+        let disk_freed = disk_before == Strain::Critical && disk < Strain::Critical;
+        if disk_freed || strain < before {
+            let calm = disk < Strain::Critical && strain == Strain::None;
+            self.host_has_room_again(calm);
         }
         for one in ended.into_iter().take(ENDED_TOLD) {
             self.process_was_ended(target, &one);
@@ -289,36 +302,6 @@ impl Doctor {
         self.ailing(target);
         if strain > Strain::None {
             self.shed_idle_models();
-        }
-    }
-
-    /// R27: what was given up for want of room is tried again.
-    fn host_has_room_again(&mut self) {
-        let of_room = |id: CauseId| {
-            matches!(
-                id,
-                CauseId::HostDiskFull
-                    | CauseId::ContainerHostPressure
-                    | CauseId::DockerVmOom
-                    | CauseId::DockerMemoryTooSmall
-            )
-        };
-        let given_up: Vec<TargetId> = self
-            .patients
-            .values()
-            .filter(|patient| matches!(patient.phase, Phase::GivenUp { .. }))
-            .filter(|patient| patient.phase.cause().is_some_and(|cause| of_room(cause.id)))
-            .map(|patient| patient.spec.id.clone())
-            .collect();
-        for id in given_up {
-            self.forgive(&id);
-            self.look_soon(&id, Depth::Full);
-        }
-        // What was unwell for want of room has its time to mend by itself.
-        for patient in self.patients.values_mut() {
-            if patient.phase.cause().is_some_and(|cause| of_room(cause.id)) {
-                patient.forget_counts();
-            }
         }
     }
 

@@ -32,6 +32,8 @@ mod outcomes;
 mod phases;
 #[path = "rules/proof.rs"]
 mod proof;
+#[path = "rules/rearming.rs"]
+mod rearming;
 #[path = "rules/roots.rs"]
 mod roots;
 #[path = "rules/sentences.rs"]

@@ -43,6 +43,13 @@ pub(super) const UNWELL: &[Rule] = &[
 
 /// What ended it, whatever it does now.
 pub(super) const ENDED: &[Rule] = &[
+    // Possible at most, and before what a contradiction makes possible as well.
+    Rule {
+        id: CauseId::ContainerKilled,
+        sure: Confidence::Possible,
+        when: killed,
+        against: nothing,
+    },
     Rule {
         id: CauseId::ContainerOomLimit,
         sure: Confidence::Certain,
@@ -67,7 +74,6 @@ pub(super) const ENDED: &[Rule] = &[
         when: cannot_run,
         against: nothing,
     },
-    Rule { id: CauseId::ContainerKilled, sure: Confidence::Likely, when: killed, against: nothing },
     Rule {
         id: CauseId::ContainerStopped,
         sure: Confidence::Certain,
@@ -244,7 +250,7 @@ fn killed(case: &Case<'_>) -> Option<Finding> {
 }
 
 fn stopped(case: &Case<'_>) -> Option<Finding> {
-    ended_with(case, |_| true)
+    ended_with(case, |code| code != 137)
 }
 
 fn ended_with(case: &Case<'_>, is: impl Fn(i64) -> bool) -> Option<Finding> {
