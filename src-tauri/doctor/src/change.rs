@@ -97,7 +97,7 @@ pub(crate) fn awaited(key: &str) -> &'static [Change] {
         "why.crashed" | "why.misconfigured" => &[Change::ObservingOver],
         "why.panic_locked" => &[Change::Unlock],
         "why.paused" => &[Change::Unpause],
-        "why.completed" => &[Change::Started, Change::Critical],
+        "why.completed" | "why.job_failed" => &[Change::Started, Change::Critical],
         "why.skip" => &[Change::Unlabelled],
         "why.not_found" | "why.no_such_container" => &[Change::Appears],
         "why.waking" => &[Change::WakeOver],

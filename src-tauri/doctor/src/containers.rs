@@ -41,6 +41,23 @@ pub(crate) fn uncritical(name: &str) -> Spec {
     }
 }
 
+/// R35: it has done what it was started for. A job that failed, or what ended with many others, is
+/// not started by anybody either.
+pub(crate) fn completed(seen: Option<&ContainerSeen>) -> Reason {
+    match seen.filter(|seen| !is_orderly(seen)) {
+        Some(seen) => {
+            let says = Sentence::new("why.job_failed").with("code", seen.exit_code);
+            Reason::says("R35", says)
+        }
+        None => Reason::new("R35", "why.completed"),
+    }
+}
+
+/// 1.14: 0, or 143 after a TERM that it obeyed.
+fn is_orderly(seen: &ContainerSeen) -> bool {
+    matches!(seen.exit_code, 0 | 143)
+}
+
 impl Doctor {
     /// The whole truth about all containers, every minute (R63), save those that could not be read.
     pub(crate) fn saw_snapshot(&mut self, containers: Vec<ContainerSeen>, unread: &[String]) {
@@ -382,10 +399,28 @@ impl Doctor {
         let telling = is_of_memory(cause.id) || is_loop(cause.id);
         if critical || telling {
             self.down(id);
-        } else if let Some(patient) = self.patients.get_mut(id) {
-            patient.account.intent = Intent::Completed;
-            patient.enter(Phase::Unknown, Reason::new("R35", "why.completed"), now);
+        } else if is_orderly(seen) || storm::is_job(seen) || self.storm_root(id).is_some() {
+            if let Some(patient) = self.patients.get_mut(id) {
+                patient.account.intent = Intent::Completed;
+                patient.enter(Phase::Unknown, completed(Some(seen)), now);
+            }
+        } else {
+            self.not_critical_is_down(id, seen);
         }
+    }
+
+    /// R35: it ended with an error, which is told. That it is started is for its own policy, which
+    /// gets its time (R29), and for people.
+    fn not_critical_is_down(&mut self, id: &TargetId, seen: &ContainerSeen) {
+        let now = self.now.awake;
+        let by = self.policy.docker_policy;
+        let Some(patient) = self.patients.get_mut(id) else { return };
+        let began = patient.first_bad.map_or(now, |first| first.awake);
+        if Self::docker_may_restart(seen) && now < began + by {
+            patient.due = began + by;
+            return;
+        }
+        self.down(id);
     }
 
     /// Tells of an end for memory even when Docker has started the container again meanwhile:

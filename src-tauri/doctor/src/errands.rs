@@ -27,13 +27,17 @@ impl Doctor {
         let only_idle = what == Unload::Idle;
         let models: Vec<String> = match what {
             Unload::Model(name) => vec![name],
-            Unload::All => Vec::new(),
+            Unload::All => {
+                let loaded = ollama.facts.loaded.iter().filter(|fact| !ollama.keeps(fact));
+                loaded.map(|fact| fact.seen.name.clone()).collect()
+            }
             Unload::Idle => {
                 self.idle_models(ollama).iter().map(|fact| fact.seen.name.clone()).collect()
             }
         };
-        if models.is_empty() && only_idle {
-            return Response::Impossible(Sentence::new("why.no_idle_model"));
+        if models.is_empty() {
+            let key = if only_idle { "why.no_idle_model" } else { "why.only_pinned" };
+            return Response::Impossible(Sentence::new(key));
         }
         self.errand(Verb::Unload, by, Plan::Unload { models })
     }
@@ -42,14 +46,11 @@ impl Doctor {
     /// first, of those the largest.
     fn idle_models<'a>(&self, ollama: &'a Patient) -> Vec<&'a LoadedFact> {
         let (now, idle) = (self.now.awake, self.policy.idle_model);
-        let Care::Ollama { pinned, .. } = &ollama.spec.care else { return Vec::new() };
         let mut models: Vec<&LoadedFact> = ollama
             .facts
             .loaded
             .iter()
-            // A model that never expires is pinned as well.
-            .filter(|fact| fact.ends_s.is_some() && now.since(fact.quiet_since) >= idle)
-            .filter(|fact| !pinned.contains(&fact.seen.name))
+            .filter(|fact| now.since(fact.quiet_since) >= idle && !ollama.keeps(fact))
             .collect();
         models.sort_by_key(|fact| (fact.quiet_since, std::cmp::Reverse(fact.seen.size_bytes)));
         models

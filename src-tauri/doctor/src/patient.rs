@@ -210,9 +210,21 @@ impl Patient {
         self.facts.insight.forget_deep();
     }
 
+    /// A container that is brought up when it ends.
+    pub(crate) fn is_critical(&self) -> bool {
+        matches!(self.spec.care, Care::Container { critical: true, .. })
+    }
+
     /// Given up on something that no restart cures.
     pub(crate) fn is_given_up_for_good(&self) -> bool {
         matches!(self.phase, Phase::GivenUp { trial: None, .. })
+    }
+
+    /// Ollama: this model is meant to stay in memory, by the configuration or because it never
+    /// expires (R61).
+    pub fn keeps(&self, fact: &LoadedFact) -> bool {
+        let Care::Ollama { pinned, .. } = &self.spec.care else { return false };
+        fact.ends_s.is_none() || pinned.iter().any(|name| is_same_model(name, &fact.seen.name))
     }
 
     /// The process that listens, where it is known.
@@ -284,4 +296,12 @@ impl Patient {
     fn has_cause(&self) -> bool {
         self.phase.cause().is_some()
     }
+}
+
+/// `llama3` is `llama3:latest` to Ollama.
+fn is_same_model(a: &str, b: &str) -> bool {
+    let full = |name: &str| {
+        if name.contains(':') { name.to_owned() } else { format!("{name}:latest") }
+    };
+    full(a) == full(b)
 }

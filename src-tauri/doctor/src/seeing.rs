@@ -231,7 +231,7 @@ impl Doctor {
             // Waking from its Resource Saver takes 3 to 10 s: that is no slowness (R10).
             verdict = Verdict::Good { took_ms: 0 };
         }
-        let gone = matches!(seen.ping.reply, Reply::Refused | Reply::Unreachable { .. });
+        let gone = seen.ping.reply == Reply::Refused;
         let (containers, unread) = (seen.containers.take(), seen.unread.clone());
         if let Some(patient) = self.patients.get_mut(target) {
             patient.note = saved.then(|| diagnosis::resource_saver(&seen.ping));

@@ -369,6 +369,14 @@ fn storm_cause(id: CauseId, confidence: Confidence, storm: &Storm) -> Cause {
     Cause { id, confidence, evidence, says }
 }
 
+/// It lived so shortly that it was a job, whatever became of it.
+pub(crate) fn is_job(seen: &ContainerSeen) -> bool {
+    match ended(Some(seen), seen.exit_code, seen.finished_ms) {
+        TurnedBad::Ended { lived_ms, .. } => lived_ms.is_some_and(|lived| lived < JOB_MS),
+        TurnedBad::Unhealthy => false,
+    }
+}
+
 /// How this container ended, as a reading or the stream tells it.
 pub(crate) fn ended(seen: Option<&ContainerSeen>, code: i64, at_ms: Option<i64>) -> TurnedBad {
     let started = seen.and_then(|seen| seen.started_ms);

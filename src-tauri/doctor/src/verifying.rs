@@ -8,7 +8,7 @@ use crate::doctor::Doctor;
 use crate::event::Asker;
 use crate::incident::{RemedyResult, RestartedBy, StoryKind};
 use crate::observation::{ContainerHealth, Listener};
-use crate::operation::{Stage, Verification};
+use crate::operation::{Operation, Stage, Verification};
 use crate::order::Depth;
 use crate::phase::Reason;
 use crate::plan::Plan;
@@ -153,6 +153,16 @@ impl Doctor {
             }
             None | Some(_) => {}
         }
+    }
+
+    /// R46 (5): want of memory in the soak, though only a child was ended for it, proves nothing well.
+    pub(crate) fn fail_soak(&mut self, container: &TargetId) {
+        let soaks = |one: &&Operation| {
+            one.is_remedy() && one.is_soaking() && self.container_in(&one.target) == *container
+        };
+        let Some(id) = self.operations.iter().find(soaks).map(|one| one.id.clone()) else { return };
+        let says = Sentence::new("step.memory_in_soak");
+        self.end(&id, RemedyResult::Failed, Some(says), false);
     }
 
     /// R42: what is being proven when the machine sleeps gets the time of the hold on top.

@@ -85,7 +85,9 @@ impl Doctor {
     pub(crate) fn storm_treatment(&self, incident: &Incident) -> Option<Sentence> {
         let storm = self.brake.storm.as_ref().filter(|storm| storm.root == incident.target)?;
         let patients = storm.hit.keys().filter_map(|id| self.patients.get(id));
-        let heals = patients.into_iter().any(|patient| patient.spec.heal == Heal::Auto);
+        let heals = patients
+            .into_iter()
+            .any(|patient| patient.spec.heal == Heal::Auto && patient.is_critical());
         if !heals || incident.cause.id == CauseId::DockerDown {
             return None;
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::change::Change;
 use crate::clock::{Awake, Now};
+use crate::containers::completed;
 use crate::deciding::Refusal;
 use crate::doctor::Doctor;
 use crate::holding::held;
@@ -102,7 +103,7 @@ impl Doctor {
         }
         match patient.account.intent {
             Intent::Held => return Some(Reason::says("R34", held(&patient.account, self.now))),
-            Intent::Completed => return Some(Reason::new("R35", "why.completed")),
+            Intent::Completed => return Some(completed(patient.facts.container.as_ref())),
             Intent::Wanted => {}
         }
         match &patient.phase {

@@ -14,6 +14,8 @@ mod containers;
 mod fallback;
 #[path = "rules/copies.rs"]
 mod copies;
+#[path = "rules/details.rs"]
+mod details;
 #[path = "rules/flapping.rs"]
 mod flapping;
 #[path = "rules/intent.rs"]

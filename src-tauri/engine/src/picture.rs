@@ -352,7 +352,7 @@ fn models(doctor: &Doctor, frame: &Frame<'_>) -> Vec<Model> {
         vram_bytes: fact.seen.vram_bytes,
         context_length: fact.seen.context_length,
         expires_in_s: fact.seen.expires_in_s,
-        pinned: fact.ends_s.is_none() || frame.config.ollama.pinned.contains(&fact.seen.name),
+        pinned: ollama.keeps(fact),
         tokens_per_s: rate(&fact.seen.name),
     });
     loaded.collect()

@@ -47,12 +47,16 @@ pub(super) const FAILS: &[Rule] = &[
 ];
 
 /// It answers, and something of it does not work.
-pub(super) const ANSWERS: &[Rule] = &[Rule {
-    id: CauseId::MlxMetalOom,
-    sure: Confidence::Likely,
-    when: signs_metal_oom,
-    against: oom_answers,
-}];
+pub(super) const ANSWERS: &[Rule] = &[
+    Rule {
+        id: CauseId::MlxMetalOom,
+        sure: Confidence::Likely,
+        when: signs_metal_oom,
+        against: oom_answers,
+    },
+    // R6: it may be honest work, so nothing disruptive follows from it.
+    Rule { id: CauseId::MlxWedged, sure: Confidence::Possible, when: endless, against: nothing },
+];
 
 /// What every conclusion about an MLX server begins with.
 pub(super) fn base(case: &Case<'_>) -> Vec<Sentence> {
@@ -207,6 +211,12 @@ fn sure(case: &Case<'_>) -> Confidence {
             Confidence::Possible
         }
     }
+}
+
+/// It works hard, and a request has had no byte for ten minutes.
+fn endless(case: &Case<'_>) -> Option<Finding> {
+    let silent = case.patient.facts.insight.is_endless(case.policy)?;
+    Some(Finding::of(vec![Sentence::new("evidence.endless").with("silent", silent)]))
 }
 
 fn signs_metal_oom(case: &Case<'_>) -> Option<Finding> {

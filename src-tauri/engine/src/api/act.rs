@@ -50,7 +50,7 @@ pub(super) struct UnloadBody {
     model: Option<String>,
     /// True: every model that is not busy and not pinned.
     idle: bool,
-    /// True: every model.
+    /// True: every model that is not pinned.
     all: bool,
 }
 
