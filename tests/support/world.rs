@@ -284,7 +284,7 @@ impl World {
         self.hold_ends(&wish, by);
         self.tickets += 1;
         let ticket = self.tickets;
-        self.tell(&Event::Wished { ticket, wish, by });
+        self.tell(&Event::Wished { ticket, wish, by, from: None });
     }
 
     /// Lets time pass until so many milliseconds after the story began.

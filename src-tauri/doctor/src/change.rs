@@ -117,7 +117,7 @@ pub(crate) fn awaited(key: &str) -> &'static [Change] {
         "why.memory_critical" | "why.memory_short" => &[Change::MemoryCalm],
         "why.cannot_record" => &[Change::Recording],
         "why.supervisor" | "why.staggered" | "why.backoff" => &[Change::Attempt],
-        "why.one_at_a_time" | "why.under_way" => &[Change::OtherEnds],
+        "why.one_at_a_time" | "why.under_way" | "why.hosts_caller" => &[Change::OtherEnds],
         "why.confirming" => &[Change::Confirmation],
         "why.trial_later" => &[Change::Trial],
         "why.hour_spent" => &[Change::HourPasses],

@@ -392,7 +392,10 @@ impl Doctor {
         if let Some(reason) = self.observes() {
             return Err(Refusal::Wait(reason));
         }
-        match patient.spec.heal {
+        if self.is_spared(patient) {
+            return wait("R38", "why.hosts_caller");
+        }
+        match self.heal_of(patient) {
             Heal::Auto => {}
             Heal::Ask => return wait("R60", "why.ask"),
             Heal::Observe => return Err(Refusal::Observe(verb)),

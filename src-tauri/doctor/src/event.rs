@@ -1,5 +1,6 @@
 //! Everything that can happen, as the doctor is told it. One closed enum, one inbox.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::fallback::Calls;
@@ -43,6 +44,8 @@ pub enum Event {
         ticket: Ticket,
         wish: Wish,
         by: Asker,
+        /// Where the call came from, when it came over the network (R38).
+        from: Option<IpAddr>,
     },
     /// The machine woke; `slept` as far as it is known.
     Woke {

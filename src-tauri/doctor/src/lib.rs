@@ -53,6 +53,7 @@ mod panics;
 mod recording;
 mod waking;
 
+mod calling;
 mod checking;
 mod errands;
 mod fallback;

@@ -1,5 +1,7 @@
 //! What a probe saw. Sickness is data: a refused connection is an observation, never an error.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::cause::{CauseId, Confidence};
@@ -345,6 +347,8 @@ pub struct ContainerSeen {
     /// Of its health check; 0 without one.
     pub start_period_s: u64,
     pub compose: Option<Compose>,
+    /// On the engine's networks, while it runs.
+    pub addresses: Vec<IpAddr>,
     /// Labelled to be left alone.
     pub skip: bool,
     pub log: ContainerLog,

@@ -70,6 +70,7 @@ impl Doctor {
             log: Vec::new(),
             progress: None,
             began: self.now,
+            callers: Vec::new(),
             before: self.incarnation_of(id),
             plan,
             stage: Stage::Queued,

@@ -31,6 +31,9 @@ pub struct Operation {
     pub(crate) stage: Stage,
     pub(crate) steps: Vec<Step>,
     pub(crate) number: u32,
+    /// Containers whose complaint this is: they are not treated for it, unless they named
+    /// themselves (R38).
+    pub(crate) callers: Vec<TargetId>,
     /// The incarnation that is to be replaced.
     pub(crate) before: Option<String>,
 }

@@ -131,9 +131,10 @@ pub enum Care {
 }
 
 /// What the doctor may do by itself (R60).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Heal {
+    // In the order of how much is left to people.
     Auto,
     Ask,
     Observe,

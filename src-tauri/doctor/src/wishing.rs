@@ -1,5 +1,6 @@
 //! Wishes of people and agents: what is granted, joined, or refused with a reason (R20 to R24).
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::diagnosis;
@@ -22,7 +23,7 @@ use crate::target::{Care, TargetId};
 const CHECKS: usize = 16;
 
 impl Doctor {
-    pub(crate) fn wished(&mut self, ticket: Ticket, wish: Wish, by: Asker) {
+    pub(crate) fn wished(&mut self, ticket: Ticket, wish: Wish, by: Asker, from: Option<IpAddr>) {
         if by == Asker::Person
             && matches!(
                 wish,
@@ -35,7 +36,13 @@ impl Doctor {
             self.trust_ourselves();
         }
         let response = match wish {
-            Wish::Recover { targets } => self.wish_recover(targets, by),
+            Wish::Recover { targets } => {
+                let from = from.filter(|_| by == Asker::Agent);
+                let caller = from.and_then(|from| self.calling_container(from, &targets));
+                let response = self.wish_recover(targets, by);
+                self.spare(&response, caller);
+                response
+            }
             Wish::CheckEverything => self.wish_recover(Vec::new(), Asker::Agent),
             Wish::Restart { target } => self.wish_remedy(&target, Verb::Restart, by),
             Wish::Start { target } => self.wish_remedy(&target, Verb::Start, by),

@@ -99,7 +99,7 @@ fn nonsense() -> impl Strategy<Value = Event> {
         ("[0-9a-f]{1,3}-[0-9]{1,2}", 0..4u32, outcome).prop_map(|(operation, number, outcome)| {
             Event::Treated { step: StepId { operation, number }, outcome }
         }),
-        (wish, asker).prop_map(|(wish, by)| Event::Wished { ticket: 1, wish, by }),
+        (wish, asker).prop_map(|(wish, by)| Event::Wished { ticket: 1, wish, by, from: None }),
         (0..10_000u64).prop_map(|s| Event::Woke { slept: Duration::from_secs(s) }),
         (0..300u64).prop_map(|record| Event::Recorded { record }),
         (0..300u64).prop_map(|record| Event::RecordFailed { record, reason: "nonsense".into() }),

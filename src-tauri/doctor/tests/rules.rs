@@ -6,6 +6,8 @@ mod world;
 
 #[path = "rules/budgets.rs"]
 mod budgets;
+#[path = "rules/calling.rs"]
+mod calling;
 #[path = "rules/clocks.rs"]
 mod clocks;
 #[path = "rules/containers.rs"]

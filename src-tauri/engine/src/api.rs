@@ -21,6 +21,7 @@ mod timings;
 
 mod description;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,7 +64,18 @@ const ANSWER_WITHIN: Duration = Duration::from_millis(1500);
 impl Api {
     /// Asks the loop, within a deadline.
     async fn wish(&self, wish: Wish, by: Asker) -> Result<doctor::Response, Problem> {
-        tokio::time::timeout(ANSWER_WITHIN, self.handle.wish(wish, by)).await.map_err(|_| busy())
+        self.wish_from(wish, by, None).await
+    }
+
+    /// … that came from this address.
+    async fn wish_from(
+        &self,
+        wish: Wish,
+        by: Asker,
+        from: Option<IpAddr>,
+    ) -> Result<doctor::Response, Problem> {
+        let wished = self.handle.wish_from(wish, by, from);
+        tokio::time::timeout(ANSWER_WITHIN, wished).await.map_err(|_| busy())
     }
 }
 

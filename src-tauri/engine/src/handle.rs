@@ -1,5 +1,6 @@
 //! The way in for everyone outside the loop: read the snapshot, make a wish, hear notices.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -30,6 +31,8 @@ pub struct Handle {
 pub struct Asked {
     pub wish: Wish,
     pub by: Asker,
+    /// Where it came from, when it came over the network.
+    pub from: Option<IpAddr>,
     pub respond: oneshot::Sender<Response>,
 }
 
@@ -150,9 +153,14 @@ impl Handle {
 
     /// Asks for something; the answer comes at once, what it leads to is an operation.
     pub async fn wish(&self, wish: Wish, by: Asker) -> Response {
+        self.wish_from(wish, by, None).await
+    }
+
+    /// … that came over the network from this address.
+    pub async fn wish_from(&self, wish: Wish, by: Asker, from: Option<IpAddr>) -> Response {
         let (respond, response) = oneshot::channel();
         let stopped = || Response::NotNow(Sentence::new("ourselves.stopping"));
-        if self.wishes.send(Asked { wish, by, respond }).await.is_err() {
+        if self.wishes.send(Asked { wish, by, from, respond }).await.is_err() {
             return stopped();
         }
         response.await.unwrap_or_else(|_| stopped())

@@ -421,7 +421,7 @@ impl Loop {
         self.next_ticket += 1;
         let ticket = self.next_ticket;
         self.tickets.insert(ticket, asked.respond);
-        self.handle(Event::Wished { ticket, wish: asked.wish, by: asked.by });
+        self.handle(Event::Wished { ticket, wish: asked.wish, by: asked.by, from: asked.from });
     }
 
     // Publishing.

@@ -116,6 +116,7 @@ impl Container {
                 restart_policy: RestartPolicy::No,
                 memory_limit: 512 << 20,
                 stop_timeout_s: 10,
+                addresses: Vec::new(),
                 stop_signal: "SIGTERM".into(),
                 start_period_s: 0,
                 log: doctor::ContainerLog::default(),

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use doctor::{
-    Awake, Confidence, Doctor, Event, Heal, Intent, NextLook, Operation, Order, Patient, Phase,
-    Reason, TargetId, Verb, Why,
+    Awake, Care, Confidence, Doctor, Event, Heal, Intent, NextLook, Operation, Order, Patient,
+    Phase, Reason, TargetId, Verb, Why,
 };
 
 /// A look that brings nothing is given up after 45 s; by then the next one is asked for.
@@ -143,8 +143,8 @@ fn is_true(doctor: &Doctor, patient: &Patient, reason: &Reason) {
         ("R62", _) => {
             patient.phase.cause().is_some_and(|cause| cause.confidence == Confidence::Possible)
         }
-        ("R60", "why.ask") => patient.spec.heal == Heal::Ask,
-        ("R60", "why.observe") => patient.spec.heal == Heal::Observe,
+        ("R60", "why.ask") => heals(doctor, patient).contains(&Heal::Ask),
+        ("R60", "why.observe") => heals(doctor, patient).contains(&Heal::Observe),
         ("R19", _) => host_suffers,
         ("R26" | "R29" | "R27" | "R28", _) if reason.next.is_some() => {
             reason.next.is_some_and(|at| at > now)
@@ -169,4 +169,19 @@ fn is_remedy(operation: &Operation) -> bool {
 
 fn is_remedy_of(operation: &Operation, id: &TargetId) -> bool {
     is_remedy(operation) && operation.target == *id
+}
+
+/// Its own mode, and that of the container which it lives in.
+fn heals(doctor: &Doctor, patient: &Patient) -> Vec<Heal> {
+    let container = match &patient.spec.care {
+        Care::Service { container: Some(name), .. } => Some(TargetId::Container(name.clone())),
+        Care::Service { container: None, .. }
+        | Care::Host
+        | Care::Docker
+        | Care::Ollama { .. }
+        | Care::Mlx { .. }
+        | Care::Container { .. } => None,
+    };
+    let container = container.and_then(|id| doctor.patient(&id));
+    [Some(patient), container].into_iter().flatten().map(|one| one.spec.heal).collect()
 }

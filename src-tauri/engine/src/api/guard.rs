@@ -85,6 +85,7 @@ impl Gate {
 #[derive(Clone)]
 pub(super) struct Caller {
     pub(super) by: Asker,
+    pub(super) from: IpAddr,
     _place: Arc<OwnedSemaphorePermit>,
 }
 
@@ -113,7 +114,7 @@ pub(super) async fn admit(
             )
             .after(wait)
         })?;
-        request.extensions_mut().insert(Caller { by, _place: Arc::new(place) });
+        request.extensions_mut().insert(Caller { by, from: door.peer, _place: Arc::new(place) });
         return Ok(request);
     }
     if needs_token(door, request.method(), request.uri().path()) {

@@ -83,7 +83,7 @@ pub(super) async fn recover(
     let asked: RecoverBody = read_lenient(&body)?;
     let (wish, target) = wish(&asked)?;
     let named = matches!(&wish, Wish::Recover { targets } if !targets.is_empty());
-    let response = api.wish(wish, caller.by).await?;
+    let response = api.wish_from(wish, caller.by, Some(caller.from)).await?;
     match willing(&api, response, target.as_ref())? {
         doctor::Response::Accepted { operation, targets } => {
             let targets = targets.iter().map(ToString::to_string).collect();

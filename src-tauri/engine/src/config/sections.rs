@@ -66,7 +66,7 @@ pub(super) fn config<'a>(
     let ollama = reading.ollama(root.section("ollama"));
     let mlx = reading.mlx(root.section("mlx"));
     let containers = reading.containers(docker_section, docker_heal);
-    let services = reading.services(root.sections("service"));
+    let services = reading.services(root.sections("service"), docker_heal);
     let memory = memory(root.section("memory"));
     let schedule = schedule(root.section("schedule"), &reading.environment);
     let api = api(root.section("api"));

@@ -106,13 +106,17 @@ impl<'a> Reading<'a> {
         Some(Compose { files: files?, service, project, directory, env_file })
     }
 
-    pub(super) fn services(&mut self, sections: Vec<Section<'a>>) -> Vec<ServiceSettings> {
+    pub(super) fn services(
+        &mut self,
+        sections: Vec<Section<'a>>,
+        inherited: Heal,
+    ) -> Vec<ServiceSettings> {
         let mut names = BTreeSet::new();
         let mut settings = Vec::new();
         for section in sections {
             let field = section.need("name", "\"Victoria Agent\"");
             let name = field.as_ref().and_then(Field::name).unwrap_or_default();
-            let service = self.service(section, name);
+            let service = self.service(section, name, inherited);
             if let Some(field) = field
                 && !name.is_empty()
                 && !names.insert(name)
@@ -124,7 +128,12 @@ impl<'a> Reading<'a> {
         settings
     }
 
-    fn service(&mut self, section: Section<'a>, name: &str) -> Option<ServiceSettings> {
+    fn service(
+        &mut self,
+        section: Section<'a>,
+        name: &str,
+        inherited: Heal,
+    ) -> Option<ServiceSettings> {
         let id = TargetId::Service(name.into());
         let url = section
             .need("url", "\"http://127.0.0.1:8010/health\"")
@@ -134,13 +143,15 @@ impl<'a> Reading<'a> {
             .get("container")
             .and_then(|field| field.checked(values::container(field.text()?)))
             .map(str::to_owned);
+        // What is done for it is done to the container.
+        let unsaid = if container.is_some() { inherited } else { Heal::Auto };
         let interval = duration(&section, "interval", INTERVAL).unwrap_or(Duration::from_secs(10));
         let timeout = duration(&section, "timeout", TIMEOUT).unwrap_or(Duration::from_secs(5));
         let spec = Spec {
             id: id.clone(),
             name: name.into(),
             configured: true,
-            heal: heal(&section).unwrap_or(Heal::Auto),
+            heal: heal(&section).unwrap_or(unsaid),
             interval,
             grace: duration(&section, "grace", GRACE).unwrap_or(self.grace),
             needs: Vec::new(),

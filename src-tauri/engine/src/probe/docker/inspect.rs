@@ -1,11 +1,12 @@
 //! What `inspect` says, in the doctor's words.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::path::Path;
 
 use bollard::models::{
     ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, Health, HealthStatusEnum,
-    RestartPolicyNameEnum,
+    NetworkSettings, RestartPolicyNameEnum,
 };
 use doctor::{
     Compose, ContainerHealth, ContainerLog, ContainerSeen, ContainerStatus, RestartPolicy,
@@ -43,7 +44,19 @@ pub(super) fn seen(found: ContainerInspectResponse) -> Option<ContainerSeen> {
         progress: None,
         skip: labels.get("homeostat.skip").is_some_and(|value| value == "true"),
         compose: compose(&labels),
+        addresses: addresses(found.network_settings),
     })
+}
+
+/// One for each network that it is on, and each kind of address; an engine writes an empty text for
+/// none (moby api/types/network/endpoint.go).
+fn addresses(settings: Option<NetworkSettings>) -> Vec<IpAddr> {
+    let networks = settings.and_then(|settings| settings.networks).unwrap_or_default();
+    let each = networks.into_values().flat_map(|one| [one.ip_address, one.global_ipv6_address]);
+    let mut found: Vec<IpAddr> =
+        each.flatten().filter_map(|address| address.parse().ok()).collect();
+    found.sort_unstable();
+    found
 }
 
 /// `StopTimeout` of the container, else the engine's 10 s; -1 is "wait for ever" and becomes a day.
