@@ -141,6 +141,10 @@ impl Doctor {
             patient.urged = false;
             patient.extended = false;
         }
+        let restarted = *target == TargetId::Docker && std::mem::take(&mut self.engine_gone);
+        if restarted && self.engine_was_well {
+            self.engine_returns();
+        }
         if !self.storm_outlasts(target) {
             // What we tried may have helped though its proof was broken off.
             let tried = self
@@ -153,7 +157,7 @@ impl Doctor {
         }
         if *target == TargetId::Docker {
             self.look_soon(target, Depth::Full);
-            if std::mem::take(&mut self.engine_gone) && self.engine_was_well {
+            if restarted && self.engine_was_well {
                 self.engine_was_restarted();
             }
         }

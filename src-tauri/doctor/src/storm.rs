@@ -30,6 +30,8 @@ pub(crate) struct Storm {
     pub(crate) hit: BTreeMap<TargetId, Awake>,
     /// Those that are well again: what befalls them from now on is their own.
     pub(crate) left: BTreeSet<TargetId>,
+    /// The engine was gone and is back: they are what it has not brought back yet.
+    pub(crate) returns: bool,
     /// When the last one turned bad.
     last: Awake,
     /// Until then the causes of their ends are still coming in (1.14).
@@ -137,7 +139,31 @@ impl Doctor {
     pub(crate) fn storm_outlasts(&self, target: &TargetId) -> bool {
         let storm = self.brake.storm.as_ref().filter(|storm| storm.root == *target);
         let own = self.open_one(target).is_some_and(|one| one.cause.id == CauseId::DockerDown);
-        storm.is_some() && *target == TargetId::Docker && !own
+        storm.is_some_and(|storm| storm.returns || !own) && *target == TargetId::Docker
+    }
+
+    /// The engine is back, and many that ran in it wait for it: its incident goes on until each of
+    /// them is well or has a story of its own (R15, R17). They are judged after their grace.
+    pub(crate) fn engine_returns(&mut self) {
+        let now = self.now.awake;
+        let Some(incident) = self.open_one(&TargetId::Docker) else { return };
+        let waits = |id: &&TargetId| {
+            matches!(id, TargetId::Container(_)) && self.patients.get(*id).is_some_and(is_watched)
+        };
+        let hit: BTreeMap<TargetId, Awake> =
+            incident.affects.iter().filter(waits).map(|id| (id.clone(), now)).collect();
+        if hit.len() < self.policy.storm_least {
+            return;
+        }
+        self.brake.storm = Some(Storm {
+            root: TargetId::Docker,
+            hit,
+            left: BTreeSet::new(),
+            returns: true,
+            last: now,
+            name_at: now,
+            stage: Stage::Judging { since: now },
+        });
     }
 
     /// The root's incident has ended, and with it the storm.
@@ -215,6 +241,7 @@ impl Doctor {
             root: TargetId::Docker,
             hit: hit.clone(),
             left: BTreeSet::new(),
+            returns: false,
             last: now,
             name_at: now + 2 * self.policy.verdict,
             stage: Stage::Braking { since: now },

@@ -6,6 +6,7 @@ use crate::clock::Awake;
 use crate::doctor::Doctor;
 use crate::incident::{Incident, StoryKind};
 use crate::ledger::Intent;
+use crate::phase::Phase;
 use crate::sentence::Sentence;
 use crate::target::{Heal, TargetId};
 
@@ -57,7 +58,7 @@ impl Doctor {
         let (mut well, mut unwanted) = (Vec::new(), Vec::new());
         for (id, hit) in &storm.hit {
             let wanted = self.patients.get(id).map(|patient| patient.account.intent);
-            if wanted != Some(Intent::Wanted) {
+            if wanted != Some(Intent::Wanted) || self.is_beyond(id) {
                 unwanted.push(id.clone());
             } else if self.leaves_at(id, *hit).is_some_and(|at| now >= at) {
                 well.push(id.clone());
@@ -98,8 +99,19 @@ impl Doctor {
         })
     }
 
+    /// Gone for good, or given up before.
+    fn is_beyond(&self, id: &TargetId) -> bool {
+        self.patients.get(id).is_none_or(|patient| {
+            patient.facts.container.is_none() || matches!(patient.phase, Phase::GivenUp { .. })
+        })
+    }
+
     fn leaves_at(&self, id: &TargetId, hit: Awake) -> Option<Awake> {
         let since = self.patients.get(id)?.healthy_since?;
+        if self.brake.storm.as_ref().is_some_and(|storm| storm.returns) {
+            // The engine itself was away: that they run again is all that was missing.
+            return Some(since);
+        }
         Some(since.max(hit) + self.policy.soak)
     }
 }

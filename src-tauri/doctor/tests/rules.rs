@@ -38,6 +38,8 @@ mod phases;
 mod proof;
 #[path = "rules/rearming.rs"]
 mod rearming;
+#[path = "rules/returning.rs"]
+mod returning;
 #[path = "rules/roots.rs"]
 mod roots;
 #[path = "rules/sentences.rs"]
