@@ -7,8 +7,8 @@ use std::time::Duration;
 pub struct Policy {
     /// Hard fails in a row before a target may be called down (1.2).
     pub hard_fails: u32,
-    /// Soft fails in a row before it counts as degraded (1.2).
-    pub soft_fails: u32,
+    /// Fails in a row, the last of them soft, before it counts as degraded (1.2); five are kept.
+    pub soft_fails: usize,
     /// Good looks in a row before it is healthy again (1.2).
     pub successes: u32,
     /// An answer later than this is late (1.2 Slow).

@@ -284,7 +284,7 @@ impl Patient {
         if confirms || self.tally.is_mixed() {
             return Turn::Ailing;
         }
-        if self.tally.soft >= policy.soft_fails || self.tally.fails() >= 3 {
+        if self.tally.in_a_row() >= policy.soft_fails {
             // The cause of a soft fail may need a full look: who owns the port, for one.
             Turn::Confirm
         } else {
@@ -308,8 +308,11 @@ impl Tally {
     /// Three of the last five failed, and not in a row: that has a name, and is nothing to restart
     /// for (1.2).
     pub(crate) fn is_mixed(&self) -> bool {
-        let in_a_row = self.recent.iter().rev().take_while(|sample| !sample.good).count();
-        self.fails() >= 3 && self.fails() > in_a_row
+        self.fails() >= 3 && self.fails() > self.in_a_row()
+    }
+
+    fn in_a_row(&self) -> usize {
+        self.recent.iter().rev().take_while(|sample| !sample.good).count()
     }
 
     fn late(&self, limit: Duration) -> usize {

@@ -18,6 +18,8 @@ mod fallback;
 mod copies;
 #[path = "rules/details.rs"]
 mod details;
+#[path = "rules/edges.rs"]
+mod edges;
 #[path = "rules/flapping.rs"]
 mod flapping;
 #[path = "rules/intent.rs"]

@@ -129,7 +129,12 @@ fn r32_what_looks_like_it_locks_nothing() {
         once.pass(120);
         assert!(once.told("> mlx: start") >= 1, "one charge locks nothing");
     }
-    // The first is older than a day.
+    // The first is older than a day, or less old.
+    let mut soon = world(SERVERS);
+    started_then(&mut soon, 60, PANIC);
+    soon.pass(22 * 3600);
+    started_then(&mut soon, 60, PANIC);
+    assert_eq!(charges(&soon), 2);
     let mut apart = world(SERVERS);
     started_then(&mut apart, 60, PANIC);
     apart.pass(24 * 3600);
