@@ -1,19 +1,31 @@
 //! The mutation check: each guard of `mutations.txt` is taken away in a copy of the doctor, and its
 //! tests must fail. What nobody notices is a survivor.
 //!
-//! `MUTATIONS=all` takes away every guard and not only the fast set; `MUTATION=n` the nth alone.
+//! `MUTATIONS=fast` takes away those that forbid an act, `MUTATIONS=all` every one, `MUTATIONS=2,11`
+//! those alone; without it nothing is compiled, since that takes minutes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
-use crate::play::count;
+use crate::play::spread;
 
 const TABLE: &str = include_str!("mutations.txt");
+
+/// What a test run may take; one that takes longer never ends, and that is noticed, too.
+const LONGEST: Duration = Duration::from_mins(4);
 
 struct Mutation {
     what: String,
     fast: bool,
+    /// Where two guards stand for one rule, both are taken away.
+    cuts: Vec<Cut>,
+}
+
+#[derive(Default)]
+struct Cut {
     file: String,
     /// The text behind which to look.
     after: String,
@@ -26,29 +38,27 @@ fn mutations() -> Vec<Mutation> {
 }
 
 fn read(text: &str) -> Mutation {
-    let mut lines = text.lines();
+    let mut lines = text.lines().filter(|line| !line.is_empty());
     let title = lines.next().unwrap_or_default();
-    let place = lines.next().expect("the file");
-    let (file, after) = place.split_once(" @ ").unwrap_or((place, ""));
-    let (mut takes, mut puts) = (Vec::new(), Vec::new());
+    let mut cuts: Vec<Cut> = Vec::new();
     for line in lines {
         if let Some(take) = line.strip_prefix("- ") {
-            takes.push(take.to_owned());
+            cuts.last_mut().expect("a file first").takes.push(take.to_owned());
         } else if let Some(put) = line.strip_prefix("+ ") {
-            puts.push(put.to_owned());
+            cuts.last_mut().expect("a file first").puts.push(put.to_owned());
+        } else {
+            let (file, after) = line.split_once(" @ ").unwrap_or((line, ""));
+            cuts.push(Cut { file: file.into(), after: after.into(), ..Cut::default() });
         }
     }
     Mutation {
         what: title.strip_prefix("fast ").unwrap_or(title).into(),
         fast: title.starts_with("fast "),
-        file: file.into(),
-        after: after.into(),
-        takes,
-        puts,
+        cuts,
     }
 }
 
-impl Mutation {
+impl Cut {
     /// The source without the guard; none when the text is not there exactly once.
     fn applied(&self, source: &str) -> Option<String> {
         let from = source.find(&self.after)?;
@@ -59,7 +69,7 @@ impl Mutation {
                 && here.iter().zip(&self.takes).all(|(line, take)| line.trim() == take)
         };
         let mut found = (0..lines.len()).filter(at);
-        let at = found.next()?;
+        let at = found.next().filter(|_| !self.takes.is_empty())?;
         if self.after.is_empty() && found.next().is_some() {
             return None;
         }
@@ -77,78 +87,227 @@ fn crate_root() -> &'static Path {
 
 #[test]
 fn every_mutation_finds_its_guard() {
-    let lost: Vec<String> = mutations()
+    let mutations = mutations();
+    let lost: Vec<String> = mutations
         .iter()
-        .filter(|mutation| {
-            let source = fs::read_to_string(crate_root().join("src").join(&mutation.file));
-            source.is_ok_and(|source| mutation.applied(&source).is_none())
+        .flat_map(|mutation| mutation.cuts.iter().map(move |cut| (mutation, cut)))
+        .filter(|(_, cut)| {
+            let source = fs::read_to_string(crate_root().join("src").join(&cut.file));
+            source.ok().and_then(|source| cut.applied(&source)).is_none()
         })
-        .map(|mutation| format!("{}: {:?}", mutation.what, mutation.takes))
+        .map(|(mutation, cut)| format!("{}: {} {:?}", mutation.what, cut.file, cut.takes))
         .collect();
     assert!(lost.is_empty(), "not found exactly once: {lost:#?}");
-    assert!(mutations().len() >= 30);
+    assert!(mutations.iter().all(|mutation| !mutation.cuts.is_empty()));
+    assert!(mutations.len() >= 50);
+    assert!(mutations.iter().filter(|mutation| mutation.fast).count() >= 20);
 }
 
 #[test]
-#[ignore = "takes minutes: cargo test -p doctor --profile proof --test proof no_guard -- --ignored"]
 fn no_guard_can_be_taken_away_unnoticed() {
-    let copy = copied();
-    assert!(notices(&copy).is_none(), "the copy fails without a mutation");
-    let all = std::env::var("MUTATIONS").is_ok_and(|which| which == "all");
-    let one = count("MUTATION", 0);
-    let mut survivors = Vec::new();
-    for (number, mutation) in (1..).zip(mutations()) {
-        if if one > 0 { number != one } else { !(all || mutation.fast) } {
-            continue;
-        }
-        let place = copy.join("src-tauri/doctor/src").join(&mutation.file);
-        let source = fs::read_to_string(&place).expect("a source file");
-        fs::write(&place, mutation.applied(&source).expect("its guard")).expect("a mutated file");
-        if let Some(who) = notices(&copy) {
-            eprintln!("{number:>3} noticed by {who}: {}", mutation.what);
-        } else {
-            eprintln!("{number:>3} SURVIVES: {}", mutation.what);
-            survivors.push(mutation.what);
-        }
-        fs::write(&place, source).expect("the file as it was");
+    let which = std::env::var("MUTATIONS").unwrap_or_default();
+    let meant: Vec<(u64, Mutation)> = (1..)
+        .zip(mutations())
+        .filter(|(number, mutation)| match which.as_str() {
+            "all" => true,
+            "fast" => mutation.fast,
+            named => named.split(',').any(|one| one.parse() == Ok(*number)),
+        })
+        .collect();
+    if meant.is_empty() {
+        eprintln!("no guard is taken away: MUTATIONS=fast, all or their numbers");
+        return;
     }
+    // As many copies as are mutated at once.
+    let free: Mutex<Vec<Copied>> = Mutex::default();
+    let taken = || free.lock().expect("no other test panics here").pop();
+    let began = Instant::now();
+    let survivors = spread(meant.len() as u64, usize::MAX, |at| {
+        let (number, mutation) = &meant[usize::try_from(at).unwrap_or_default()];
+        let copy = taken().unwrap_or_else(Copied::new);
+        let noticed = copy.without(mutation);
+        free.lock().expect("no other test panics here").push(copy);
+        match noticed {
+            Noticed::By(who) => {
+                eprintln!("{number:>3} noticed by {who}: {}", mutation.what);
+                None
+            }
+            Noticed::ByNobody => {
+                eprintln!("{number:>3} SURVIVES: {}", mutation.what);
+                Some(format!("{number} {}", mutation.what))
+            }
+            Noticed::NotCompiled => {
+                eprintln!("{number:>3} DOES NOT COMPILE: {}", mutation.what);
+                Some(format!("{number} does not compile: {}", mutation.what))
+            }
+        }
+    });
+    eprintln!("{} guards taken away in {} s", meant.len(), began.elapsed().as_secs());
     assert!(survivors.is_empty(), "nobody notices: {survivors:#?}");
 }
 
+enum Noticed {
+    By(String),
+    ByNobody,
+    NotCompiled,
+}
+
 /// The doctor with its tests and stories, alone in a workspace of its own.
-fn copied() -> PathBuf {
-    let here = crate_root().join("../..");
-    let this = std::env::current_exe().expect("this program");
-    let target = this.ancestors().nth(3).expect("the target directory");
-    let copy = target.join("mutations");
-    for folder in ["src-tauri/doctor", "tests"] {
-        fs::remove_dir_all(copy.join(folder)).ok();
+struct Copied {
+    root: PathBuf,
+}
+
+impl Copied {
+    /// The copy as it is passes its tests, or nothing that fails in it would mean anything.
+    fn new() -> Self {
+        static COPIES: Mutex<u32> = Mutex::new(0);
+        let number = {
+            let mut copies = COPIES.lock().expect("counting does not panic");
+            *copies += 1;
+            *copies
+        };
+        let this = std::env::current_exe().expect("this program");
+        let target = this.ancestors().nth(3).expect("the target directory");
+        let copy = Self { root: target.join(format!("mutations-{number}")) };
+        copy.fill();
+        match copy.noticed() {
+            Noticed::ByNobody => copy,
+            Noticed::By(who) => panic!("the copy fails without a mutation: {who}"),
+            Noticed::NotCompiled => panic!("the copy does not compile"),
+        }
     }
-    for part in
-        ["src-tauri/doctor/src", "src-tauri/doctor/tests", "tests/support", "tests/scenarios"]
-    {
-        copy_folder(&here.join(part), &copy.join(part));
+
+    fn fill(&self) {
+        let here = crate_root().join("../..");
+        for folder in ["src-tauri/doctor", "tests"] {
+            fs::remove_dir_all(self.root.join(folder)).ok();
+        }
+        for part in
+            ["src-tauri/doctor/src", "src-tauri/doctor/tests", "tests/support", "tests/scenarios"]
+        {
+            copy_folder(&here.join(part), &self.root.join(part));
+        }
+        let workspace = fs::read_to_string(here.join("Cargo.toml")).expect("the workspace");
+        let only_doctor = |line: &str| match line.split(' ').next() {
+            Some("members") => Some("members = [\"src-tauri/doctor\"]".to_owned()),
+            Some("default-members" | "engine") => None,
+            _ => Some(line.to_owned()),
+        };
+        let kept = workspace.split("[profile.").next().unwrap_or_default();
+        let kept: Vec<String> = kept.lines().filter_map(only_doctor).collect();
+        // What is compiled anew for each guard must be compiled fast, and run not too slowly.
+        let profile = "[profile.dev]\nopt-level = 1\ndebug = false\nincremental = true\n";
+        fs::write(self.root.join("Cargo.toml"), kept.join("\n") + "\n" + profile)
+            .expect("its workspace");
+        let manifest = fs::read_to_string(crate_root().join("Cargo.toml")).expect("the manifest");
+        let (before, rest) = manifest.split_once("[[bench]]").expect("the benchmark");
+        let rest = rest.split_once("[lints]").expect("the lints").1;
+        // One program with all tests is linked once.
+        let manifest = before.replace("[dependencies]", "autotests = false\n\n[dependencies]")
+            + "[[test]]\nname = \"rules\"\n\n[lints]"
+            + rest;
+        let unneeded =
+            |line: &&str| !["criterion", "proptest"].iter().any(|one| line.starts_with(one));
+        let manifest: Vec<&str> = manifest.lines().filter(unneeded).collect();
+        let doctor = self.root.join("src-tauri/doctor");
+        fs::write(doctor.join("Cargo.toml"), manifest.join("\n")).expect("its manifest");
+        let mut tests = fs::read_to_string(doctor.join("tests/rules.rs")).expect("the tests");
+        for part in ["dice", "play", "sequences", "thresholds", "triples"] {
+            tests += &format!("#[path = \"proof/{part}.rs\"]\nmod {part};\n");
+        }
+        fs::write(doctor.join("tests/rules.rs"), tests).expect("all tests in one");
+        fs::copy(here.join("Cargo.lock"), self.root.join("Cargo.lock")).expect("the lock file");
     }
-    let manifest = fs::read_to_string(here.join("Cargo.toml")).expect("the workspace");
-    let manifest: Vec<&str> =
-        manifest
-            .lines()
-            .filter(|line| !line.starts_with("default-members") && !line.starts_with("engine ="))
-            .map(|line| {
-                if line.starts_with("members") { "members = [\"src-tauri/doctor\"]" } else { line }
-            })
-            .take_while(|line| !line.starts_with("[profile.release"))
+
+    fn without(&self, mutation: &Mutation) -> Noticed {
+        let src = self.root.join("src-tauri/doctor/src");
+        let mut before: Vec<(PathBuf, String)> = Vec::new();
+        for cut in &mutation.cuts {
+            let place = src.join(&cut.file);
+            let source = fs::read_to_string(&place).expect("a source file");
+            fs::write(&place, cut.applied(&source).expect("its guard")).expect("a mutated file");
+            before.push((place, source));
+        }
+        let noticed = self.noticed();
+        for (place, source) in before.into_iter().rev() {
+            fs::write(place, source).expect("the file as it was");
+        }
+        noticed
+    }
+
+    /// Which test fails first.
+    fn noticed(&self) -> Noticed {
+        let Some(program) = self.compiled() else { return Noticed::NotCompiled };
+        let proofs = ["p1_to_p15", "every_triple_of"];
+        let stories = ["stories_are_as_written"];
+        let others =
+            ["r53_at_most_one_digest", "a_flood_of", "every_disturbed", "every_why", "p9_", "p11_"];
+        let rules: Vec<&str> = proofs
+            .iter()
+            .chain(&stories)
+            // Of these each takes seconds, and would take them for every guard.
+            .chain(&others)
+            .flat_map(|one| ["--skip", one])
             .collect();
-    fs::write(copy.join("Cargo.toml"), manifest.join("\n")).expect("its workspace");
-    let manifest = fs::read_to_string(crate_root().join("Cargo.toml")).expect("the manifest");
-    // Benchmarks are left out, and their library with them.
-    let (before, rest) = manifest.split_once("[[bench]]").expect("the benchmark");
-    let rest = rest.split_once("[lints]").expect("the lints").1;
-    let before: Vec<&str> = before.lines().filter(|line| !line.starts_with("criterion")).collect();
-    let manifest = format!("{}\n[lints]{rest}", before.join("\n"));
-    fs::write(copy.join("src-tauri/doctor/Cargo.toml"), manifest).expect("its manifest");
-    fs::copy(here.join("Cargo.lock"), copy.join("Cargo.lock")).expect("the lock file");
-    copy
+        for only in [&stories[..], &proofs, &rules] {
+            if let Some(who) = self.fails(&program, only) {
+                return Noticed::By(who);
+            }
+        }
+        Noticed::ByNobody
+    }
+
+    fn compiled(&self) -> Option<PathBuf> {
+        let compiled = Command::new(env!("CARGO"))
+            .current_dir(&self.root)
+            .args(["test", "--offline", "--test", "rules", "--no-run", "--message-format=json"])
+            .env("CARGO_TARGET_DIR", self.root.join("target"))
+            .stderr(Stdio::null())
+            .output()
+            .expect("cargo");
+        let told = String::from_utf8_lossy(&compiled.stdout);
+        let program = told.lines().rev().find_map(|line| {
+            let said: serde_json::Value = serde_json::from_str(line).ok()?;
+            let name = said["target"]["name"].as_str()?;
+            said["executable"].as_str().filter(|_| name == "rules").map(PathBuf::from)
+        });
+        program.filter(|_| compiled.status.success())
+    }
+
+    /// The first test of these that fails, or that they never end.
+    fn fails(&self, program: &Path, only: &[&str]) -> Option<String> {
+        let log = self.root.join("log");
+        let mut run = Command::new(program)
+            .current_dir(self.root.join("src-tauri/doctor"))
+            .args(only)
+            .env("SEQUENCES", "200")
+            .env("TRIPLES", "50")
+            .env("FAILURES", "1")
+            .env("RUST_BACKTRACE", "0")
+            .env_remove("DISTURB")
+            .stdout(fs::File::create(&log).expect("a log"))
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the tests run");
+        let began = Instant::now();
+        let ended = loop {
+            match run.try_wait().expect("their end") {
+                Some(status) => break Some(status),
+                None if began.elapsed() > LONGEST => break None,
+                None => std::thread::sleep(Duration::from_millis(20)),
+            }
+        };
+        let Some(status) = ended else {
+            run.kill().ok();
+            run.wait().ok();
+            return Some("a test that never ends".into());
+        };
+        let told = fs::read_to_string(log).unwrap_or_default();
+        let failed = told.lines().find_map(|line| {
+            line.strip_prefix("test ")?.split_once(" ... FAILED").map(|(name, _)| name.to_owned())
+        });
+        (!status.success()).then(|| failed.unwrap_or_else(|| "the end of the program".into()))
+    }
 }
 
 fn copy_folder(from: &Path, to: &Path) {
@@ -161,38 +320,4 @@ fn copy_folder(from: &Path, to: &Path) {
             fs::copy(entry.path(), to).expect("a copied file");
         }
     }
-}
-
-/// Which tests fail first; none when all of them pass.
-fn notices(copy: &Path) -> Option<&'static str> {
-    // Those that take seconds would be run for every guard.
-    let slow = ["--skip", "r53_at_most_one_digest_an_hour", "--skip", "every_sentence"];
-    for (test, only) in [
-        ("rules", &slow[..]),
-        ("proof", &["stories_are_as_written", "p1_to_p15", "every_triple"][..]),
-    ] {
-        let compiles = run(copy, &["--test", test, "--no-run"], &[]);
-        assert!(compiles, "the mutated doctor does not compile");
-        if !run(copy, &["--test", test], only) {
-            return Some(test);
-        }
-    }
-    None
-}
-
-fn run(copy: &Path, what: &[&str], only: &[&str]) -> bool {
-    let ran = Command::new(env!("CARGO"))
-        .current_dir(copy)
-        .args(["test", "--quiet", "--offline", "-p", "doctor"])
-        .args(what)
-        .arg("--")
-        .args(only)
-        .env("CARGO_TARGET_DIR", copy.join("target"))
-        .env("SEQUENCES", "200")
-        .env("TRIPLES", "50")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .expect("cargo");
-    ran.success()
 }
