@@ -1,10 +1,10 @@
 //! Thirty days of twenty targets with 1 % of all looks failing for no reason, nightly sleep with
-//! dark wakes, restarts of Docker, stops by a person, and true faults: nothing that is well is
+//! dark wakes, restarts of Docker, stops by a person, ends for memory, and true faults: nothing that is well is
 //! restarted, no fault is missed, the rates of notices hold.
 //!
 //! `MONTHS=n` plays n fixed seeds and a fresh one; `SEED=n` plays one alone.
 
-use doctor::{NoticeKind, TargetId};
+use doctor::{NoticeKind, Phase, TargetId};
 
 use crate::dice::Dice;
 use crate::play::{count, failure, fresh, most, only_seed, spread};
@@ -17,8 +17,7 @@ const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 /// A fault is acted upon or told by then: a grace that a hiccup of its parent gave it, fails of 5 s
-/// with their retries, another
-/// supervisor's time, and the wait before a notice.
+/// with their retries, another supervisor's time, and the wait before a notice.
 const NOTICED_WITHIN: u64 = 3 * MINUTE;
 /// What a restart cures is well again by then, several attempts and their soaks included.
 const CURED_WITHIN: u64 = 15 * MINUTE;
@@ -107,7 +106,7 @@ impl Drop for Month {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let lines = &self.world.tale.lines;
-            for (at, line) in &lines[lines.len().saturating_sub(60)..] {
+            for (at, line) in &lines[lines.len().saturating_sub(200)..] {
                 eprintln!("{:>8}.{:03}  {line}", at / 1000, at % 1000);
             }
         }
@@ -124,6 +123,7 @@ impl Month {
                 0 => self.docker_restarts(),
                 1 | 2 => self.a_person_stops_and_starts(),
                 3..=7 => self.a_fault(),
+                8 => self.out_of_memory_in_the_soak(),
                 _ => {}
             }
             at = self.world.story_ms() + 30 * MINUTE + self.dice.below(HOUR);
@@ -208,6 +208,48 @@ impl Month {
             self.world.run_until(began + CURED_WITHIN);
         }
         self.expect_well(target);
+    }
+
+    /// R46, 1.14: brought up after an end for memory, it ends so again while it is being proven. The
+    /// second end is not restarted; a person is told, and makes room.
+    fn out_of_memory_in_the_soak(&mut self) {
+        let target = "container:c1";
+        self.faults += 1;
+        self.trouble(target);
+        self.trouble("service:s1");
+        let told = self.world.notices.len();
+        let began = self.world.story_ms();
+        happen(&mut self.world, "c1 runs out of memory").expect("known");
+        while !self.soaks(target) && !self.is_given_up(target) {
+            assert!(self.world.story_ms() < began + NOTICED_WITHIN, "P11: c1 is not brought up");
+            self.world.run_until(self.world.story_ms() + 1_000);
+        }
+        if !self.is_given_up(target) {
+            self.world.run_until(self.world.story_ms() + self.dice.below(50_000));
+            happen(&mut self.world, "c1 runs out of memory").expect("known");
+        }
+        let treated = self.world.treatments.len();
+        self.world.run_until(self.world.story_ms() + 20 * MINUTE);
+        let id: TargetId = target.parse().expect("a target");
+        let tried = self.world.treatments[treated..].iter().any(|(_, one)| one.target == id);
+        assert!(!tried, "1.14: c1 is brought up after its second end for memory");
+        let told = self.world.notices[told..].iter().any(|(_, one)| one.target == id);
+        assert!(told || self.is_for_the_digest(&id), "R46: nobody is told of c1");
+        assert!(self.is_given_up(target), "1.14: {:?}", self.world.doctor.patient(&id));
+        happen(&mut self.world, "a person starts c1").expect("known");
+        self.world.run_until(self.world.story_ms() + 3 * MINUTE);
+        self.expect_well(target);
+    }
+
+    fn soaks(&self, target: &str) -> bool {
+        let id: TargetId = target.parse().expect("a target");
+        self.world.doctor.operations().any(|one| one.target == id && one.is_soaking())
+    }
+
+    fn is_given_up(&self, target: &str) -> bool {
+        let id: TargetId = target.parse().expect("a target");
+        let patient = self.world.doctor.patient(&id);
+        patient.is_some_and(|patient| matches!(patient.phase, Phase::GivenUp { .. }))
     }
 
     /// R53: it is known, and what was told in the last hour leaves it to the digest.

@@ -71,11 +71,14 @@ fn every_disturbed_number_is_noticed() {
         let mut policy = Policy::default();
         (number.disturb)(&mut policy, way);
         let noticed = stories.iter().any(|(written, story)| differs(written, story, &policy));
-        if noticed || fails(&rules, &format!("{}:{way:?}", number.name)) {
+        let told = format!("{}:{way:?}", number.name);
+        // Those that go to the edges first: all of them take seconds.
+        let edges = ["edges::", "numbers::"];
+        if noticed || fails(&rules, &told, &edges) || fails(&rules, &told, &[]) {
             return None;
         }
-        eprintln!("nobody notices {}:{way:?}", number.name);
-        Some(format!("{}:{way:?}", number.name))
+        eprintln!("nobody notices {told}");
+        Some(told)
     });
     assert!(survivors.is_empty(), "nobody notices {survivors:#?}");
 }
@@ -94,9 +97,11 @@ fn differs(written: &str, story: &Story, policy: &Policy) -> bool {
     panicked.is_some() || !same
 }
 
-fn fails(rules: &Path, disturb: &str) -> bool {
+fn fails(rules: &Path, disturb: &str, only: &[&str]) -> bool {
     let ran = Command::new(rules)
+        .args(only)
         .env("DISTURB", disturb)
+        .env("RUST_BACKTRACE", "0")
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status()
