@@ -23,6 +23,7 @@ use macos as system;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use doctor::{MemoryGroup, ProcessId, ProcessSeen};
 
@@ -31,7 +32,7 @@ pub use place::{Places, installed_ollama};
 pub use signal::{Signal, SignalError, signal};
 pub use system::{
     Activity, awake, boot, continuous, detach, footprint, has_tray_host, is_listening, is_same,
-    keep_awake_activity, listener, memory, process, user_id, watch_power,
+    keep_awake_activity, listener, memory, process, usage, user_id, watch_power,
 };
 
 /// News of the machine's sleep.
@@ -39,6 +40,15 @@ pub use system::{
 pub enum Power {
     WillSleep,
     Woke,
+}
+
+/// What a process has used since it was started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Time on a processor, of all its threads.
+    pub processor: Duration,
+    /// Times that it waited for a page to be read from disk.
+    pub page_ins: u64,
 }
 
 /// Living processes that go by one of these names: by the file name of their executable, of their
@@ -75,6 +85,20 @@ pub fn descendants(pid: u32) -> Vec<ProcessId> {
                 found.push(child.id);
             }
         }
+    }
+    found
+}
+
+/// Like [`descendants`], and cheap enough for every look: it reads no process but these.
+pub fn offspring(pid: u32) -> Vec<ProcessId> {
+    let mut found = system::children(pid);
+    let mut next = 0;
+    // A table read while processes come and go may hold a ring; no real family is this large.
+    while let Some(process) = found.get(next).filter(|_| found.len() < 256) {
+        let grandchildren = system::children(process.pid);
+        let fresh: Vec<_> = grandchildren.into_iter().filter(|one| !found.contains(one)).collect();
+        found.extend(fresh);
+        next += 1;
     }
     found
 }

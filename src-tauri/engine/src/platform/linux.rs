@@ -25,8 +25,8 @@ use super::signal::{Signal, SignalError, check, refusal};
 pub use memory::{footprint, memory};
 pub use port::{is_listening, listener};
 pub use power::watch_power;
-pub(super) use process::{identity, is_in_container, parent, processes};
-pub use process::{is_same, process};
+pub(super) use process::{children, identity, is_in_container, parent, processes};
+pub use process::{is_same, process, usage};
 pub use tray::has_tray_host;
 
 pub(super) const HAS_LAUNCHD: bool = false;

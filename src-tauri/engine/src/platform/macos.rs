@@ -35,8 +35,8 @@ use super::signal::{Signal, SignalError, check, refusal};
 pub use memory::{footprint, memory};
 pub use port::{is_listening, listener};
 pub use power::watch_power;
-pub(super) use process::{identity, is_in_container, parent, processes};
-pub use process::{is_same, process};
+pub(super) use process::{children, identity, is_in_container, parent, processes};
+pub use process::{is_same, process, usage};
 pub use tray::has_tray_host;
 
 pub(super) const HAS_LAUNCHD: bool = true;
@@ -281,6 +281,11 @@ fn socket_information(pid: u32, descriptor: c_int) -> Option<[u8; SOCKET_FDINFO_
 
 /// `ri_phys_footprint` in bytes (XNU bsd/sys/resource.h); none for another user's process.
 fn physical_footprint(pid: u32) -> Option<u64> {
+    resource_usage(pid).map(|usage| usage.ri_phys_footprint)
+}
+
+/// What it has used (XNU bsd/sys/resource.h); none for another user's process.
+fn resource_usage(pid: u32) -> Option<libc::rusage_info_v4> {
     let mut usage = MaybeUninit::<libc::rusage_info_v4>::zeroed();
     // SAFETY: flavour V4 fills a rusage_info_v4, which `usage` is; the parameter's pointer type is
     // a quirk of the header (libproc.h).
@@ -292,7 +297,24 @@ fn physical_footprint(pid: u32) -> Option<u64> {
         )
     };
     // SAFETY: it is plain numbers, for which zeroes are valid too.
-    (result == 0).then(|| unsafe { usage.assume_init() }.ri_phys_footprint)
+    (result == 0).then(|| unsafe { usage.assume_init() })
+}
+
+/// Nanoseconds of so many ticks of `mach_absolute_time`, in which the times of [`resource_usage`]
+/// are counted: 1:1 on Intel, 125:3 on Apple silicon (XNU osfmk/kern/bsd_kern.c
+/// `fill_task_rusage`, `absolutetime_to_nanoseconds` is left to the caller).
+fn nanoseconds(ticks: u64) -> u64 {
+    static RATIO: OnceLock<(u32, u32)> = OnceLock::new();
+    let (numerator, denominator) = *RATIO.get_or_init(|| {
+        #[allow(deprecated, reason = "libc would rather see the mach2 crate used for two calls")]
+        let mut ratio = libc::mach_timebase_info { numer: 0, denom: 0 };
+        #[allow(deprecated, reason = "libc would rather see the mach2 crate used for two calls")]
+        // SAFETY: it fills the struct that it is given and touches nothing else.
+        let result = unsafe { libc::mach_timebase_info(&raw mut ratio) };
+        if result == libc::KERN_SUCCESS { (ratio.numer, ratio.denom.max(1)) } else { (1, 1) }
+    });
+    let whole = u128::from(ticks) * u128::from(numerator) / u128::from(denominator);
+    u64::try_from(whole).unwrap_or(u64::MAX)
 }
 
 /// Pages that are free and inactive (`mach/vm_statistics.h`).

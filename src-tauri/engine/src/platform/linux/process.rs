@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use doctor::{ProcessId, ProcessSeen};
 
+use super::super::Usage;
 use super::super::signal::is_same_identity;
 use super::{continuous, ticks_per_second, user_name};
 
@@ -46,6 +47,31 @@ pub(in super::super) fn processes() -> Vec<ProcessSeen> {
     pids().filter_map(process).collect()
 }
 
+/// What this very process has used since it was started; none when it is gone.
+pub fn usage(process: &ProcessId) -> Option<Usage> {
+    let stat = Stat::read(process.pid).filter(|stat| stat.started == process.started)?;
+    Some(stat.usage)
+}
+
+/// Children that are alive, whichever thread of `pid` has started them
+/// (`/proc/PID/task/TID/children`, proc_pid_task(5)); without that file, whoever names `pid` as its
+/// parent.
+pub(in super::super) fn children(pid: u32) -> Vec<ProcessId> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let lists: Vec<Option<Vec<u8>>> =
+        threads.map(|thread| read(&thread.path().join("children").to_string_lossy())).collect();
+    let found: Vec<u32> = if lists.iter().any(Option::is_some) {
+        let texts = lists.iter().flatten().map(|list| String::from_utf8_lossy(list));
+        texts
+            .flat_map(|text| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+            .filter_map(|word| word.parse().ok())
+            .collect()
+    } else {
+        pids().filter(|child| parent(*child) == Some(pid)).collect()
+    };
+    found.into_iter().filter_map(identity).collect()
+}
+
 /// Whether it runs in a container of Docker's, told by its control group. Where we run in a
 /// container ourselves, its other processes are not "in a container" seen from here.
 pub(in super::super) fn is_in_container(pid: u32) -> bool {
@@ -74,6 +100,7 @@ struct Stat {
     parent: u32,
     /// Ticks after boot.
     started: u64,
+    usage: Usage,
 }
 
 impl Stat {
@@ -86,12 +113,17 @@ impl Stat {
     fn parse(text: &str) -> Option<Self> {
         let (_, rest) = text.rsplit_once(')')?;
         let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
-        // Fields 3, 4 and 22 of proc_pid_stat(5).
-        let (state, parent, started) = (fields.first()?, fields.get(1)?, fields.get(19)?);
-        if matches!(*state, "Z" | "X" | "x") {
+        // Fields 3, 4, 12, 14, 15 and 22 of proc_pid_stat(5).
+        let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
+        if matches!(*fields.first()?, "Z" | "X" | "x") {
             return None;
         }
-        Some(Self { parent: parent.parse().ok()?, started: started.parse().ok()? })
+        let ticks = number(11)?.saturating_add(number(12)?);
+        let usage = Usage {
+            processor: Duration::from_millis(ticks.saturating_mul(1000) / ticks_per_second()),
+            page_ins: number(9)?,
+        };
+        Some(Self { parent: fields.get(1)?.parse().ok()?, started: number(19)?, usage })
     }
 }
 
@@ -142,12 +174,44 @@ fn names_container(cgroup: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Stat, names_container};
+    use std::time::Duration;
+
+    use super::{Stat, Usage, children, identity, names_container, usage};
 
     #[test]
     fn stat_with_a_name_that_looks_like_fields() {
-        let line = "42 (a) Z 1 (b) S 7 1 1 0 -1 4 1 0 0 0 0 0 0 0 20 0 1 0 9876 1 1 1";
-        assert_eq!(Stat::parse(line), Some(Stat { parent: 7, started: 9876 }));
+        let line = "42 (a) Z 1 (b) S 7 1 1 0 -1 4 1 0 5 0 30 12 0 0 20 0 1 0 9876 1 1 1";
+        let usage = Usage { processor: Duration::from_millis(420), page_ins: 5 };
+        assert_eq!(Stat::parse(line), Some(Stat { parent: 7, started: 9876, usage }));
+    }
+
+    #[test]
+    fn children_of_every_thread_are_found_and_what_they_use_is_told() {
+        let mut child =
+            std::thread::spawn(|| std::process::Command::new("sleep").arg("60").spawn().unwrap())
+                .join()
+                .unwrap();
+        let found = children(std::process::id());
+        let own = found.iter().find(|process| process.pid == child.id()).unwrap();
+        assert!(usage(own).unwrap().processor < Duration::from_secs(5));
+        let other = doctor::ProcessId { started: own.started + 1, ..own.clone() };
+        assert_eq!(usage(&other), None, "another incarnation of the same pid");
+        let gone = own.clone();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(usage(&gone), None);
+        assert!(!children(std::process::id()).contains(&gone));
+    }
+
+    #[test]
+    fn work_shows() {
+        let us = identity(std::process::id()).unwrap();
+        let before = usage(&us).unwrap().processor;
+        let mut sum = 0_u64;
+        while usage(&us).unwrap().processor < before + Duration::from_millis(50) {
+            sum = std::hint::black_box(sum.wrapping_add(1));
+        }
+        assert!(sum > 0);
     }
 
     #[test]

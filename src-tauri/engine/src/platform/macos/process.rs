@@ -1,10 +1,13 @@
 //! Processes as `sysctl kern.proc` tells them: unlike `proc_pidinfo` it shows owner and start time
 //! of other users' processes too (FACTS D.1).
 
+use std::time::Duration;
+
 use doctor::{ProcessId, ProcessSeen};
 
+use super::super::Usage;
 use super::super::signal::is_same_identity;
-use super::{executable_path, sysctl, user_name};
+use super::{executable_path, nanoseconds, resource_usage, sysctl, user_name};
 
 /// `sizeof(struct kinfo_proc)` on 64-bit systems (XNU bsd/sys/sysctl.h, bsd/sys/proc.h).
 const ROW_SIZE: usize = 648;
@@ -31,6 +34,23 @@ pub(in super::super) fn parent(pid: u32) -> Option<u32> {
 /// All living processes. Argument lists of other users' processes are empty.
 pub(in super::super) fn processes() -> Vec<ProcessSeen> {
     rows().into_iter().map(Row::seen).collect()
+}
+
+/// What this very process has used since it was started; none when it is gone or another user's.
+pub fn usage(process: &ProcessId) -> Option<Usage> {
+    Row::read(process.pid).filter(|row| row.started == process.started)?;
+    let usage = resource_usage(process.pid)?;
+    let ticks = usage.ri_user_time.saturating_add(usage.ri_system_time);
+    Some(Usage { processor: Duration::from_nanos(nanoseconds(ticks)), page_ins: usage.ri_pageins })
+}
+
+/// Children that are alive.
+pub(in super::super) fn children(pid: u32) -> Vec<ProcessId> {
+    rows()
+        .into_iter()
+        .filter(|row| row.parent == pid && row.pid != pid)
+        .map(Row::identity)
+        .collect()
 }
 
 /// Containers run in a virtual machine here, whose processes are not ours to see.
