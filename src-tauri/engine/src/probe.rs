@@ -3,9 +3,11 @@
 pub mod docker;
 pub mod host;
 pub(crate) mod http;
+pub(crate) mod lines;
 pub mod mlx;
 pub mod ollama;
 pub mod service;
+mod work;
 
 use std::net::Ipv4Addr;
 use std::path::Path;

@@ -76,6 +76,7 @@ impl Senses {
                 config.ollama.url.as_str(),
                 config.ollama.timeout,
                 program(&TargetId::Ollama),
+                config.ollama.canary.clone(),
             ),
             mlx: Mlx::new(config.mlx.url.as_str(), config.mlx.timeout, program(&TargetId::Mlx)),
             docker,
@@ -91,8 +92,8 @@ impl Senses {
     pub async fn look(&self, look: &Look) -> Observation {
         match &look.target {
             TargetId::Host => host::look(look.depth, &self.groups, &self.paths).await,
-            TargetId::Ollama => self.ollama.look(look.depth, look.stretch).await,
-            TargetId::Mlx => self.mlx.look(look.depth, look.stretch).await,
+            TargetId::Ollama => self.ollama.look(look).await,
+            TargetId::Mlx => self.mlx.look(look).await,
             TargetId::Docker if look.depth >= Depth::Full => {
                 Observation::Docker(self.docker.snapshot(&self.watched).await)
             }

@@ -4,19 +4,17 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use doctor::{Outcome, TargetId, Timing, Unloaded, millis};
-use futures_util::StreamExt;
 use reqwest::Client;
 use serde_json::{Value, json};
 
 use crate::platform;
 use crate::probe::http::builder;
-use crate::probe::ollama::Ollama;
+use crate::probe::lines::{Broken, Lines};
+use crate::probe::ollama::{Ollama, same};
 
 const POLL: Duration = Duration::from_millis(250);
 /// The request itself; the unload goes on after it (FACTS A.3).
 const ASK: Duration = Duration::from_secs(10);
-/// Bytes of one line of a stream that are kept at most.
-const LINE_CAP: usize = 1 << 20;
 /// Tokens to generate: enough for a steady rate, over in seconds even at 5 tokens a second.
 const TOKENS: u32 = 64;
 const PROMPT: &str = "Write three plain sentences about the sea.";
@@ -95,14 +93,6 @@ async fn held(ollama: &Ollama) -> u64 {
     sum.await.unwrap_or(0)
 }
 
-/// `llama3` and `llama3:latest` are the same model to Ollama.
-fn same(a: &str, b: &str) -> bool {
-    let full = |name: &str| {
-        if name.contains(':') { name.to_owned() } else { format!("{name}:latest") }
-    };
-    full(a) == full(b)
-}
-
 /// Loads a model, lets it write a few sentences, and tells how long each part took.
 /// `mlx:NAME` is a model of the MLX server, any other one of Ollama.
 pub async fn measure(ollama: &Ollama, mlx: &str, model: &str, within: Duration) -> Timing {
@@ -145,7 +135,7 @@ async fn measure_ollama(
     // Without a prompt the model is only loaded (FACTS A.3).
     let load = json!({ "model": model, "stream": false });
     let mut loaded = post(client, &generate, &load, deadline).await?;
-    while loaded.next(deadline).await?.is_some() {}
+    while next(&mut loaded, deadline).await?.is_some() {}
     timing.load_ms = Some(millis(began.elapsed()));
     let in_memory = ollama.loaded(ASK).await.unwrap_or_default();
     timing.memory_bytes =
@@ -156,7 +146,7 @@ async fn measure_ollama(
         "options": { "num_predict": TOKENS, "temperature": 0 },
     });
     let mut lines = post(client, &generate, &ask, deadline).await?;
-    while let Some(line) = lines.next(deadline).await? {
+    while let Some(line) = next(&mut lines, deadline).await? {
         let value: Value = serde_json::from_str(&line)
             .map_err(|error| format!("the answer is not what Ollama writes: {error}"))?;
         if let Some(error) = value["error"].as_str() {
@@ -228,7 +218,7 @@ async fn ask_mlx(
     let mut lines = post(client, chat, &ask, deadline).await?;
     let mut first = None;
     let mut pieces = 0;
-    while let Some(line) = lines.next(deadline).await? {
+    while let Some(line) = next(&mut lines, deadline).await? {
         let Some(data) = line.strip_prefix("data: ").filter(|data| *data != "[DONE]") else {
             continue;
         };
@@ -259,12 +249,11 @@ async fn post(
         .map_err(|_| late())?
         .map_err(|error| format!("{url} does not answer: {error}"))?;
     let status = answer.status();
-    let stream = answer.bytes_stream();
-    let mut lines = Lines { stream: Box::pin(stream), rest: Vec::new() };
+    let mut lines = Lines::of(answer);
     if status.is_success() {
         return Ok(lines);
     }
-    let says = lines.next(deadline).await?.unwrap_or_default();
+    let says = next(&mut lines, deadline).await?.unwrap_or_default();
     let error = serde_json::from_str::<Value>(&says)
         .ok()
         .and_then(|value| value["error"].as_str().map(str::to_owned))
@@ -272,46 +261,12 @@ async fn post(
     Err(format!("{url} answered {status}: {error}"))
 }
 
-type Chunks =
-    std::pin::Pin<Box<dyn futures_util::Stream<Item = reqwest::Result<bytes::Bytes>> + Send>>;
-
-/// A streamed answer, line by line.
-struct Lines {
-    stream: Chunks,
-    rest: Vec<u8>,
-}
-
-impl Lines {
-    async fn next(&mut self, deadline: Instant) -> Result<Option<String>, String> {
-        loop {
-            if let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = self.rest.drain(..=end).collect();
-                let line = String::from_utf8_lossy(&line).trim().to_owned();
-                if line.is_empty() {
-                    continue;
-                }
-                return Ok(Some(line));
-            }
-            if self.rest.len() > LINE_CAP {
-                return Err("a line of the answer has no end".into());
-            }
-            let chunk = tokio::time::timeout_at(deadline.into(), self.stream.next())
-                .await
-                .map_err(|_| late())?;
-            match chunk {
-                Some(chunk) => {
-                    let chunk = chunk.map_err(|error| format!("the answer broke off: {error}"))?;
-                    self.rest.extend_from_slice(&chunk);
-                }
-                None if self.rest.is_empty() => return Ok(None),
-                None => self.rest.push(b'\n'),
-            }
-        }
-    }
+async fn next(lines: &mut Lines, deadline: Instant) -> Result<Option<String>, String> {
+    lines.next(deadline).await.map_err(|broken| broken.to_string())
 }
 
 fn late() -> String {
-    "it took longer than its time limit".into()
+    Broken::Late.to_string()
 }
 
 fn url(ollama: &Ollama, path: &str) -> String {

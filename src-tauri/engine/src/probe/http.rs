@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use doctor::{Answer, Body, Reply};
 use futures_util::StreamExt;
-use reqwest::{Client, ClientBuilder};
+use reqwest::{Client, ClientBuilder, RequestBuilder};
+use serde_json::Value;
 
 /// Bytes of a shallow answer, and of a list, that are read at most.
 pub(crate) const SHALLOW_CAP: usize = 64 << 10;
@@ -35,17 +36,31 @@ pub(crate) enum Outcome {
 
 /// GET, once.
 pub(crate) async fn get(url: &str, within: Duration, cap: usize) -> Got {
+    once(url, |client| client.get(url), within, cap).await
+}
+
+/// POST of a JSON value, once.
+pub(crate) async fn post(url: &str, body: &Value, within: Duration, cap: usize) -> Got {
+    once(url, |client| client.post(url).json(body), within, cap).await
+}
+
+async fn once(
+    url: &str,
+    request: impl FnOnce(&Client) -> RequestBuilder,
+    within: Duration,
+    cap: usize,
+) -> Got {
     let began = Instant::now();
     let deadline = tokio::time::Instant::now() + within;
     let outcome = match client(url) {
-        Ok(client) => ask(client, url, deadline, cap).await,
+        Ok(client) => ask(request(client), deadline, cap).await,
         Err(reason) => Outcome::Unasked(reason),
     };
     Got { url: url.to_owned(), took: began.elapsed(), outcome }
 }
 
-async fn ask(client: &Client, url: &str, deadline: tokio::time::Instant, cap: usize) -> Outcome {
-    let sent = tokio::time::timeout_at(deadline, client.get(url).send()).await;
+async fn ask(request: RequestBuilder, deadline: tokio::time::Instant, cap: usize) -> Outcome {
+    let sent = tokio::time::timeout_at(deadline, request.send()).await;
     let response = match sent {
         Err(_) => return Outcome::Failed(Reply::Silent),
         Ok(Err(error)) => return failed(&error, false),
@@ -68,7 +83,7 @@ async fn ask(client: &Client, url: &str, deadline: tokio::time::Instant, cap: us
 }
 
 /// Every connection is new and nothing is kept: a pooled one would hide that the port is dead.
-fn client(url: &str) -> Result<&'static Client, String> {
+pub(crate) fn client(url: &str) -> Result<&'static Client, String> {
     static PLAIN: OnceLock<Result<Client, String>> = OnceLock::new();
     static SECURE: OnceLock<Result<Client, String>> = OnceLock::new();
     let build = |builder: ClientBuilder| builder.build().map_err(|error| error.to_string());
@@ -175,8 +190,8 @@ impl Got {
 
 /// JSON of the expected shape, of another shape, or broken; a page or plain text is another
 /// product's.
-pub(crate) fn shape(body: &[u8], expected: impl FnOnce(&serde_json::Value) -> bool) -> Body {
-    match serde_json::from_slice::<serde_json::Value>(body) {
+pub(crate) fn shape(body: &[u8], expected: impl FnOnce(&Value) -> bool) -> Body {
+    match serde_json::from_slice::<Value>(body) {
         Ok(value) if expected(&value) => Body::Expected,
         Ok(_) => Body::Other,
         Err(_) if body.trim_ascii_start().starts_with(b"{") => Body::Garbage,

@@ -1,17 +1,21 @@
 //! An MLX server: asked at the paths that the known kinds answer, and recognised by its answers,
 //! never by its port (FACTS B.1 to B.4).
 
-use std::sync::Mutex;
+mod deep;
+
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use doctor::{
-    Answer, Body, Depth, MlxSeen, MlxServer, Observation, ProcessSeen, Reply, Signs, Surroundings,
+    Answer, Body, Depth, Listener, Look, MlxSeen, MlxServer, Observation, ProcessSeen, Reply,
+    Signs, Surroundings,
 };
 use serde_json::Value;
 
 use crate::platform;
 
 use super::http::{self, Got, LIST_CAP, Outcome, SHALLOW_CAP};
+use super::work::{self, Work};
 use super::{is_program, ollama, port_of};
 
 pub struct Mlx {
@@ -21,6 +25,7 @@ pub struct Mlx {
     /// The program of a configured launch command.
     pub program: Option<String>,
     known: Mutex<Option<ProcessSeen>>,
+    work: Arc<Work>,
 }
 
 const RELATIVES: [&str; 5] =
@@ -29,11 +34,12 @@ const RELATIVES: [&str; 5] =
 impl Mlx {
     pub fn new(url: &str, timeout: Duration, program: Option<String>) -> Self {
         let url = url.trim_end_matches('/').to_owned();
-        Self { url, timeout, program, known: Mutex::new(None) }
+        Self { url, timeout, program, known: Mutex::new(None), work: Arc::default() }
     }
 
     /// With `stretch` times the usual patience (R9).
-    pub async fn look(&self, depth: Depth, stretch: u32) -> Observation {
+    pub async fn look(&self, look: &Look) -> Observation {
+        let (depth, stretch) = (look.depth, look.stretch);
         let mut asked: Vec<Answer> = Vec::new();
         let mut server = MlxServer::Unrecognised;
         for path in ["/health", "/v1/models", "/api/tags", "/"] {
@@ -59,13 +65,28 @@ impl Mlx {
             Depth::Shallow => None,
             Depth::Full | Depth::Deep => Some(self.surroundings().await),
         };
+        let process = match &listener {
+            Listener::Process(process) => Some(process),
+            Listener::Nobody | Listener::Hidden | Listener::NotAsked => None,
+        };
+        let activity = match process {
+            Some(process) => work::activity(&self.work, &process.id, depth).await,
+            None => None,
+        };
+        let mut deep = None;
+        if let (Depth::Deep, true, Some(process)) = (depth, alive, process) {
+            deep = deep::ask(&self.url, server, models.as_deref(), process, stretch).await;
+            let (work, process) = (self.work.clone(), process.id.clone());
+            // What is not forgiven counts as work, which errs on the safe side.
+            let _ = tokio::task::spawn_blocking(move || work.forgive(&process)).await;
+        }
         Observation::Mlx(MlxSeen {
             asked,
             server,
             models,
             listener,
             surroundings,
-            signs: Signs::default(),
+            signs: Signs { deep, activity, ..Signs::default() },
         })
     }
 

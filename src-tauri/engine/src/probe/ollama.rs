@@ -1,16 +1,28 @@
 //! Ollama: `/api/version` decides, `/api/tags` and `/api/ps` tell the rest (FACTS A.2, A.3; R63).
 
-use std::sync::Mutex;
+mod ability;
+mod deep;
+mod keep;
+mod question;
+mod slots;
+
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use doctor::{
-    Body, Depth, Listener, LoadedSeen, ModelSeen, Observation, OllamaSeen, ProcessSeen, Reply,
-    Signs, Surroundings,
+    Activity, Body, DeepSeen, Depth, Listener, LoadedSeen, Look, ModelSeen, Observation,
+    OllamaSeen, ProcessId, ProcessSeen, Reply, Signs, Surroundings,
 };
+use jiff::Timestamp;
 use serde::Deserialize;
 
+use self::deep::{Deep, Patient};
+use self::keep::Keep;
+use self::slots::Stalls;
 use super::http::{self, LIST_CAP, SHALLOW_CAP};
 use super::port_of;
+use super::work::Work;
+use crate::config::Canary;
 use crate::platform;
 
 /// `/api/tags` and `/api/ps` may be slow while `/api/version` answers (R63).
@@ -24,17 +36,32 @@ pub struct Ollama {
     pub timeout: Duration,
     /// The program of a configured launch command.
     pub program: Option<String>,
+    canary: Canary,
     known: Mutex<Option<ProcessSeen>>,
+    work: Arc<Work>,
+    deep: Deep,
+    keep: Keep,
+    stalls: Stalls,
 }
 
 impl Ollama {
-    pub fn new(url: &str, timeout: Duration, program: Option<String>) -> Self {
-        let url = url.trim_end_matches('/').to_owned();
-        Self { url, timeout, program, known: Mutex::new(None) }
+    pub fn new(url: &str, timeout: Duration, program: Option<String>, canary: Canary) -> Self {
+        Self {
+            url: url.trim_end_matches('/').to_owned(),
+            timeout,
+            program,
+            canary,
+            known: Mutex::new(None),
+            work: Arc::default(),
+            deep: Deep::default(),
+            keep: Keep::default(),
+            stalls: Stalls::default(),
+        }
     }
 
     /// With `stretch` times the usual patience (R9).
-    pub async fn look(&self, depth: Depth, stretch: u32) -> Observation {
+    pub async fn look(&self, look: &Look) -> Observation {
+        let (depth, stretch) = (look.depth, look.stretch);
         let patience = self.timeout * stretch;
         let got = http::get(&self.at("/api/version"), patience, SHALLOW_CAP).await;
         let product_version = got.json::<Version>().map(|answer| answer.version);
@@ -51,8 +78,8 @@ impl Ollama {
             }
             (true, Depth::Shallow) => (None, self.list_loaded(patience).await),
         };
-        let (loaded, ps_fails) = match loaded {
-            Ok(loaded) => (Some(loaded), None),
+        let (running, ps_fails) = match loaded {
+            Ok(running) => (Some(running), None),
             Err(reply) => (None, reply),
         };
         let listener = listener(port_of(&self.url), depth, &self.known).await;
@@ -60,6 +87,17 @@ impl Ollama {
             Depth::Shallow => None,
             Depth::Full | Depth::Deep => Some(self.surroundings().await),
         };
+        let process = match &listener {
+            Listener::Process(process) => Some(process.id.clone()),
+            Listener::Nobody | Listener::Hidden | Listener::NotAsked => None,
+        };
+        let activity = self.activity(process.as_ref(), depth).await;
+        let deep = match &running {
+            Some(running) if depth == Depth::Deep => self.deep(look, process, running).await,
+            Some(_) | None => None,
+        };
+        let now = Timestamp::now();
+        let loaded = running.map(|list| list.iter().map(|one| one.seen(now)).collect());
         Observation::Ollama(OllamaSeen {
             version,
             product_version,
@@ -68,8 +106,40 @@ impl Ollama {
             listener,
             surroundings,
             ps_fails,
-            signs: Signs::default(),
+            signs: Signs { deep, activity, ..Signs::default() },
         })
+    }
+
+    async fn activity(&self, process: Option<&ProcessId>, depth: Depth) -> Option<Activity> {
+        let mut activity = super::work::activity(&self.work, process?, depth).await?;
+        activity.silent_for_s = self.stalls.silent(process?, activity).await;
+        Some(activity)
+    }
+
+    async fn deep(
+        &self,
+        look: &Look,
+        process: Option<ProcessId>,
+        loaded: &[Running],
+    ) -> Option<DeepSeen> {
+        if let Some(model) = &look.model {
+            return self.deep.prove(&self.url, model, loaded).await;
+        }
+        let patient = Patient {
+            url: &self.url,
+            canary: &self.canary,
+            process: process.as_ref(),
+            loaded,
+            keep: &self.keep,
+            stretch: look.stretch,
+        };
+        let deep = self.deep.ask(&patient).await;
+        if let Some(process) = process.filter(|_| deep.is_some()) {
+            let work = self.work.clone();
+            // What is not forgiven counts as work, which errs on the safe side.
+            let _ = tokio::task::spawn_blocking(move || work.forgive(&process)).await;
+        }
+        deep
     }
 
     fn at(&self, path: &str) -> String {
@@ -89,25 +159,15 @@ impl Ollama {
 
     /// What is in memory, from `/api/ps`.
     pub async fn loaded(&self, within: Duration) -> Option<Vec<LoadedSeen>> {
-        self.list_loaded(within).await.ok()
+        let list = list(&self.url, within).await.ok()?;
+        let now = Timestamp::now();
+        Some(list.iter().map(|running| running.seen(now)).collect())
     }
 
-    /// The list, or how the question ended where that says something about the server.
-    async fn list_loaded(&self, within: Duration) -> Result<Vec<LoadedSeen>, Option<Reply>> {
-        let got = http::get(&self.at("/api/ps"), within, LIST_CAP).await;
-        let Some(running) = got.json::<Running>() else {
-            let answer = got.answer(|_| Body::Garbage);
-            return Err(answer.ok().map(|answer| answer.reply));
-        };
-        let now = jiff::Timestamp::now().as_second();
-        let seen = running.models.into_iter().map(|model| LoadedSeen {
-            name: model.name,
-            size_bytes: model.size,
-            vram_bytes: model.size_vram,
-            context_length: model.context_length,
-            expires_in_s: expires_in(&model.expires_at, now),
-        });
-        Ok(seen.collect())
+    async fn list_loaded(&self, within: Duration) -> Result<Vec<Running>, Option<Reply>> {
+        let list = list(&self.url, within).await?;
+        self.keep.tend(&self.url, &list).await;
+        Ok(list)
     }
 
     async fn surroundings(&self) -> Surroundings {
@@ -121,13 +181,108 @@ impl Ollama {
     }
 }
 
-/// Seconds until it is unloaded; none when that is more than a year away: `keep_alive: -1` gives
-/// about 292 years (FACTS A.3).
-fn expires_in(text: &str, now: i64) -> Option<u64> {
-    const YEAR: i64 = 366 * 24 * 3600;
-    let at = text.parse::<jiff::Timestamp>().ok()?.as_second();
-    let left = at.saturating_sub(now);
-    (left < YEAR).then(|| u64::try_from(left).unwrap_or(0))
+/// The list of `/api/ps`, or how the question ended where that says something about the server.
+async fn list(url: &str, within: Duration) -> Result<Vec<Running>, Option<Reply>> {
+    let got = http::get(&format!("{url}/api/ps"), within, LIST_CAP).await;
+    let Some(listed) = got.json::<Listed>() else {
+        let answer = got.answer(|_| Body::Garbage);
+        return Err(answer.ok().map(|answer| answer.reply));
+    };
+    let now = Timestamp::now();
+    Ok(listed.models.into_iter().map(|model| Running::read(model, now)).collect())
+}
+
+/// `llama3` and `llama3:latest` are the same model to Ollama.
+pub(crate) fn same(a: &str, b: &str) -> bool {
+    let full = |name: &str| {
+        if name.contains(':') { name.to_owned() } else { format!("{name}:latest") }
+    };
+    full(a) == full(b)
+}
+
+/// A model in memory, with what is needed to leave it as it is.
+#[derive(Clone, Debug, PartialEq)]
+struct Running {
+    name: String,
+    digest: String,
+    size_bytes: u64,
+    vram_bytes: u64,
+    context_length: u64,
+    ends: Ends,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Ends {
+    At(Timestamp),
+    Never,
+    /// It is not told, or not in a known form.
+    Untold,
+}
+
+impl Running {
+    fn read(model: InMemory, now: Timestamp) -> Self {
+        /// `keep_alive: -1` gives about 292 years (FACTS A.3).
+        const YEAR: jiff::SignedDuration = jiff::SignedDuration::from_hours(366 * 24);
+        let ends = match model.expires_at.parse::<Timestamp>() {
+            Ok(at) if at.duration_since(now) > YEAR => Ends::Never,
+            Ok(at) => Ends::At(at),
+            Err(_) => Ends::Untold,
+        };
+        Self {
+            name: model.name,
+            digest: model.digest,
+            size_bytes: model.size,
+            vram_bytes: model.size_vram,
+            context_length: model.context_length,
+            ends,
+        }
+    }
+
+    /// One that is not in memory.
+    fn absent(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            digest: String::new(),
+            size_bytes: 0,
+            vram_bytes: 0,
+            context_length: 0,
+            ends: Ends::Untold,
+        }
+    }
+
+    /// Time until Ollama unloads it; zero where a request holds it beyond its time or nobody knows,
+    /// none: never.
+    fn left(&self) -> Option<Duration> {
+        match self.ends {
+            Ends::Never => None,
+            Ends::Untold => Some(Duration::ZERO),
+            Ends::At(_) => {
+                Some(self.ends_at(Timestamp::now()).map_or(Duration::ZERO, |(_, left)| left))
+            }
+        }
+    }
+
+    /// When it goes, and in how long from `now`; none unless that is to come.
+    fn ends_at(&self, now: Timestamp) -> Option<(Timestamp, Duration)> {
+        match self.ends {
+            Ends::At(at) if at > now => Some((at, at.duration_since(now).unsigned_abs())),
+            Ends::At(_) | Ends::Never | Ends::Untold => None,
+        }
+    }
+
+    fn seen(&self, now: Timestamp) -> LoadedSeen {
+        let expires_in_s = match self.ends {
+            Ends::At(_) => Some(self.ends_at(now).map_or(0, |(_, left)| left.as_secs())),
+            Ends::Never | Ends::Untold => None,
+        };
+        LoadedSeen {
+            name: self.name.clone(),
+            size_bytes: self.size_bytes,
+            vram_bytes: self.vram_bytes,
+            context_length: self.context_length,
+            expires_in_s,
+        }
+    }
 }
 
 /// Who listens on the port. A process that is still the same costs one read; only when it is not,
@@ -183,7 +338,7 @@ struct Details {
 }
 
 #[derive(Deserialize)]
-struct Running {
+struct Listed {
     #[serde(default)]
     models: Vec<InMemory>,
 }
@@ -199,4 +354,6 @@ struct InMemory {
     context_length: u64,
     #[serde(default)]
     expires_at: String,
+    #[serde(default)]
+    digest: String,
 }
