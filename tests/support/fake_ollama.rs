@@ -11,7 +11,7 @@
 //! | `FAKE_OLLAMA_PIDS` | file to which each started process appends its pid |
 
 mod catalogue;
-mod control;
+pub(crate) mod control;
 mod environment;
 mod generate;
 mod log;

@@ -3,16 +3,18 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::json;
+
+use crate::fake_ollama::control::{CONTROL, ControlFile};
 
 /// Runs until it is killed. `FAKE_LLAMA_MEMORY` bytes are held, `FAKE_LLAMA_LOAD_MS` pass before
 /// it is ready, and with `FAKE_LLAMA_ERROR` it ends with that as its last words.
@@ -57,7 +59,20 @@ async fn serve(port: u16) -> std::io::Result<()> {
             }
         }
     };
-    let slots = || async { Json(json!([{"id": 0, "id_task": -1, "is_processing": false}])) };
+    let control = ControlFile(std::env::var(CONTROL).ok().map(PathBuf::from));
+    let working = Arc::new(AtomicBool::new(false));
+    let slots = {
+        let working = working.clone();
+        move || async move {
+            let works = working.load(Ordering::SeqCst);
+            let next = json!({"has_next_token": works, "n_remain": -1, "n_decoded": 0});
+            let task = if works { 7 } else { -1 };
+            let slot =
+                json!({"id": 0, "id_task": task, "is_processing": works, "next_token": next});
+            Json(json!([slot]))
+        }
+    };
+    std::thread::spawn(move || work(&control, &working));
     let router = Router::new().route("/health", get(health)).route("/slots", get(slots));
     let load = async {
         let bytes = number("FAKE_LLAMA_MEMORY");
@@ -71,6 +86,21 @@ async fn serve(port: u16) -> std::io::Result<()> {
     tokio::select! {
         served = axum::serve(listener, router) => served,
         () = load => Ok(()),
+    }
+}
+
+/// Burns a core while it is told to.
+fn work(control: &ControlFile, working: &AtomicBool) {
+    loop {
+        let works = control.read().runners_work;
+        working.store(works, Ordering::SeqCst);
+        let began = Instant::now();
+        if !works {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        while began.elapsed() < Duration::from_millis(50) {
+            std::hint::spin_loop();
+        }
     }
 }
 

@@ -28,6 +28,8 @@ pub struct Model {
     pub memory_bytes: u64,
     /// Its runner ends with this message instead of loading.
     pub load_error: Option<String>,
+    /// It thinks also when told not to, as gpt-oss does (server/routes.go `shouldUseHarmony`).
+    pub always_thinks: bool,
 }
 
 impl Default for Model {
@@ -44,6 +46,7 @@ impl Default for Model {
             tokens_per_s: 200.0,
             memory_bytes: 8 << 20,
             load_error: None,
+            always_thinks: false,
         }
     }
 }

@@ -19,6 +19,8 @@ pub struct Control {
     pub never_listen: bool,
     /// The process is gone this long after its start.
     pub die_after_ms: Option<u64>,
+    /// Runners are at work on somebody's long prompt: they burn a core, and their slots say so.
+    pub runners_work: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,8 +34,12 @@ pub enum Mode {
     Refuse,
     /// 200 without a body.
     EmptyBody,
-    /// Generates 200 with no text in it.
+    /// Generates 200 with no text and no count of tokens, as after a reset of the GPU (ollama issue
+    /// 18213).
     EmptyAnswers,
+    /// Generates an error after the head and a first piece went out (server/routes.go
+    /// `streamResponse`).
+    FailsLate,
     /// Each answer comes 3 s late.
     Slow,
     /// 503 for all (the queue is full).
@@ -55,6 +61,7 @@ impl Mode {
             | Self::Hang
             | Self::EmptyBody
             | Self::EmptyAnswers
+            | Self::FailsLate
             | Self::Slow
             | Self::Busy => false,
         }
@@ -73,6 +80,9 @@ impl Control {
 /// The file that a running server obeys.
 #[derive(Clone, Default)]
 pub(crate) struct ControlFile(pub(crate) Option<PathBuf>);
+
+/// Names the file in the environment of server and runners.
+pub(crate) const CONTROL: &str = "FAKE_OLLAMA_CONTROL";
 
 impl ControlFile {
     /// No file means that nothing goes wrong.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::catalogue::Model;
-use super::control::ControlFile;
+use super::control::{CONTROL, ControlFile};
 
 pub(crate) struct Environment {
     /// `OLLAMA_HOST` as host and port.
@@ -44,7 +44,7 @@ impl Environment {
             max_queue: number("OLLAMA_MAX_QUEUE").unwrap_or(512),
             parallel: number("OLLAMA_NUM_PARALLEL").filter(|most| *most > 0).unwrap_or(1),
             context: number("OLLAMA_CONTEXT_LENGTH").filter(|tokens| *tokens > 0).unwrap_or(4096),
-            control: ControlFile(var("FAKE_OLLAMA_CONTROL").map(PathBuf::from)),
+            control: ControlFile(var(CONTROL).map(PathBuf::from)),
             pids: var("FAKE_OLLAMA_PIDS").map(PathBuf::from),
             models_directory,
             models_file,
@@ -55,6 +55,11 @@ impl Environment {
     pub(crate) fn models(&self) -> Vec<Model> {
         let text = std::fs::read(&self.models_file).unwrap_or_default();
         serde_json::from_slice(&text).unwrap_or_default()
+    }
+
+    /// Where the weights of a model lie.
+    pub(crate) fn blob(&self, model: &Model) -> PathBuf {
+        self.models_directory.join("blobs").join(format!("sha256-{}", model.digest()))
     }
 
     /// As Go prints an address to listen on.

@@ -175,10 +175,10 @@ async fn answer(server: &Server, model: &Model, talk: Talk) -> Result<Response, 
         let more = json!({"done": true, "done_reason": "load"});
         return Ok(Json(talk.piece("", "", more)).into_response());
     }
-    let silent = server.environment.control.mode_for(talk.path) == Mode::EmptyAnswers;
+    let mode = server.environment.control.mode_for(talk.path);
     let (pieces, receiver) = mpsc::channel(16);
     let stream = talk.stream;
-    tokio::spawn(speak(talk, lease, began, silent, pieces));
+    tokio::spawn(speak(talk, lease, began, mode, pieces));
     if stream { streamed(receiver).await } else { at_once(receiver).await }
 }
 
@@ -187,7 +187,7 @@ async fn speak(
     talk: Talk,
     lease: Lease,
     began: Instant,
-    silent: bool,
+    mode: Mode,
     pieces: mpsc::Sender<Result<Value, String>>,
 ) {
     let runner = lease.runner.clone();
@@ -199,7 +199,8 @@ async fn speak(
     let prompt = Duration::from_secs_f64(f64::from(prompt_tokens) / (rate * 10.0));
     tokio::time::sleep(prompt).await;
 
-    let thinks = runner.model.can("thinking") && talk.think != Some(false);
+    let thinks =
+        runner.model.can("thinking") && (runner.model.always_thinks || talk.think != Some(false));
     let thoughts: &[&str] = if thinks { &THOUGHTS } else { &[] };
     let words: Vec<(&str, &str)> = thoughts
         .iter()
@@ -217,10 +218,15 @@ async fn speak(
             let _ = pieces.send(Err(STOPPED.into())).await;
             return;
         }
-        tokens += 1;
-        if silent {
+        if mode == Mode::EmptyAnswers {
             continue;
         }
+        if mode == Mode::FailsLate {
+            let _ = pieces.send(Ok(talk.piece("", "", json!({"done": false})))).await;
+            let _ = pieces.send(Err(FAILED.into())).await;
+            return;
+        }
+        tokens += 1;
         let piece = talk.piece(text, thinking, json!({"done": false}));
         if pieces.send(Ok(piece)).await.is_err() {
             return;
@@ -256,6 +262,9 @@ const THOUGHTS: [&str; 6] = ["The", " user", " greets", " me", " politely", "."]
 
 /// `llm/llama_server.go`: the runner died while answering.
 const STOPPED: &str = "model runner has unexpectedly stopped, this may be due to resource limitations or an internal error, check ollama server logs for details";
+
+/// `llm/llama_server.go`: the runner's stream ended in an error.
+const FAILED: &str = "an error was encountered while running the model: unexpected EOF";
 
 /// NDJSON; a failure before the first line is a status, later a line (`streamResponse`).
 async fn streamed(mut pieces: mpsc::Receiver<Result<Value, String>>) -> Result<Response, Refusal> {

@@ -179,8 +179,7 @@ impl Runners {
         let failed = |error: std::io::Error| format!("error starting llama-server: {error}");
         let port = free_port().map_err(failed)?;
         let program = std::env::current_exe().map_err(failed)?.with_file_name("llama-server");
-        let blob = self.environment.models_directory.join("blobs");
-        let blob = blob.join(format!("sha256-{}", model.digest()));
+        let blob = self.environment.blob(model);
         let mut command = Command::new(&program);
         command
             .arg("--model")

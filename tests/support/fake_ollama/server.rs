@@ -154,6 +154,7 @@ async fn connection(
         | Mode::Hang
         | Mode::EmptyBody
         | Mode::EmptyAnswers
+        | Mode::FailsLate
         | Mode::Slow
         | Mode::Busy => {}
     }
