@@ -193,6 +193,11 @@ impl Insight {
         (self.deep_at == Some(told)).then_some(deep)
     }
 
+    pub(crate) fn deep_within(&self, time: Duration, now: Awake) -> Option<&DeepSeen> {
+        let fresh = self.deep_at.is_some_and(|at| now.since(at) <= time);
+        self.deep.as_ref().filter(|_| fresh)
+    }
+
     /// The deep probe has failed, whatever else answers.
     pub(crate) fn deep_failed(&self) -> bool {
         self.deep_fails > 0

@@ -11,8 +11,8 @@ use crate::latency::Latency;
 use crate::ledger::Account;
 use crate::looking::NEVER;
 use crate::observation::{
-    ContainerSeen, DockerSeen, HostSeen, Listener, LoadedSeen, MlxSeen, ModelSeen, OllamaSeen,
-    ProcessId, Surroundings,
+    ContainerSeen, DeepSeen, DockerSeen, HostSeen, Listener, LoadedSeen, MlxSeen, ModelSeen,
+    OllamaSeen, ProcessId, Surroundings,
 };
 use crate::order::{Depth, LookId};
 use crate::phase::{Phase, Reason};
@@ -241,6 +241,11 @@ impl Patient {
                 self.facts.trusted.pop_front();
             }
         }
+    }
+
+    /// The last request for a token, while it says something about now.
+    pub fn heard(&self, now: Awake, policy: &Policy) -> Option<&DeepSeen> {
+        self.facts.insight.deep_within(3 * policy.deep_every, now)
     }
 
     /// A request for a token can tell something: a model is there, and the work can be read.

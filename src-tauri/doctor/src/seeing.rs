@@ -130,6 +130,8 @@ impl Doctor {
         }
         let signs = std::mem::take(&mut seen.signs);
         let (listener, deep) = (seen.listener.clone(), signs.deep.clone());
+        // Shallow looks do not ask for models: what was told stays known.
+        seen.models = seen.models.or(patient.facts.mlx.take().and_then(|before| before.models));
         patient.facts.mlx = Some(seen);
         // 404 everywhere, but it is the configured program itself: alive at other paths (R8).
         let own = match &listener {

@@ -111,7 +111,7 @@ fn target(doctor: &Doctor, patient: &Patient, frame: &Frame<'_>) -> Target {
             .map(|one| why(&one, patient, now, words))
             .unwrap_or_default(),
         found: patient.is_found(),
-        detail: detail(patient, frame),
+        detail: detail(doctor, patient, frame),
     }
 }
 
@@ -219,7 +219,11 @@ fn took(patient: &Patient, words: &Words) -> String {
     answer(patient).map_or_else(String::new, |answer| words.duration(answer.took_ms))
 }
 
-fn detail(patient: &Patient, frame: &Frame<'_>) -> BTreeMap<String, serde_json::Value> {
+fn detail(
+    doctor: &Doctor,
+    patient: &Patient,
+    frame: &Frame<'_>,
+) -> BTreeMap<String, serde_json::Value> {
     let mut detail = BTreeMap::new();
     let mut put = |name: &str, value: serde_json::Value| {
         detail.insert(name.to_owned(), value);
@@ -227,6 +231,10 @@ fn detail(patient: &Patient, frame: &Frame<'_>) -> BTreeMap<String, serde_json::
     if let Some(answer) = answer(patient) {
         put("url", json!(answer.url));
         put("latency_ms", json!(answer.took_ms));
+    }
+    if let Some(deep) = patient.heard(doctor.now().awake, doctor.policy()) {
+        put("token_ms", json!(deep.took_ms));
+        put("token_model", json!(deep.model));
     }
     put("heal", json!(patient.spec.heal));
     let facts = &patient.facts;

@@ -78,7 +78,8 @@ pub(super) struct OllamaStatus {
     last_error: Option<String>,
 }
 
-/// Below 5 s healthy, up to 15 s unhealthy, later or not at all down.
+/// To the answer, and to the first token where one was asked for lately: below 5 s healthy, up to
+/// 15 s unhealthy, later or not at all down. A label only: a restart follows from R5 alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum OllamaHealth {
@@ -190,7 +191,9 @@ fn ollama_status(snapshot: &Snapshot) -> OllamaStatus {
     )]
     let count = |name: &str| number(name).map(|value| value as u64);
     let latency_ms = count("latency_ms");
-    let health = target.map_or(OllamaHealth::Down, |target| health(target.state, latency_ms));
+    // What agents wait for is a token, and the slower of both is what they feel.
+    let slower = latency_ms.max(count("token_ms"));
+    let health = target.map_or(OllamaHealth::Down, |target| health(target.state, slower));
     let latency_ms = latency_ms.filter(|_| health != OllamaHealth::Down);
     let models: Vec<&Model> =
         snapshot.models.iter().filter(|model| model.server == "ollama").collect();
@@ -231,4 +234,24 @@ fn error(target: &Target) -> Option<String> {
 #[expect(clippy::cast_precision_loss, reason = "memory sizes are far below 2^53 bytes")]
 fn gigabytes(bytes: u64) -> f64 {
     bytes as f64 / GIGABYTE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{OllamaHealth, State, health};
+
+    #[test]
+    fn bands_of_health_are_a_label_by_the_time_that_an_answer_takes() {
+        for (ms, expected) in [
+            (0, OllamaHealth::Healthy),
+            (4_999, OllamaHealth::Healthy),
+            (5_000, OllamaHealth::Unhealthy),
+            (15_000, OllamaHealth::Unhealthy),
+            (15_001, OllamaHealth::Down),
+        ] {
+            assert_eq!(health(State::Healthy, Some(ms)), expected, "{ms}");
+        }
+        assert_eq!(health(State::Degraded, Some(100)), OllamaHealth::Unhealthy);
+        assert_eq!(health(State::Down, Some(100)), OllamaHealth::Down);
+    }
 }
