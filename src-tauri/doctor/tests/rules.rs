@@ -12,14 +12,14 @@ mod calling;
 mod clocks;
 #[path = "rules/containers.rs"]
 mod containers;
-#[path = "rules/fallback.rs"]
-mod fallback;
 #[path = "rules/copies.rs"]
 mod copies;
 #[path = "rules/details.rs"]
 mod details;
 #[path = "rules/edges.rs"]
 mod edges;
+#[path = "rules/fallback.rs"]
+mod fallback;
 #[path = "rules/flapping.rs"]
 mod flapping;
 #[path = "rules/intent.rs"]
