@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use engine::api::Token;
 use engine::paths::Paths;
+use engine::words::Words;
 use reqwest::{Client, Method, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -77,6 +78,17 @@ impl Connection {
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         let value = self.send(Method::GET, path, None).await?;
         Ok(serde_json::from_value(value).context("the engine's answer is of another version")?)
+    }
+
+    /// In the engine's language; English where it does not say.
+    pub(crate) async fn words(&self) -> Words {
+        #[derive(Default, Deserialize)]
+        struct Language {
+            #[serde(default)]
+            language: String,
+        }
+        let said: Language = self.get("/status").await.unwrap_or_default();
+        Words::new(&said.language)
     }
 
     /// With the token.

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use doctor::Sentence;
 use engine::view::{Operation, OperationState};
 use serde_json::{Value, json};
 
@@ -26,13 +27,13 @@ pub(crate) async fn follow(
     connection: &Connection,
     accepted: Accepted,
     manner: Manner,
-    done: &str,
+    done: Sentence,
 ) -> Result<Exit, Failure> {
     let Some(id) = accepted.operation else {
         if manner.json {
             output::json(&json!({"operation": null, "state": "done"}));
         } else {
-            output::line(done);
+            output::line(clean(&connection.words().await.sentence(&done)));
         }
         return Ok(Exit::Fine);
     };
@@ -40,7 +41,8 @@ pub(crate) async fn follow(
         if manner.json {
             output::json(&json!({"operation": id}));
         } else {
-            output::line(format!("Accepted as operation {}.", clean(&id)));
+            let says = Sentence::new("cli.accepted").with("id", clean(&id));
+            output::line(connection.words().await.sentence(&says));
         }
         return Ok(Exit::Fine);
     }
@@ -49,13 +51,14 @@ pub(crate) async fn follow(
         let value = serde_json::to_value(&ended).unwrap_or(Value::Null);
         output::json(&value);
     } else {
-        let (colour, word) = match ended.state {
-            OperationState::Running => (Colour::Busy, "running"),
-            OperationState::Verified => (Colour::Good, "verified"),
-            OperationState::Failed => (Colour::Bad, "failed"),
-            OperationState::Superseded => (Colour::Busy, "superseded"),
+        let (colour, key) = match ended.state {
+            OperationState::Running => (Colour::Busy, "cli.running"),
+            OperationState::Verified => (Colour::Good, "cli.verified"),
+            OperationState::Failed => (Colour::Bad, "cli.failed"),
+            OperationState::Superseded => (Colour::Busy, "cli.superseded"),
         };
-        output::line(format!("{}  {}", paint(colour, word), clean(&ended.text)));
+        let word = connection.words().await.say(key);
+        output::line(format!("{}  {}", paint(colour, &word), clean(&ended.text)));
     }
     Ok(match ended.state {
         OperationState::Verified => Exit::Fine,

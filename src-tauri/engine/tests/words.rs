@@ -15,7 +15,7 @@ const RUSSIAN: &str = include_str!("../words/ru.toml");
 const LONGEST: usize = 200;
 
 /// What the keys of sentences begin with; the doctor's own ones first.
-const FAMILIES: [&str; 14] = [
+const FAMILIES: [&str; 15] = [
     "why.",
     "change.",
     "story.",
@@ -30,6 +30,7 @@ const FAMILIES: [&str; 14] = [
     "menu.",
     "shell.",
     "status.",
+    "cli.",
 ];
 
 #[test]

@@ -24,7 +24,7 @@ export const targetPage = (scene, target, first = nothing) => {
   return html`<article class="target" aria-labelledby="target-name">
     <button type="button" class="back quiet" @click=${() => act({ turn: 'back' })}>‹ ${words.back}</button>
     ${title(scene, target)}
-    <p class="lead">${lead(target, words)} ${rule(target)}</p>
+    <p class="lead">${lead(target, words)}</p>
     ${actions(scene, target)} ${advice(target, words)} ${first} ${targetOperation(scene, target)}
     ${
       target.cause === null
@@ -63,13 +63,6 @@ const title = ({ snapshot, view, words }, target) => {
 /** @param {Target} target @param {Scene['words']} words */
 const lead = (target, words) =>
   target.cause?.text || target.why.text || (target.found ? target.line : words.missing);
-
-/** Beside a cause the reason stands in a card of its own. @param {Target} target */
-const rule = ({ cause, why }) => (cause === null ? ruleName(why.rule) : nothing);
-
-/** A rule has a name worth showing when it begins with R; the others are the table of states. @param {string | null} name */
-const ruleName = (name) =>
-  name?.startsWith('R') ? html`<span class="mono">${name}</span>` : nothing;
 
 /** @param {Scene} scene @param {Target} target */
 const actions = (scene, target) => {
@@ -123,8 +116,8 @@ const why = (scene, { cause, why }) => {
   if (why.changes.length === 0) return nothing;
   const idle = why.nothing_done === null || why.nothing_done === why.text ? null : why.nothing_done;
   const reasons = [
-    cause === null ? [] : html`<p>${why.text} ${ruleName(why.rule)}</p>`,
-    idle === null ? [] : html`<p>${words.why_idle} ${idle} ${ruleName(why.nothing_done_rule)}</p>`,
+    cause === null ? [] : html`<p>${why.text}</p>`,
+    idle === null ? [] : html`<p>${words.why_idle} ${idle}</p>`,
   ].flat();
   return html`<div class="card" data-part="why">
     ${

@@ -1,12 +1,12 @@
 //! `restart`, `start`, `stop`, `hold`, `release`.
 
+use doctor::Sentence;
 use serde_json::{Value, json};
 
 use crate::arguments::{Hold, Targeted};
 use crate::connection::{Connection, encoded};
 use crate::failure::{Exit, Failure};
 use crate::follow::{Manner, follow};
-use crate::text::clean;
 
 pub(crate) async fn act(
     connection: &Connection,
@@ -36,7 +36,8 @@ async fn tell(
     check(&to.target)?;
     let path = format!("/targets/{}/{verb}", encoded(&to.target));
     let accepted = connection.act(&path, body).await?;
-    follow(connection, accepted, manner, &format!("{}: {verb} done.", clean(&to.target))).await
+    let done = Sentence::new("cli.verb_done").with("target", to.target.as_str()).with("verb", verb);
+    follow(connection, accepted, manner, done).await
 }
 
 /// A name that can be no target is wrong usage, and needs no engine to say so.

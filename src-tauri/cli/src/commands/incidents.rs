@@ -1,6 +1,7 @@
 //! `incidents`: what went wrong, and one incident's story.
 
 use engine::view::Incident;
+use engine::words::Words;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -23,15 +24,19 @@ pub(crate) async fn list(connection: &Connection, limit: u16, json: bool) -> Res
     }
     let page: Page = connection.get(&path).await?;
     if page.incidents.is_empty() {
-        output::line("No incident was recorded.");
+        output::line(connection.words().await.say("cli.no_incident"));
         return Ok(Exit::Fine);
     }
-    let mut rows = vec![["OPENED", "TARGET", "STATE", "CAUSE", "ID"].map(str::to_owned).to_vec()];
+    let words = connection.words().await;
+    let headings = ["cli.opened", "cli.target", "cli.state", "cli.cause"].map(|key| words.say(key));
+    let mut headings: Vec<String> = headings.iter().map(|word| word.to_uppercase()).collect();
+    headings.push("ID".into());
+    let mut rows = vec![headings];
     for incident in &page.incidents {
         rows.push(vec![
             local(&incident.opened, "%Y-%m-%d %H:%M:%S"),
             clean(&incident.target),
-            incident.state.replace('_', " "),
+            state(&words, &incident.state),
             clean(&incident.cause.text),
             clean(&incident.id),
         ]);
@@ -40,7 +45,7 @@ pub(crate) async fn list(connection: &Connection, limit: u16, json: bool) -> Res
         output::line(if index == 0 { paint(Colour::Dim, line) } else { line.clone() });
     }
     if page.next.is_some() {
-        output::line("There are older ones; --limit shows more.");
+        output::line(words.say("cli.older"));
     }
     Ok(Exit::Fine)
 }
@@ -52,25 +57,26 @@ pub(crate) async fn one(connection: &Connection, id: &str, json: bool) -> Result
         return Ok(Exit::Fine);
     }
     let incident: Incident = connection.get(&path).await?;
+    let words = connection.words().await;
     output::line(clean(&incident.cause.text));
+    let sure = sure(&words, &incident.cause.confidence);
     let mut rows = vec![
-        ["target".into(), clean(&incident.target)].to_vec(),
-        ["cause".into(), format!("{} ({})", clean(&incident.cause.id), incident.cause.confidence)]
-            .to_vec(),
-        ["state".into(), incident.state.replace('_', " ")].to_vec(),
-        ["opened".into(), local(&incident.opened, "%Y-%m-%d %H:%M:%S")].to_vec(),
-        ["detected after".into(), millis(incident.detected_after_ms)].to_vec(),
+        [words.say("cli.target"), clean(&incident.target)].to_vec(),
+        [words.say("cli.cause"), format!("{} ({sure})", clean(&incident.cause.id))].to_vec(),
+        [words.say("cli.state"), state(&words, &incident.state)].to_vec(),
+        [words.say("cli.opened"), local(&incident.opened, "%Y-%m-%d %H:%M:%S")].to_vec(),
+        [words.say("cli.detected_after"), millis(incident.detected_after_ms)].to_vec(),
     ];
-    let mut add = |name: &str, value: String| rows.push(vec![name.into(), value]);
+    let mut add = |key: &str, value: String| rows.push(vec![words.say(key), value]);
     if let Some(answering) = incident.answering_after_ms {
-        add("answering after", millis(answering));
+        add("cli.answering_after", millis(answering));
     }
     if let Some(recovered) = incident.recovered_after_ms {
-        add("verified after", millis(recovered));
+        add("cli.verified_after", millis(recovered));
     }
-    add("attempts", incident.attempts.to_string());
+    add("cli.attempts", incident.attempts.to_string());
     if !incident.affects.is_empty() {
-        add("also affected", clean(&incident.affects.join(", ")));
+        add("cli.also_affected", clean(&incident.affects.join(", ")));
     }
     columns(&rows).iter().for_each(output::line);
     for evidence in &incident.cause.evidence {
@@ -85,8 +91,40 @@ pub(crate) async fn one(connection: &Connection, id: &str, json: bool) -> Result
     let story: Vec<Vec<String>> = incident
         .story
         .iter()
-        .map(|line| vec![local(&line.at, "%H:%M:%S"), clean(&line.kind), clean(&line.text)])
+        .map(|line| vec![local(&line.at, "%H:%M:%S"), kind(&words, &line.kind), clean(&line.text)])
         .collect();
     columns(&story).iter().for_each(output::line);
     Ok(Exit::Fine)
+}
+
+fn state(words: &Words, state: &str) -> String {
+    words.say(match state {
+        "open" => "cli.state_open",
+        "healing" => "cli.state_healing",
+        "given_up" => "status.given_up",
+        "verified" => "cli.verified",
+        "healed_itself" => "cli.state_healed_itself",
+        "closed" => "cli.state_closed",
+        other => return clean(&other.replace('_', " ")),
+    })
+}
+
+fn sure(words: &Words, confidence: &str) -> String {
+    words.say(match confidence {
+        "possible" => "cli.sure_possible",
+        "likely" => "cli.sure_likely",
+        "certain" => "cli.sure_certain",
+        other => return clean(other),
+    })
+}
+
+fn kind(words: &Words, kind: &str) -> String {
+    words.say(match kind {
+        "seen" => "cli.kind_seen",
+        "concluded" => "cli.kind_concluded",
+        "done" => "cli.kind_done",
+        "proven" => "cli.kind_proven",
+        "failed" => "cli.kind_failed",
+        other => return clean(other),
+    })
 }

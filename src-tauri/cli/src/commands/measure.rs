@@ -1,5 +1,6 @@
 //! `measure`: how fast each model is, one after the other.
 
+use doctor::Sentence;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -19,7 +20,7 @@ pub(crate) async fn measure(
     // Listened to before asking, so that an interrupt never leaves a measurement behind.
     let mut interrupt = signal(SignalKind::interrupt()).map_err(anyhow::Error::new)?;
     let accepted = connection.act(PATH, &json!({ "models": models })).await?;
-    let waiting = follow(connection, accepted, manner, "There is no model to measure.");
+    let waiting = follow(connection, accepted, manner, Sentence::new("cli.nothing_to_measure"));
     tokio::pin!(waiting);
     let exit = tokio::select! {
         ended = &mut waiting => ended?,

@@ -1,5 +1,6 @@
 //! `recover`: a person's wish, which also ends a hold.
 
+use doctor::Sentence;
 use serde_json::json;
 
 use super::act::check;
@@ -20,5 +21,5 @@ pub(crate) async fn recover(
         None => json!({}),
     };
     let accepted = connection.act("/recover", &body).await?;
-    follow(connection, accepted, manner, "Nothing had to be done.").await
+    follow(connection, accepted, manner, Sentence::new("cli.nothing_to_do")).await
 }

@@ -9,7 +9,7 @@ use super::act::check;
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Colour, paint};
-use crate::text::{ago, bytes, clean, columns, seconds};
+use crate::text::{ago, clean, columns, seconds};
 
 pub(crate) async fn status(connection: &Connection, json: bool) -> Result<Exit, Failure> {
     let value: Value = connection.get("/status").await?;
@@ -93,23 +93,22 @@ fn draw(snapshot: &Snapshot) {
     }
     if !snapshot.models.is_empty() {
         output::line("");
-        let rows: Vec<Vec<String>> = snapshot.models.iter().map(model).collect();
+        let rows: Vec<Vec<String>> = snapshot.models.iter().map(|one| model(one, &words)).collect();
         columns(&rows).iter().for_each(output::line);
     }
     let memory = &snapshot.memory;
     if memory.total_bytes > 0 {
         output::line("");
-        output::line(format!(
-            "Memory  {} of {} free, {}, swap {} of {} used",
-            bytes(memory.available_bytes),
-            bytes(memory.total_bytes),
-            pressure(memory.pressure),
-            bytes(memory.swap_used_bytes),
-            bytes(memory.swap_total_bytes),
-        ));
+        let says = Sentence::new("cli.memory")
+            .with("available", doctor::Value::Bytes(memory.available_bytes))
+            .with("total", doctor::Value::Bytes(memory.total_bytes))
+            .with("pressure", words.say(pressure(memory.pressure)))
+            .with("used", doctor::Value::Bytes(memory.swap_used_bytes))
+            .with("swap", doctor::Value::Bytes(memory.swap_total_bytes));
+        output::line(words.sentence(&says));
     }
     if snapshot.fallback {
-        output::line(paint(Colour::Busy, "Agents are told to use the cloud."));
+        output::line(paint(Colour::Busy, &words.say("cli.fallback")));
     }
 }
 
@@ -153,14 +152,9 @@ fn draw_target(target: &Target, snapshot: &Snapshot) {
 
 /// Why it is so, why nothing is done, what would change that, and what comes next.
 fn why(why: &Why, words: &Words) -> Vec<Vec<String>> {
-    let with_rule = |text: &str, rule: &str| match rule {
-        "" => clean(text),
-        rule => format!("{} ({})", clean(text), clean(rule)),
-    };
-    let mut rows = vec![vec![words.say("status.why"), with_rule(&why.text, &why.rule)]];
+    let mut rows = vec![vec![words.say("status.why"), clean(&why.text)]];
     if let Some(idle) = why.nothing_done.as_deref().filter(|idle| *idle != why.text) {
-        let rule = why.nothing_done_rule.as_deref().unwrap_or_default();
-        rows.push(vec![words.say("status.not_treated"), with_rule(idle, rule)]);
+        rows.push(vec![words.say("status.not_treated"), clean(idle)]);
     }
     for (place, change) in why.changes.iter().enumerate() {
         let label = if place == 0 { words.say("status.changes_when") } else { String::new() };
@@ -191,13 +185,13 @@ fn name_of(id: &str, snapshot: &Snapshot) -> String {
     clean(known.map_or(id, |target| &target.name))
 }
 
-fn model(model: &Model) -> Vec<String> {
+fn model(model: &Model, words: &Words) -> Vec<String> {
     let stays = match model.expires_in_s {
-        _ if model.pinned => "pinned".into(),
-        Some(left) => format!("unloads in {}", seconds(left)),
-        None => "stays loaded".into(),
+        _ if model.pinned => words.say("cli.pinned"),
+        Some(left) => words.sentence(&Sentence::new("cli.unloads_in").with("time", seconds(left))),
+        None => words.say("cli.stays_loaded"),
     };
-    vec![clean(&model.name), clean(&model.server), bytes(model.size_bytes), stays]
+    vec![clean(&model.name), clean(&model.server), words.bytes(model.size_bytes), stays]
 }
 
 fn about(target: &Target) -> String {
@@ -238,9 +232,9 @@ fn tint(target: &Target) -> Option<Colour> {
 
 fn pressure(level: u8) -> &'static str {
     match level {
-        0 => "pressure not known yet",
-        1 => "no pressure",
-        2 | 3 => "under pressure",
-        4.. => "critical pressure",
+        0 => "cli.pressure_unknown",
+        1 => "cli.no_pressure",
+        2 | 3 => "cli.under_pressure",
+        4.. => "cli.critical_pressure",
     }
 }

@@ -27,6 +27,18 @@ struct TimedModel {
 const HEADINGS: [&str; 8] =
     ["MODEL", "SERVER", "LOAD", "FIRST TOKEN", "SPEED", "MEMORY", "TIMEOUT", "10 CALLS"];
 
+/// The same, in the reader's language; what is written for programs and pages keeps its names.
+const KEYS: [&str; 8] = [
+    "cli.model",
+    "cli.server",
+    "cli.load",
+    "cli.first_token",
+    "cli.speed",
+    "cli.needs_memory",
+    "cli.timeout",
+    "cli.ten_calls",
+];
+
 pub(crate) async fn timings(
     connection: &Connection,
     format: Format,
@@ -59,10 +71,11 @@ pub(crate) async fn timings(
 pub(crate) async fn table(connection: &Connection) -> Result<(), Failure> {
     let models = read(connection).await?;
     if models.is_empty() {
-        output::line("No model was measured yet; `homeostat measure` does it.");
+        output::line(connection.words().await.say("cli.not_measured"));
         return Ok(());
     }
-    let mut rows = vec![HEADINGS.map(str::to_owned).to_vec()];
+    let words = connection.words().await;
+    let mut rows = vec![KEYS.map(|key| words.say(key).to_uppercase()).to_vec()];
     rows.extend(models.iter().map(|model| readable(model).to_vec()));
     for (index, line) in columns(&rows).iter().enumerate() {
         output::line(if index == 0 { paint(Colour::Dim, line) } else { line.clone() });

@@ -1,5 +1,6 @@
 //! `unload`: takes models out of memory and says how much came back.
 
+use doctor::Sentence;
 use serde_json::json;
 
 use crate::arguments::Which;
@@ -18,5 +19,5 @@ pub(crate) async fn unload(
         None => json!({ "idle": true }),
     };
     let accepted = connection.act("/models/unload", &body).await?;
-    follow(connection, accepted, manner, "No model was loaded.").await
+    follow(connection, accepted, manner, Sentence::new("cli.nothing_loaded")).await
 }
