@@ -63,7 +63,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
     let mut app = tauri::Builder::default()
         // First, so that a second copy ends before it does anything else.
         .plugin(tauri_plugin_single_instance::init(|app, _, _| window::open(app)))
-        .plugin(tauri_plugin_autostart::Builder::new().app_name("Homeostat").build())
+        .plugin(tauri_plugin_autostart::Builder::new().app_name(autostart::NAME).build())
         .plugin(tauri_plugin_positioner::init())
         .invoke_handler(tauri::generate_handler![
             commands::snapshot,
