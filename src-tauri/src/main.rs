@@ -84,7 +84,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         }
     };
     app.manage(engine.handle.clone());
-    app.manage(notify::begin(&engine.handle));
+    app.manage(notify::begin(app.handle(), &engine.handle));
     app.manage(tray::Signs::default());
     be_an_accessory(&mut app);
 

@@ -3,12 +3,18 @@
 //! again with the next notice.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
-use doctor::NoticeId;
+use doctor::{NoticeId, TargetId};
 use engine::handle::Handle;
+use engine::view::NoticeView;
+use engine::wish::Request;
+use tauri::AppHandle;
 use tauri::async_runtime::{spawn, spawn_blocking};
 use tokio::sync::{broadcast::error::RecvError, mpsc};
+
+use crate::window;
 
 /// How long a notification daemon may take.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -25,12 +31,21 @@ struct Words {
     body: String,
     /// The engine's name for it; none: the app's own.
     id: Option<NoticeId>,
+    button: Option<Button>,
+}
+
+/// What a click asks for, drawn where the desktop's notifications can have buttons (R56).
+#[derive(Clone)]
+struct Button {
+    label: String,
+    press: Arc<dyn Fn() + Send + Sync>,
 }
 
 impl Notices {
     /// Never waits; a flood is not shown.
     pub(crate) fn show(&self, title: &str, body: &str) {
-        let words = Words { title: title.to_owned(), body: body.to_owned(), id: None };
+        let words =
+            Words { title: title.to_owned(), body: body.to_owned(), id: None, button: None };
         if self.0.try_send(words).is_err() {
             tracing::warn!(title, body, "too many notices wait already");
         }
@@ -38,11 +53,11 @@ impl Notices {
 }
 
 /// Follows the engine's notices until the app ends.
-pub(crate) fn begin(handle: &Handle) -> Notices {
+pub(crate) fn begin(app: &AppHandle, handle: &Handle) -> Notices {
     system::prepare();
     let (own, mut asked) = mpsc::channel(WAITING);
     let mut notices = handle.notices();
-    let handle = handle.clone();
+    let (app, handle) = (app.clone(), handle.clone());
     spawn(async move {
         let mut pending = Pending::default();
         loop {
@@ -50,6 +65,7 @@ pub(crate) fn begin(handle: &Handle) -> Notices {
                 Some(words) = asked.recv() => words,
                 notice = notices.recv() => match notice {
                     Ok(notice) => Words {
+                        button: Some(button(&app, &handle, &notice)),
                         title: notice.title,
                         body: notice.body,
                         id: Some(notice.id).filter(|id| *id > 0),
@@ -69,11 +85,35 @@ pub(crate) fn begin(handle: &Handle) -> Notices {
     Notices(own)
 }
 
+/// A person's wish, like the same click in the window; whatever is none opens the window.
+fn button(app: &AppHandle, handle: &Handle, notice: &NoticeView) -> Button {
+    let wish: Option<fn(TargetId) -> Request> = match notice.button.as_str() {
+        "start" => Some(|target| Request::Start { target }),
+        "restart" => Some(|target| Request::Restart { target }),
+        "release" => Some(|target| Request::Release { target }),
+        _ => None,
+    };
+    let request = wish.and_then(|wish| notice.target.parse().ok().map(wish));
+    let (app, handle) = (app.clone(), handle.clone());
+    let press = move || match request.clone() {
+        Some(request) => {
+            let handle = handle.clone();
+            spawn(async move {
+                let answer = engine::wish::ask(&handle, request).await;
+                tracing::info!(?answer, "a notice's button was clicked");
+            });
+        }
+        None => window::open(&app),
+    };
+    Button { label: notice.button_text.clone(), press: Arc::new(press) }
+}
+
 /// One notification when nothing else runs yet or any more.
 pub(crate) async fn alone(title: &str, body: &str) {
     system::prepare();
     let mut pending = Pending::default();
-    pending.add(Words { title: title.to_owned(), body: body.to_owned(), id: None });
+    let (title, body) = (title.to_owned(), body.to_owned());
+    pending.add(Words { title, body, id: None, button: None });
     pending.show().await;
 }
 
@@ -99,12 +139,12 @@ impl Pending {
             return;
         }
         self.stuck = None;
-        while let Some(Words { title, body, .. }) = self.words.front() {
-            let (title, body) = (title.clone(), body.clone());
+        while let Some(Words { title, body, button, .. }) = self.words.front() {
+            let (title, body, button) = (title.clone(), body.clone(), button.clone());
             let (told, outcome) = tokio::sync::oneshot::channel();
             let call = spawn_blocking(move || {
                 // Nobody waits any more after the deadline.
-                let _ = told.send(system::show(&title, &body));
+                let _ = told.send(system::show(&title, &body, button));
             });
             let failure = match tokio::time::timeout(DEADLINE, outcome).await {
                 Ok(Ok(Ok(()))) => None,
@@ -146,18 +186,56 @@ impl Pending {
 
 #[cfg(not(target_os = "macos"))]
 mod system {
-    use notify_rust::{Notification, get_capabilities};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use notify_rust::{Notification, NotificationHandle, get_capabilities};
+
+    use super::Button;
+
+    /// A desktop may never tell that a notification has gone; more than this are not waited for.
+    const CLICKS: usize = 8;
+    static WAITED_FOR: AtomicUsize = AtomicUsize::new(0);
 
     pub(super) fn prepare() {}
 
-    pub(super) fn show(title: &str, body: &str) -> Result<(), String> {
+    pub(super) fn show(title: &str, body: &str, button: Option<Button>) -> Result<(), String> {
         let said = |error: notify_rust::error::Error| error.to_string();
         // Where a body is markup, names with `<` or `&` must not be taken for it (Desktop
         // Notifications Specification, "Markup").
-        let markup = get_capabilities().map_err(said)?.iter().any(|one| one == "body-markup");
+        let can = get_capabilities().map_err(said)?;
+        let markup = can.iter().any(|one| one == "body-markup");
         let body = if markup { escape(body) } else { body.to_owned() };
-        Notification::new().appname("Homeostat").summary(title).body(&body).show().map_err(said)?;
+        let mut notification = Notification::new();
+        notification.appname("Homeostat").summary(title).body(&body);
+        let buttons = can.iter().any(|one| one == "actions");
+        let button = button.filter(|_| buttons && WAITED_FOR.load(Ordering::Relaxed) < CLICKS);
+        if let Some(button) = &button {
+            notification.action(PRESSED, &button.label);
+        }
+        let shown = notification.show().map_err(said)?;
+        if let Some(button) = button {
+            wait_for_click(shown, button);
+        }
         Ok(())
+    }
+
+    const PRESSED: &str = "pressed";
+
+    /// On a thread of its own, since it may take as long as the notification is there.
+    fn wait_for_click(shown: NotificationHandle, button: Button) {
+        WAITED_FOR.fetch_add(1, Ordering::Relaxed);
+        let waiting = std::thread::Builder::new().name("notice".to_owned()).spawn(move || {
+            shown.wait_for_action(|action| {
+                if action == PRESSED {
+                    (button.press)();
+                }
+            });
+            WAITED_FOR.fetch_sub(1, Ordering::Relaxed);
+        });
+        if let Err(error) = waiting {
+            WAITED_FOR.fetch_sub(1, Ordering::Relaxed);
+            tracing::warn!(%error, "nobody can wait for a click on a notice");
+        }
     }
 
     fn escape(text: &str) -> String {
@@ -169,6 +247,8 @@ mod system {
 mod system {
     use notify_rust::{Notification, set_application};
 
+    use super::Button;
+
     /// Notifications carry the name and picture of an installed app; a bare binary borrows the
     /// terminal's.
     pub(super) fn prepare() {
@@ -178,7 +258,8 @@ mod system {
         }
     }
 
-    pub(super) fn show(title: &str, body: &str) -> Result<(), String> {
+    /// Without its button: the system's own answer to a click is to open the app.
+    pub(super) fn show(title: &str, body: &str, _: Option<Button>) -> Result<(), String> {
         Notification::new().summary(title).body(body).show().map_err(|error| error.to_string())?;
         Ok(())
     }
