@@ -20,6 +20,8 @@ pub(crate) fn set(app: &AppHandle, on: bool) -> Result<(), String> {
     let launch = app.autolaunch();
     let set = if on { launch.enable() } else { launch.disable() };
     set.map_err(|error| failed(app, &error.to_string()))?;
+    // On Linux the entry is a desktop file, and nobody reads of a crash in it.
+    #[cfg(target_os = "macos")]
     if on && let Err(error) = agent::keep_alive(NAME) {
         // It starts at login all the same.
         tracing::warn!(%error, "launchd will not start the app again after a crash");
@@ -45,14 +47,6 @@ fn failed(app: &AppHandle, reason: &str) -> String {
 fn is_translocated() -> bool {
     std::env::current_exe()
         .is_ok_and(|path| path.components().any(|part| part.as_os_str() == "AppTranslocation"))
-}
-
-/// On Linux the entry is a desktop file, and nobody reads of a crash in it.
-#[cfg(not(target_os = "macos"))]
-mod agent {
-    pub(super) fn keep_alive(_: &str) -> std::io::Result<()> {
-        Ok(())
-    }
 }
 
 #[cfg(target_os = "macos")]

@@ -6,7 +6,7 @@ use crate::cause::{Cause, CauseId, Confidence};
 use crate::clock::Awake;
 use crate::doctor::Doctor;
 use crate::holding::held;
-use crate::incident::{IncidentState, StoryKind, Verb};
+use crate::incident::{StoryKind, Verb};
 use crate::ledger::{GivenUp, HeldBy, Intent};
 use crate::lever::lever;
 use crate::panics::panic_cause;
@@ -207,46 +207,6 @@ impl Doctor {
         if self.is_never_retried(id, cause.id) {
             self.give_up(id, cause, true);
         }
-    }
-
-    pub(crate) fn give_up(&mut self, id: &TargetId, cause: Cause, permanent: bool) {
-        self.leave_storm(id, &cause);
-        let (now, first, cap) = (self.now, self.policy.trial, self.policy.trial_cap);
-        let tried = self.told_in(id).is_some_and(|incident| incident.attempts > 0);
-        let Some(patient) = self.patients.get_mut(id) else { return };
-        let trials = patient.account.given_up.map_or(0, |given_up| given_up.trials);
-        let wait = (first * 2u32.saturating_pow(trials.min(8))).min(cap);
-        let trial = (!permanent).then_some(now.continuous + wait);
-        patient.account.given_up = Some(GivenUp { cause: Some(cause.id), trials, trial });
-        let reason = if permanent {
-            Reason::new("R31", "why.cannot_be_cured")
-        } else {
-            let attempts = patient.account.attempts;
-            let says = if tried || attempts == 0 {
-                Sentence::new("why.given_up")
-            } else {
-                // All were made for failures before this one, and verified.
-                Sentence::new("why.budget_spent").with("attempts", attempts)
-            };
-            Reason::says("R25", says.with("wait", wait))
-        };
-        patient.enter(Phase::GivenUp { cause, trial }, reason, now);
-        self.incident_state(id, IncidentState::GivenUp, Some("story.given_up"));
-        self.tell_needs_you(id);
-    }
-
-    pub(crate) fn stay_given_up(
-        &mut self,
-        id: &TargetId,
-        cause: Cause,
-        trial: Option<crate::clock::Continuous>,
-    ) {
-        let now = self.now;
-        let Some(patient) = self.patients.get_mut(id) else { return };
-        let reason = Reason::new("R25", "why.still_given_up");
-        patient.enter(Phase::GivenUp { cause, trial }, reason, now);
-        self.incident_state(id, IncidentState::GivenUp, Some("story.given_up"));
-        self.told_before(id);
     }
 
     pub(crate) fn consider_all(&mut self) {

@@ -33,6 +33,7 @@ mod verdict;
 mod weighing;
 
 mod deciding;
+mod giving_up;
 mod lever;
 mod plan;
 mod planning;

@@ -1,0 +1,47 @@
+//! Giving up: the breaker opens, and tells when it lets one trial through (R25, R27, R31).
+
+use crate::cause::Cause;
+use crate::clock::Continuous;
+use crate::doctor::Doctor;
+use crate::incident::IncidentState;
+use crate::ledger::GivenUp;
+use crate::phase::{Phase, Reason};
+use crate::sentence::Sentence;
+use crate::target::TargetId;
+
+impl Doctor {
+    pub(crate) fn give_up(&mut self, id: &TargetId, cause: Cause, permanent: bool) {
+        self.leave_storm(id, &cause);
+        let (now, first, cap) = (self.now, self.policy.trial, self.policy.trial_cap);
+        let tried = self.told_in(id).is_some_and(|incident| incident.attempts > 0);
+        let Some(patient) = self.patients.get_mut(id) else { return };
+        let trials = patient.account.given_up.map_or(0, |given_up| given_up.trials);
+        let wait = (first * 2u32.saturating_pow(trials.min(8))).min(cap);
+        let trial = (!permanent).then_some(now.continuous + wait);
+        patient.account.given_up = Some(GivenUp { cause: Some(cause.id), trials, trial });
+        let reason = if permanent {
+            Reason::new("R31", "why.cannot_be_cured")
+        } else {
+            let attempts = patient.account.attempts;
+            let says = if tried || attempts == 0 {
+                Sentence::new("why.given_up")
+            } else {
+                // All were made for failures before this one, and verified.
+                Sentence::new("why.budget_spent").with("attempts", attempts)
+            };
+            Reason::says("R25", says.with("wait", wait))
+        };
+        patient.enter(Phase::GivenUp { cause, trial }, reason, now);
+        self.incident_state(id, IncidentState::GivenUp, Some("story.given_up"));
+        self.tell_needs_you(id);
+    }
+
+    pub(crate) fn stay_given_up(&mut self, id: &TargetId, cause: Cause, trial: Option<Continuous>) {
+        let now = self.now;
+        let Some(patient) = self.patients.get_mut(id) else { return };
+        let reason = Reason::new("R25", "why.still_given_up");
+        patient.enter(Phase::GivenUp { cause, trial }, reason, now);
+        self.incident_state(id, IncidentState::GivenUp, Some("story.given_up"));
+        self.told_before(id);
+    }
+}
