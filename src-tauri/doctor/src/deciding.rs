@@ -76,8 +76,8 @@ impl Doctor {
         let told = self.patients.get(id).is_some_and(|patient| {
             patient.phase.cause().is_some_and(|before| before.id == cause.id)
         });
-        // One end is counted once, however often it is judged.
-        if of_memory && !told && self.is_another_end(id) {
+        // One end is counted once, however often it is judged; one in the soak is another (R46).
+        if of_memory && self.is_another_end(id, told) {
             self.note_oom(id);
             self.tell_oom(id, &cause);
         }
@@ -113,10 +113,12 @@ impl Doctor {
         true
     }
 
-    fn is_another_end(&mut self, id: &TargetId) -> bool {
+    /// Where the engine does not tell when it ended, only another cause tells of another end.
+    fn is_another_end(&mut self, id: &TargetId, told: bool) -> bool {
         let Some(patient) = self.patients.get_mut(id) else { return false };
         let finished_ms = patient.facts.container.as_ref().and_then(|seen| seen.finished_ms);
-        patient.facts.container_news.count_end(finished_ms)
+        let is_new = patient.facts.container_news.count_end(finished_ms);
+        is_new && (finished_ms.is_some() || !told)
     }
 
     /// R29: one owner per kind of failure. Another supervisor gets its time first, unless the

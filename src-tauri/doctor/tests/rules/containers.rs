@@ -56,6 +56,17 @@ fn t114_the_second_want_of_memory_within_the_hour_is_given_up() {
     }
 }
 
+/// R46: the soak of the one restart is within the hour, too.
+#[test]
+fn t114_a_want_of_memory_in_the_soak_is_the_second() {
+    let mut world = world(LIMITED);
+    world.then("web runs out of memory", 0).until_told("waits out the soak");
+    world.then("web runs out of memory", 120);
+    assert_eq!(world.phase("container:web"), "given up");
+    assert_eq!(world.told("start the container"), 1);
+    assert_eq!(world.told("NOTICE needs you"), 1);
+}
+
 #[test]
 fn t114_two_ends_for_memory_far_apart_are_two_restarts() {
     let mut world = world(LIMITED);
