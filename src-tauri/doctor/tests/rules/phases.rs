@@ -37,6 +37,10 @@ fn t12_one_hard_fail_after_soft_ones_is_not_down() {
     assert!(world.treatments.is_empty(), "{:?}", world.treatments);
     world.then("the next looks at service:api bring 500, 500, 500, silence, silence", 120);
     assert!(world.treatments.is_empty(), "{:?}", world.treatments);
+    // No parent is waited for here: what is called down is acted upon at once.
+    let mut alone = super::world(&["ollama"]);
+    alone.then("the next looks at ollama bring 500, 500, 500, silence", 60);
+    assert!(alone.nothing_done(), "{:?}", alone.treatments);
 }
 
 #[test]

@@ -34,6 +34,16 @@ fn r46_the_old_process_answering_again_proves_no_restart() {
     assert_eq!(world.told("waits out the soak"), 0);
 }
 
+/// R46 (1): that an answer comes from a new process must be seen, not believed.
+#[test]
+fn r46_an_answer_of_who_knows_whom_proves_no_restart() {
+    let mut world = world(&["ollama"]);
+    world.then("ollama hangs", 0).until_told("TERM");
+    world.server_mut(&doctor::TargetId::Ollama).expect("ollama").hidden = true;
+    world.pass(40);
+    assert_eq!(world.told("waits out the soak"), 0, "{:#?}", world.tale.lines);
+}
+
 #[test]
 fn r46_a_process_that_is_replaced_in_the_soak_has_failed() {
     let mut world = world(&["ollama"]);
