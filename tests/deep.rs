@@ -16,7 +16,7 @@ const SOON: Duration = Duration::from_secs(5);
 const NAME: &str = "llama3.2:latest";
 
 fn probe(ollama: &Ollama) -> Probe {
-    Probe::new(&ollama.url(), SOON, None, Canary::Auto)
+    Probe::new(&ollama.url(), SOON, None, Canary::Auto, &[])
 }
 
 fn ordered(depth: Depth, model: Option<&str>) -> Look {
@@ -230,10 +230,10 @@ fn nobody_is_asked_whom_the_configuration_does_not_name() {
     for name in [NAME, "b:latest"] {
         load(&ollama, &json!({"model": name}));
     }
-    let off = Probe::new(&ollama.url(), SOON, None, Canary::Off);
+    let off = Probe::new(&ollama.url(), SOON, None, Canary::Off, &[]);
     assert_eq!(deep(&off), None);
     let named = Canary::Models(vec!["llama3.2".into()]);
-    let one = Probe::new(&ollama.url(), SOON, None, named);
+    let one = Probe::new(&ollama.url(), SOON, None, named, &[]);
     for _ in 0..2 {
         assert_eq!(deep(&one).unwrap().model, NAME);
     }

@@ -16,12 +16,17 @@ use std::time::Duration;
 use doctor::{Spec, TargetId};
 pub use reqwest::Url;
 
+use crate::logs::{self, Signature};
+
 pub use error::{ConfigError, ConfigErrors};
 pub(crate) use values::duration;
 pub use watch::watch;
 
 /// A configuration is a few kilobytes; what is larger is some other file.
 const LARGEST: u64 = 1 << 20;
+
+/// Beside the configuration: a person's own signatures of trouble in logs.
+const SIGNATURES: &str = "signatures.toml";
 
 /// Everything as it is meant, with nothing left open.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +48,8 @@ pub struct Config {
     pub journal: JournalSettings,
     /// What targets need of whole compose projects (`needs = ["project:NAME"]`).
     pub needs_projects: BTreeMap<TargetId, Vec<String>>,
+    /// A person's own, beside those that are built in.
+    pub signatures: Vec<Signature>,
     /// Environment variables that were set and could not be used; for a person.
     pub warnings: Vec<String>,
 }
@@ -174,14 +181,18 @@ pub struct JournalSettings {
 }
 
 impl Config {
-    /// Reads the file; a missing one is an empty one. `environment` gives the value of a variable;
+    /// Reads the file, and `signatures.toml` beside it; a missing one is an empty one. `environment` gives the value of a variable;
     /// besides the defaults of INTERFACES it is asked for `HOME`.
     pub fn load(
         file: &Path,
         environment: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigErrors> {
         let text = read(file).map_err(|says| ConfigErrors::whole_file(file, says))?;
-        Self::parse(file, &text, environment)
+        let mut config = Self::parse(file, &text, environment)?;
+        let own = file.with_file_name(SIGNATURES);
+        let text = read(&own).map_err(|says| ConfigErrors::whole_file(&own, says))?;
+        config.signatures = logs::read(&own, &text)?;
+        Ok(config)
     }
 
     /// As [`load`](Self::load), of a text already read; `file` is named in messages, and relative

@@ -28,11 +28,11 @@ use std::time::Duration;
 use doctor::{MemoryGroup, ProcessId, ProcessSeen};
 
 pub use lever::{LeverError, kickstart, open_app, run};
-pub use place::{Places, installed_ollama};
+pub use place::{Places, home, installed_ollama};
 pub use signal::{Signal, SignalError, signal};
 pub use system::{
     Activity, awake, boot, continuous, detach, footprint, has_tray_host, is_listening, is_same,
-    keep_awake_activity, listener, memory, process, usage, user_id, watch_power,
+    keep_awake_activity, listener, memory, process, usage, user_id, watch_power, written_files,
 };
 
 /// News of the machine's sleep.
@@ -67,6 +67,14 @@ pub fn places_that_fill() -> Vec<PathBuf> {
     let cache = home.map(|home| home.join(".cache/huggingface"));
     let docker = PathBuf::from("/var/lib/docker");
     models.into_iter().chain(cache).chain([data_directory(), docker]).collect()
+}
+
+/// Where Ollama's own log may lie: the app's, and Homebrew's service on either kind of Mac (FACTS A.8).
+pub fn ollama_logs() -> Vec<PathBuf> {
+    let app = place::home().join(".ollama/logs/server.log");
+    let brew = ["/opt/homebrew", "/usr/local"]
+        .map(|prefix| PathBuf::from(prefix).join("var/log/ollama.log"));
+    [app].into_iter().chain(brew).collect()
 }
 
 /// Children of `pid`, their children and so on, as far as they are alive; without `pid` itself.

@@ -88,6 +88,7 @@ pub(super) fn config<'a>(
         notifications,
         journal,
         needs_projects,
+        signatures: Vec::new(),
         warnings: reading.environment.warnings,
     })
 }

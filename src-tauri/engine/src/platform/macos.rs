@@ -36,13 +36,20 @@ pub use memory::{footprint, memory};
 pub use port::{is_listening, listener};
 pub use power::watch_power;
 pub(super) use process::{children, identity, is_in_container, parent, processes};
-pub use process::{is_same, process, usage};
+pub use process::{is_same, process, usage, written_files};
 pub use tray::has_tray_host;
 
 pub(super) const HAS_LAUNCHD: bool = true;
 
 /// `sizeof(struct socket_fdinfo)` (XNU `bsd/sys/proc_info.h`).
 const SOCKET_FDINFO_SIZE: usize = 792;
+
+/// `sizeof(struct vnode_fdinfowithpath)`: `proc_fileinfo` 24, `vnode_info` 152, a path of 1024 (XNU
+/// `bsd/sys/proc_info.h`).
+const VNODE_FDINFO_SIZE: usize = 24 + 152 + 1024;
+
+/// `PROC_PIDFDVNODEPATHINFO` (XNU `bsd/sys/proc_info.h`).
+const PROC_PIDFDVNODEPATHINFO: c_int = 2;
 
 /// `PROC_PIDFDSOCKETINFO` (XNU `bsd/sys/proc_info.h`).
 const PROC_PIDFDSOCKETINFO: c_int = 3;
@@ -282,6 +289,25 @@ fn socket_information(pid: u32, descriptor: c_int) -> Option<[u8; SOCKET_FDINFO_
 /// `ri_phys_footprint` in bytes (XNU bsd/sys/resource.h); none for another user's process.
 fn physical_footprint(pid: u32) -> Option<u64> {
     resource_usage(pid).map(|usage| usage.ri_phys_footprint)
+}
+
+/// The path of the file behind a descriptor of a process of ours.
+fn descriptor_path(pid: u32, descriptor: c_int) -> Option<PathBuf> {
+    let mut bytes = [0_u8; VNODE_FDINFO_SIZE];
+    let room = c_int::try_from(VNODE_FDINFO_SIZE).ok()?;
+    // SAFETY: the kernel writes at most `room` bytes, which the buffer has.
+    let written = unsafe {
+        libc::proc_pidfdinfo(
+            c_int::try_from(pid).ok()?,
+            descriptor,
+            PROC_PIDFDVNODEPATHINFO,
+            bytes.as_mut_ptr().cast(),
+            room,
+        )
+    };
+    let path = bytes.get(24 + 152..).filter(|_| written == room)?;
+    let length = path.iter().position(|byte| *byte == 0).filter(|length| *length > 0)?;
+    Some(PathBuf::from(String::from_utf8_lossy(path.get(..length)?).into_owned()))
 }
 
 /// What it has used (XNU bsd/sys/resource.h); none for another user's process.

@@ -98,7 +98,7 @@ pub fn installed_ollama(places: &Places) -> Installed {
 }
 
 /// The home directory: HOME, else what the user database says, else the root directory.
-pub(super) fn home() -> PathBuf {
+pub fn home() -> PathBuf {
     env::home_dir().filter(|home| home.is_absolute()).unwrap_or_else(|| PathBuf::from("/"))
 }
 

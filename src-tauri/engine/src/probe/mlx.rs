@@ -12,6 +12,7 @@ use doctor::{
 };
 use serde_json::Value;
 
+use crate::logs::{self, Logs, Of, Signature};
 use crate::platform;
 
 use super::http::{self, Got, LIST_CAP, Outcome, SHALLOW_CAP};
@@ -26,15 +27,30 @@ pub struct Mlx {
     pub program: Option<String>,
     known: Mutex<Option<ProcessSeen>>,
     work: Arc<Work>,
+    logs: Arc<Logs>,
 }
 
 const RELATIVES: [&str; 5] =
     ["mlx_lm.server", "mlx_lm", "mlx-openai-server", "mlx_api_server.py", "omlx"];
 
 impl Mlx {
-    pub fn new(url: &str, timeout: Duration, program: Option<String>) -> Self {
+    pub fn new(
+        url: &str,
+        timeout: Duration,
+        program: Option<String>,
+        signatures: &[Signature],
+    ) -> Self {
         let url = url.trim_end_matches('/').to_owned();
-        Self { url, timeout, program, known: Mutex::new(None), work: Arc::default() }
+        // oMLX's own (FACTS B.2); the others write to where whoever starts them says.
+        let places = vec![platform::home().join(".omlx/logs/server.log")];
+        Self {
+            url,
+            timeout,
+            program,
+            known: Mutex::new(None),
+            work: Arc::default(),
+            logs: Arc::new(Logs::new(Of::Mlx, signatures, places)),
+        }
     }
 
     /// With `stretch` times the usual patience (R9).
@@ -80,13 +96,14 @@ impl Mlx {
             // What is not forgiven counts as work, which errs on the safe side.
             let _ = tokio::task::spawn_blocking(move || work.forgive(&process)).await;
         }
+        let log = logs::signs(&self.logs, process.map(|process| process.id.clone())).await;
         Observation::Mlx(MlxSeen {
             asked,
             server,
             models,
             listener,
             surroundings,
-            signs: Signs { deep, activity, ..Signs::default() },
+            signs: Signs { deep, activity, log, ..Signs::default() },
         })
     }
 

@@ -23,6 +23,7 @@ use super::http::{self, LIST_CAP, SHALLOW_CAP};
 use super::port_of;
 use super::work::Work;
 use crate::config::Canary;
+use crate::logs::{self, Logs, Of, Signature};
 use crate::platform;
 
 /// `/api/tags` and `/api/ps` may be slow while `/api/version` answers (R63).
@@ -42,10 +43,17 @@ pub struct Ollama {
     deep: Deep,
     keep: Keep,
     stalls: Stalls,
+    logs: Arc<Logs>,
 }
 
 impl Ollama {
-    pub fn new(url: &str, timeout: Duration, program: Option<String>, canary: Canary) -> Self {
+    pub fn new(
+        url: &str,
+        timeout: Duration,
+        program: Option<String>,
+        canary: Canary,
+        signatures: &[Signature],
+    ) -> Self {
         Self {
             url: url.trim_end_matches('/').to_owned(),
             timeout,
@@ -56,6 +64,7 @@ impl Ollama {
             deep: Deep::default(),
             keep: Keep::default(),
             stalls: Stalls::default(),
+            logs: Arc::new(Logs::new(Of::Ollama, signatures, platform::ollama_logs())),
         }
     }
 
@@ -93,9 +102,12 @@ impl Ollama {
         };
         let activity = self.activity(process.as_ref(), depth).await;
         let deep = match &running {
-            Some(running) if depth == Depth::Deep => self.deep(look, process, running).await,
+            Some(running) if depth == Depth::Deep => {
+                self.deep(look, process.clone(), running).await
+            }
             Some(_) | None => None,
         };
+        let log = logs::signs(&self.logs, process).await;
         let now = Timestamp::now();
         let loaded = running.map(|list| list.iter().map(|one| one.seen(now)).collect());
         Observation::Ollama(OllamaSeen {
@@ -106,7 +118,7 @@ impl Ollama {
             listener,
             surroundings,
             ps_fails,
-            signs: Signs { deep, activity, ..Signs::default() },
+            signs: Signs { deep, activity, log, ..Signs::default() },
         })
     }
 

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Read;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use doctor::{ProcessId, ProcessSeen};
@@ -51,6 +52,15 @@ pub(in super::super) fn processes() -> Vec<ProcessSeen> {
 pub fn usage(process: &ProcessId) -> Option<Usage> {
     let stat = Stat::read(process.pid).filter(|stat| stat.started == process.started)?;
     Some(stat.usage)
+}
+
+/// Regular files that are its standard output or error: its log, wherever it lies.
+pub fn written_files(pid: u32) -> Vec<PathBuf> {
+    let target = |number: u8| fs::read_link(format!("/proc/{pid}/fd/{number}")).ok();
+    let mut found: Vec<PathBuf> = [1, 2].into_iter().filter_map(target).collect();
+    found.retain(|path| path.is_absolute() && path.is_file());
+    found.dedup();
+    found
 }
 
 /// Children that are alive, whichever thread of `pid` has started them

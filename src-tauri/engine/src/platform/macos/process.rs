@@ -1,13 +1,14 @@
 //! Processes as `sysctl kern.proc` tells them: unlike `proc_pidinfo` it shows owner and start time
 //! of other users' processes too (FACTS D.1).
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use doctor::{ProcessId, ProcessSeen};
 
 use super::super::Usage;
 use super::super::signal::is_same_identity;
-use super::{executable_path, nanoseconds, resource_usage, sysctl, user_name};
+use super::{descriptor_path, executable_path, nanoseconds, resource_usage, sysctl, user_name};
 
 /// `sizeof(struct kinfo_proc)` on 64-bit systems (XNU bsd/sys/sysctl.h, bsd/sys/proc.h).
 const ROW_SIZE: usize = 648;
@@ -42,6 +43,15 @@ pub fn usage(process: &ProcessId) -> Option<Usage> {
     let usage = resource_usage(process.pid)?;
     let ticks = usage.ri_user_time.saturating_add(usage.ri_system_time);
     Some(Usage { processor: Duration::from_nanos(nanoseconds(ticks)), page_ins: usage.ri_pageins })
+}
+
+/// Regular files that are its standard output or error: its log, wherever it lies.
+pub fn written_files(pid: u32) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> =
+        [1, 2].into_iter().filter_map(|number| descriptor_path(pid, number)).collect();
+    found.retain(|path| path.is_absolute() && path.is_file());
+    found.dedup();
+    found
 }
 
 /// Children that are alive.

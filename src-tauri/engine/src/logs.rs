@@ -1,0 +1,97 @@
+//! Logs of the model servers as evidence: what is new in them is matched with known signatures, and
+//! nothing else of it is kept.
+
+mod line;
+mod signature;
+mod tail;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use doctor::{LogSign, ProcessId};
+use jiff::{SignedDuration, Timestamp};
+
+use self::line::Lines;
+use self::tail::Tail;
+use crate::platform;
+
+pub use signature::{Signature, built_in, read};
+
+/// Of which server a log is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Of {
+    Ollama,
+    Mlx,
+    Container,
+}
+
+/// Files that are followed at most: each costs a descriptor.
+const FILES: usize = 8;
+/// Signs of one look at most; the newest are kept.
+const SIGNS: usize = 8;
+/// What was written before we came counts when it is not older than this.
+const LOOK_BACK: SignedDuration = SignedDuration::from_mins(10);
+
+/// The logs of one server, from look to look.
+pub(crate) struct Logs {
+    of: Of,
+    signatures: Vec<Signature>,
+    /// Where it may write, whether or not its process shows us.
+    places: Vec<PathBuf>,
+    followed: Mutex<BTreeMap<PathBuf, (Tail, Lines)>>,
+}
+
+impl Logs {
+    pub(crate) fn new(of: Of, own: &[Signature], places: Vec<PathBuf>) -> Self {
+        let signatures = built_in().iter().chain(own).filter(|one| one.of == of).cloned();
+        Self { of, signatures: signatures.collect(), places, followed: Mutex::default() }
+    }
+
+    /// What it has written since the last look. A log stays followed when its process has ended:
+    /// the last words tell most.
+    pub(crate) fn signs(&self, process: Option<&ProcessId>) -> Vec<LogSign> {
+        let Ok(mut followed) = self.followed.lock() else { return Vec::new() };
+        let written = process.map(|process| platform::written_files(process.pid));
+        for path in written.into_iter().flatten().chain(self.places.iter().cloned()) {
+            if followed.len() < FILES && !followed.contains_key(&path) {
+                let tail = Tail::new(&path);
+                followed.insert(path, (tail, Lines::default()));
+            }
+        }
+        let mut signs: Vec<LogSign> = Vec::new();
+        for (tail, lines) in followed.values_mut() {
+            let news = tail.read();
+            let since = news.from_the_middle.then(|| Timestamp::now() - LOOK_BACK);
+            for line in lines.told(&news.lines, since) {
+                if let Some(sign) = self.matching(&line) {
+                    // The same one again is no more evidence; the newest is nearest to the cause.
+                    signs.retain(|one| one.cause != sign.cause);
+                    signs.push(sign);
+                }
+            }
+        }
+        signs.drain(..signs.len().saturating_sub(SIGNS));
+        signs
+    }
+
+    /// The surest signature, and of equals the first.
+    fn matching(&self, line: &str) -> Option<LogSign> {
+        let lower = line.to_lowercase();
+        let fit = self.signatures.iter().rev().filter(|one| one.matches(&lower));
+        let one = fit.max_by_key(|one| one.confidence)?;
+        tracing::info!(signature = one.id, of = ?self.of, "seen in a log");
+        Some(LogSign { cause: one.cause, confidence: one.confidence, line: line.to_owned() })
+    }
+}
+
+/// [`Logs::signs`] beside the loop.
+pub(crate) async fn signs(logs: &Arc<Logs>, process: Option<ProcessId>) -> Vec<LogSign> {
+    let logs = logs.clone();
+    let reading = tokio::task::spawn_blocking(move || logs.signs(process.as_ref()));
+    reading.await.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;
