@@ -1,6 +1,7 @@
 //! Logs of the model servers as evidence: what is new in them is matched with known signatures, and
 //! nothing else of it is kept.
 
+mod journal;
 mod line;
 mod signature;
 mod tail;
@@ -12,9 +13,10 @@ use std::sync::{Arc, Mutex};
 use doctor::{LogSign, ProcessId};
 use jiff::{SignedDuration, Timestamp};
 
+use self::journal::Journal;
 use self::line::Lines;
 use self::tail::Tail;
-use crate::platform;
+use crate::platform::{self, Unit};
 
 pub use signature::{Signature, built_in, read};
 
@@ -40,7 +42,15 @@ pub(crate) struct Logs {
     signatures: Vec<Signature>,
     /// Where it may write, whether or not its process shows us.
     places: Vec<PathBuf>,
-    followed: Mutex<BTreeMap<PathBuf, (Tail, Lines)>>,
+    followed: Mutex<Followed>,
+}
+
+#[derive(Default)]
+struct Followed {
+    files: BTreeMap<PathBuf, (Tail, Lines)>,
+    journal: Option<(Journal, Lines)>,
+    /// Units whose journal can't be had: not tried again.
+    silent: Vec<Unit>,
 }
 
 impl Logs {
@@ -53,23 +63,13 @@ impl Logs {
     /// the last words tell most.
     pub(crate) fn signs(&self, process: Option<&ProcessId>) -> Vec<LogSign> {
         let Ok(mut followed) = self.followed.lock() else { return Vec::new() };
-        let written = process.map(|process| platform::written_files(process.pid));
-        for path in written.into_iter().flatten().chain(self.places.iter().cloned()) {
-            if followed.len() < FILES && !followed.contains_key(&path) {
-                let tail = Tail::new(&path);
-                followed.insert(path, (tail, Lines::default()));
-            }
-        }
+        followed.add(process, &self.places);
         let mut signs: Vec<LogSign> = Vec::new();
-        for (tail, lines) in followed.values_mut() {
-            let news = tail.read();
-            let since = news.from_the_middle.then(|| Timestamp::now() - LOOK_BACK);
-            for line in lines.told(&news.lines, since) {
-                if let Some(sign) = self.matching(&line) {
-                    // The same one again is no more evidence; the newest is nearest to the cause.
-                    signs.retain(|one| one.cause != sign.cause);
-                    signs.push(sign);
-                }
+        for line in followed.read() {
+            if let Some(sign) = self.matching(&line) {
+                // The same one again is no more evidence; the newest is nearest to the cause.
+                signs.retain(|one| one.cause != sign.cause);
+                signs.push(sign);
             }
         }
         signs.drain(..signs.len().saturating_sub(SIGNS));
@@ -83,6 +83,46 @@ impl Logs {
         let one = fit.max_by_key(|one| one.confidence)?;
         tracing::info!(signature = one.id, of = ?self.of, "seen in a log");
         Some(LogSign { cause: one.cause, confidence: one.confidence, line: line.to_owned() })
+    }
+}
+
+impl Followed {
+    fn add(&mut self, process: Option<&ProcessId>, places: &[PathBuf]) {
+        let written = process.map(|process| platform::written_files(process.pid));
+        let written = written.unwrap_or_default();
+        let unit = process.filter(|_| written.is_empty()).and_then(|one| platform::unit(one.pid));
+        if let Some(unit) = unit {
+            self.follow(unit);
+        }
+        for path in written.iter().chain(places) {
+            if self.files.len() < FILES && !self.files.contains_key(path) {
+                self.files.insert(path.clone(), (Tail::new(path), Lines::default()));
+            }
+        }
+    }
+
+    fn follow(&mut self, unit: Unit) {
+        let known = self.journal.as_ref().is_some_and(|(journal, _)| journal.is_of(&unit));
+        if known || self.silent.contains(&unit) {
+            return;
+        }
+        match Journal::follow("journalctl", &unit) {
+            Some(journal) => self.journal = Some((journal, Lines::default())),
+            None => self.silent.push(unit),
+        }
+    }
+
+    fn read(&mut self) -> Vec<String> {
+        let mut told = Vec::new();
+        for (tail, lines) in self.files.values_mut() {
+            let news = tail.read();
+            let since = news.from_the_middle.then(|| Timestamp::now() - LOOK_BACK);
+            told.extend(lines.told(&news.lines, since));
+        }
+        if let Some((journal, lines)) = &mut self.journal {
+            told.extend(lines.told(&journal.read(), None));
+        }
+        told
     }
 }
 

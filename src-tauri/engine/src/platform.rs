@@ -32,7 +32,8 @@ pub use place::{Places, home, installed_ollama};
 pub use signal::{Signal, SignalError, signal};
 pub use system::{
     Activity, awake, boot, continuous, detach, footprint, has_tray_host, is_listening, is_same,
-    keep_awake_activity, listener, memory, process, usage, user_id, watch_power, written_files,
+    keep_awake_activity, listener, memory, process, unit, usage, user_id, watch_power,
+    written_files,
 };
 
 /// News of the machine's sleep.
@@ -49,6 +50,15 @@ pub struct Usage {
     pub processor: Duration,
     /// Times that it waited for a page to be read from disk.
     pub page_ins: u64,
+}
+
+/// A systemd unit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unit {
+    /// Such as `ollama.service`.
+    pub name: String,
+    /// Of a user's own systemd, not of the system's.
+    pub of_user: bool,
 }
 
 /// Living processes that go by one of these names: by the file name of their executable, of their

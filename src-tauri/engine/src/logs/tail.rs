@@ -23,9 +23,15 @@ struct Open {
     /// Device and inode: another file of the same name has others.
     identity: (u64, u64),
     at: u64,
+    pieces: Pieces,
+}
+
+/// Bytes as they come, made into lines.
+#[derive(Default)]
+pub(super) struct Pieces {
     /// A line whose end has not been written yet.
     rest: Vec<u8>,
-    /// The rest of an overlong line, or of one whose beginning was not read.
+    /// In the middle of a line whose beginning was not read.
     skips: bool,
 }
 
@@ -73,7 +79,7 @@ impl Open {
         let there = file.metadata().ok()?;
         let at = there.len().saturating_sub(look_back);
         let identity = (there.dev(), there.ino());
-        Some(Self { file, identity, at, rest: Vec::new(), skips: at > 0 })
+        Some(Self { file, identity, at, pieces: Pieces { skips: at > 0, ..Pieces::default() } })
     }
 
     fn read(&mut self, lines: &mut Vec<String>) {
@@ -81,13 +87,11 @@ impl Open {
         if length < self.at {
             // Emptied in place (`> file`, copytruncate).
             self.at = 0;
-            self.rest.clear();
-            self.skips = false;
+            self.pieces = Pieces::default();
         }
         if length - self.at > AT_ONCE {
             self.at = length - AT_ONCE;
-            self.rest.clear();
-            self.skips = true;
+            self.pieces = Pieces { skips: true, ..Pieces::default() };
         }
         let mut bytes = Vec::new();
         let got = self
@@ -98,6 +102,12 @@ impl Open {
             return;
         }
         self.at += bytes.len() as u64;
+        self.pieces.take(&bytes, lines);
+    }
+}
+
+impl Pieces {
+    pub(super) fn take(&mut self, bytes: &[u8], lines: &mut Vec<String>) {
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             let (text, ends) = match piece.strip_suffix(b"\n") {
                 Some(text) => (text, true),

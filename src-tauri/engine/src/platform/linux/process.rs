@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use doctor::{ProcessId, ProcessSeen};
 
-use super::super::Usage;
 use super::super::signal::is_same_identity;
+use super::super::{Unit, Usage};
 use super::{continuous, ticks_per_second, user_name};
 
 /// How much of a file of `/proc` is read; an argument list can be megabytes.
@@ -61,6 +61,11 @@ pub fn written_files(pid: u32) -> Vec<PathBuf> {
     found.retain(|path| path.is_absolute() && path.is_file());
     found.dedup();
     found
+}
+
+/// The service that it runs in, told by its control group (systemd.slice(5)).
+pub fn unit(pid: u32) -> Option<Unit> {
+    unit_in(&String::from_utf8_lossy(&read(&format!("/proc/{pid}/cgroup"))?))
 }
 
 /// Children that are alive, whichever thread of `pid` has started them
@@ -167,6 +172,15 @@ fn since(started: u64) -> Option<i64> {
     i64::try_from(born.as_secs()).ok()
 }
 
+/// `0::/system.slice/ollama.service`, `0::/user.slice/…/user@1000.service/app.slice/ollama.service`.
+fn unit_in(cgroup: &str) -> Option<Unit> {
+    let parts = || cgroup.lines().flat_map(|line| line.split('/'));
+    let last = cgroup.lines().filter_map(|line| line.rsplit('/').next());
+    let is_own = |name: &&str| name.ends_with(".service") && !name.starts_with("user@");
+    let name = last.into_iter().find(is_own)?.to_owned();
+    Some(Unit { name, of_user: parts().any(|part| part.starts_with("user@")) })
+}
+
 /// `…/docker/HEX` with the cgroupfs driver, `…/docker-HEX.scope` with systemd's (moby
 /// `daemon/oci_linux.go`).
 fn names_container(cgroup: &str) -> bool {
@@ -186,7 +200,7 @@ fn names_container(cgroup: &str) -> bool {
 mod tests {
     use std::time::Duration;
 
-    use super::{Stat, Usage, children, identity, names_container, usage};
+    use super::{Stat, Unit, Usage, children, identity, names_container, unit_in, usage};
 
     #[test]
     fn stat_with_a_name_that_looks_like_fields() {
@@ -235,6 +249,27 @@ mod tests {
             "garbage",
         ] {
             assert_eq!(Stat::parse(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn units() {
+        let unit = |name: &str, of_user| Some(Unit { name: name.into(), of_user });
+        for (text, expected) in [
+            ("0::/system.slice/ollama.service\n", unit("ollama.service", false)),
+            (
+                "0::/user.slice/user-1000.slice/user@1000.service/app.slice/ollama.service\n",
+                unit("ollama.service", true),
+            ),
+            ("0::/user.slice/user-1000.slice/session-2.scope\n", None),
+            ("0::/user.slice/user-1000.slice/user@1000.service\n", None),
+            (
+                "12:cpu:/\n1:name=systemd:/system.slice/ollama.service\n",
+                unit("ollama.service", false),
+            ),
+            ("0::/\n", None),
+        ] {
+            assert_eq!(unit_in(text), expected, "{text}");
         }
     }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use doctor::{ProcessId, ProcessSeen};
 
-use super::super::Usage;
 use super::super::signal::is_same_identity;
+use super::super::{Unit, Usage};
 use super::{descriptor_path, executable_path, nanoseconds, resource_usage, sysctl, user_name};
 
 /// `sizeof(struct kinfo_proc)` on 64-bit systems (XNU bsd/sys/sysctl.h, bsd/sys/proc.h).
@@ -52,6 +52,11 @@ pub fn written_files(pid: u32) -> Vec<PathBuf> {
     found.retain(|path| path.is_absolute() && path.is_file());
     found.dedup();
     found
+}
+
+/// There is no systemd here.
+pub fn unit(_pid: u32) -> Option<Unit> {
+    None
 }
 
 /// Children that are alive.
