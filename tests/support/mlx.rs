@@ -39,12 +39,16 @@ impl Mlx {
         Ok(mlx)
     }
 
+    /// The server that this starts can be [sabotaged](Mlx::sabotage); one that the engine starts in
+    /// its place can not.
     pub fn serve(&mut self) -> Result<()> {
         let log = File::options().append(true).create(true).open(self.log_file())?;
         let command = self.command();
         let (program, arguments) = command.split_first().context("an empty command")?;
         let child = Command::new(program)
             .args(arguments)
+            .env("MLX_SABOTAGE", self.sabotage_file())
+            .env("PYTHONPATH", script().with_file_name("mlx-sabotage"))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -60,6 +64,11 @@ impl Mlx {
         eventually(&format!("an answer of {url}"), Duration::from_mins(1), || {
             client.get(&url).send().ok()?.status().is_success().then_some(())
         });
+    }
+
+    /// Ends the thread that generates: `/health` says 503 from then on (FACTS B.1).
+    pub fn sabotage(&self) -> Result<()> {
+        Ok(std::fs::write(self.sabotage_file(), "")?)
     }
 
     /// What starts it: for `[mlx] launch`.
@@ -104,6 +113,10 @@ impl Mlx {
     /// What the child that the test started has printed.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    fn sabotage_file(&self) -> PathBuf {
+        self.directory.path().join("sabotage")
     }
 
     fn log_file(&self) -> PathBuf {

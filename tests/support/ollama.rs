@@ -1,6 +1,7 @@
 //! An installed Ollama of a test's own: the fake program, its models, its port and its misbehaviour.
 
 use std::fs::File;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -104,6 +105,12 @@ impl Ollama {
     /// [`Ollama::misbehave`] with one mode for all paths.
     pub fn turn(&self, mode: Mode) -> Result<()> {
         self.misbehave(&Control { mode, ..Control::default() })
+    }
+
+    /// Adds a line to what it has printed, as if it were its own.
+    pub fn note(&self, line: &str) -> Result<()> {
+        let mut log = File::options().append(true).open(self.log_file())?;
+        Ok(writeln!(log, "{line}")?)
     }
 
     /// The child that the test started.

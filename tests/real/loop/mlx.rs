@@ -1,9 +1,14 @@
 //! The real `mlx_lm.server`, and what sits on its port instead.
 
-use engine::view::State;
-use tests::{Engine, Fault, FaultServer, Mlx, wait_until};
+use std::time::Duration;
 
-use crate::{SLACK, SOON, VERDICT_CLOSED, VERIFIED, assert_healed, cause_is, is_healthy};
+use engine::view::State;
+use rustix::process::Signal;
+use tests::{Engine, Fault, FaultServer, Mlx, programs, wait_until};
+
+use crate::{
+    SLACK, SOON, VERDICT_CLOSED, VERDICT_HANGS, VERIFIED, assert_healed, cause_is, is_healthy,
+};
 
 fn configuration(url: &str, launch: &[String]) -> String {
     let launch = serde_json::to_string(launch).unwrap();
@@ -44,4 +49,36 @@ fn a_server_that_answers_404_everywhere_is_alive() {
     let before = server.connections();
     wait_until("further looks", SOON, || server.connections() > before + 6);
     assert_eq!(engine.target("mlx").unwrap().restarts_last_hour, 0);
+}
+
+#[test]
+fn one_that_stands_still_is_killed_and_replaced() {
+    let mlx = Mlx::start().unwrap();
+    let engine = Engine::start(&configuration(&mlx.url(), &mlx.command()), &[]).unwrap();
+    engine.wait_for_target("mlx", "healthy", SOON, is_healthy);
+    let old = mlx.running();
+    programs::send(old[0], Signal::STOP).unwrap();
+    // TERM does not reach a process that stands still: KILL follows after its patience.
+    let patience = Duration::from_secs(30);
+    let within = VERDICT_HANGS + patience + VERIFIED + SLACK;
+    let incident = engine.wait_for_incident("mlx", "verified", within);
+    assert_eq!(incident.cause.id, "mlx.wedged", "{incident:#?}");
+    assert_eq!(incident.attempts, 1, "{incident:#?}");
+    let new = mlx.running();
+    assert!(new.len() == 1 && new != old, "{old:?} {new:?}");
+}
+
+#[test]
+fn one_whose_generation_has_died_is_restarted() {
+    let mlx = Mlx::start().unwrap();
+    let engine = Engine::start(&configuration(&mlx.url(), &mlx.command()), &[]).unwrap();
+    engine.wait_for_target("mlx", "healthy", SOON, is_healthy);
+    let old = mlx.running();
+    mlx.sabotage().unwrap();
+    let within = VERDICT_CLOSED + VERIFIED + SLACK;
+    let incident = engine.wait_for_incident("mlx", "verified", within);
+    assert_eq!(incident.cause.id, "mlx.generation_dead", "{incident:#?}");
+    assert_eq!(incident.attempts, 1, "{incident:#?}");
+    let new = mlx.running();
+    assert!(new.len() == 1 && new != old, "{old:?} {new:?}");
 }

@@ -1,10 +1,11 @@
 //! Ollama: dead, mistaken, missing, deaf, and stopped by a person.
 
 use std::process::Command;
+use std::time::Duration;
 
 use engine::view::{Intent, State};
 use serde_json::{Value, json};
-use tests::{Control, Engine, Fault, FaultServer, Mode, Model, Ollama, programs, wait_until};
+use tests::{Control, Engine, Fault, FaultServer, Mode, Model, Ollama, http, programs, wait_until};
 
 use crate::{
     SLACK, SOON, VERDICT_CLOSED, VERDICT_HANGS, VERIFIED, alone_with_mcp, assert_healed, cause_is,
@@ -119,6 +120,89 @@ fn a_hanging_server_that_ignores_sigterm_is_killed_and_replaced() {
     let incident = engine.wait_for_incident("ollama", "verified", VERIFIED);
     assert_eq!(incident.cause.id, "ollama.wedged");
     assert!(!ollama.running().contains(&old));
+}
+
+/// R5: two minutes between two questions, twenty seconds and five and twenty more until the second
+/// one has failed, and the look that confirms it (RECOVERY 4, row 16).
+const VERDICT_WEDGED: Duration = Duration::from_secs(165);
+const NAME: &str = "llama3.2:latest";
+
+/// As with a wedged runner: all is well but generating.
+fn gives_no_token() -> Control {
+    Control { mode: Mode::Hang, path: "/api/generate".into(), ..Control::default() }
+}
+
+fn load(ollama: &Ollama) {
+    let client = http::client(Duration::from_secs(10));
+    let body = json!({"model": NAME, "keep_alive": "1h"});
+    let answer = client.post(format!("{}/api/generate", ollama.url())).json(&body).send().unwrap();
+    assert!(answer.status().is_success());
+}
+
+#[test]
+fn r5_a_server_that_gives_no_token_is_restarted_and_a_token_proves_it() {
+    let _alone = without_mcp();
+    let ollama = Ollama::start(&[Model::named(NAME)]).unwrap();
+    load(&ollama);
+    let engine = watching(&ollama);
+    healthy(&engine);
+    let old = ollama.pid().unwrap();
+    ollama.misbehave(&gives_no_token()).unwrap();
+    wait_until("its end", VERDICT_WEDGED + SLACK, || !programs::is_alive(old));
+    ollama.turn(Mode::Well).unwrap();
+    let incident = engine.wait_for_incident("ollama", "verified", VERIFIED);
+    assert_eq!(incident.cause.id, "ollama.wedged", "{incident:#?}");
+    assert_eq!(incident.attempts, 1, "{incident:#?}");
+    let told = incident.cause.evidence.join(" ");
+    assert!(told.contains(NAME), "{told}");
+    // The new server was heard: it has loaded the model and generated.
+    let log = std::fs::read_to_string(engine.data().join("logs/ollama.log")).unwrap();
+    let (_, since) = log.rsplit_once("Listening on").unwrap();
+    assert!(since.contains("starting llama-server") && since.contains("/api/generate"), "{since}");
+}
+
+#[test]
+fn r5_one_at_work_is_left_alone_even_when_an_agent_complains() {
+    let ollama = Ollama::start(&[Model::named(NAME)]).unwrap();
+    load(&ollama);
+    ollama.misbehave(&Control { runners_work: true, ..gives_no_token() }).unwrap();
+    let engine = watching(&ollama);
+    healthy(&engine);
+    let looks = || ollama.log().matches("/api/version").count();
+    let begin = looks();
+    let complain = || {
+        let complaint = json!({"ollama": false, "mlx": true, "ts": 1.5});
+        engine.post_without_token("/recover", &complaint).unwrap();
+    };
+    // Ten looks are longer than a process may be idle and twice as long as a token may take.
+    for round in 1..=5 {
+        complain();
+        wait_until("further looks", SOON * 2, || looks() >= begin + 2 * round);
+    }
+    let target = engine.target("ollama").unwrap();
+    assert!(matches!(target.state, State::Healthy | State::Slow), "{target:#?}");
+    assert_eq!(target.restarts_last_hour, 0);
+    assert!(programs::is_alive(ollama.pid().unwrap()));
+}
+
+#[test]
+fn what_its_log_says_is_evidence_and_what_people_wrote_to_it_is_not() {
+    let ollama = Ollama::start(&[]).unwrap();
+    let engine = watching(&ollama);
+    healthy(&engine);
+    let looks = || ollama.log().matches("/api/version").count();
+    ollama.note("level=INFO msg=chat prompt=\"why does it say Reentrancy avoided\"").unwrap();
+    let before = looks();
+    wait_until("two further looks", SOON, || looks() >= before + 2);
+    assert!(is_healthy(&engine.target("ollama").unwrap()));
+    let line = "Connection init failed at lookup with error 141 - Reentrancy avoided";
+    ollama.note(line).unwrap();
+    let target = engine.wait_for_target("ollama", "its cause", SOON, |target| {
+        cause_is(target, "ollama.metal_session_lost")
+    });
+    let told = target.cause.unwrap().evidence.join(" ");
+    assert!(told.contains(line) && !told.contains("why does it say"), "{told}");
+    assert_eq!(target.restarts_last_hour, 0);
 }
 
 #[test]
