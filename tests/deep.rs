@@ -27,10 +27,9 @@ fn ordered(depth: Depth, model: Option<&str>) -> Look {
 fn look(probe: &Probe, look: &Look) -> OllamaSeen {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    match runtime.block_on(probe.look(look)) {
-        Observation::Ollama(seen) => seen,
-        other => panic!("{other:?}"),
-    }
+    let seen = runtime.block_on(probe.look(look));
+    let Observation::Ollama(seen) = seen else { panic!("{seen:?}") };
+    seen
 }
 
 fn deep(probe: &Probe) -> Option<DeepSeen> {

@@ -47,10 +47,9 @@ fn look(probe: &Probe, depth: Depth) -> MlxSeen {
     let order = Look { id: 1, target: TargetId::Mlx, depth, stretch: 1, model: None };
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    match runtime.block_on(probe.look(&order)) {
-        Observation::Mlx(seen) => seen,
-        other => panic!("{other:?}"),
-    }
+    let seen = runtime.block_on(probe.look(&order));
+    let Observation::Mlx(seen) = seen else { panic!("{seen:?}") };
+    seen
 }
 
 /// Looks at the pace of a real engine: our own looks are work as well.

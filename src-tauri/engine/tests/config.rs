@@ -449,3 +449,20 @@ async fn many_writes_are_one_message() {
     assert!(timeout(Duration::from_secs(10), told.recv()).await.unwrap().is_some());
     assert!(timeout(Duration::from_secs(1), told.recv()).await.is_err(), "told twice");
 }
+
+#[test]
+fn a_persons_own_signatures_lie_beside_it_and_their_faults_are_its_faults() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("config.toml");
+    let load = || Config::load(&file, &|_| None);
+    assert_eq!(load().unwrap().signatures, []);
+    let own = directory.path().join("signatures.toml");
+    let text = "\n[[signature]]\nid = \"mine\"\nof = \"ollama\"\ncause = \"ollama.leak\"\n\
+                confidence = \"possible\"\nall = [\"my fan howls\"]\nexample = \"my fan howls\"\n\
+                counter_example = \"silence\"\n";
+    std::fs::write(&own, text).unwrap();
+    assert_eq!(load().unwrap().signatures[0].id, "mine");
+    std::fs::write(&own, text.replace("ollama.leak", "ollama.leek")).unwrap();
+    let errors = load().unwrap_err().to_string();
+    assert!(errors.starts_with(&format!("{}:2: ", own.display())), "{errors}");
+}

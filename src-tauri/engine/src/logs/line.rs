@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 const KEPT: usize = 240;
 
 /// Names of fields, in slog's form (`prompt="…"`), in JSON (`"content": "…"`) and in plain words
-/// (`Request Body: …`, mlx_lm/server.py).
+/// (`Request Body: …`, `mlx_lm/server.py`).
 const PRIVATE: [&str; 16] = [
     "prompt",
     "prompts",

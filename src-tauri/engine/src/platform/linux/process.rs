@@ -69,8 +69,7 @@ pub fn unit(pid: u32) -> Option<Unit> {
 }
 
 /// Children that are alive, whichever thread of `pid` has started them
-/// (`/proc/PID/task/TID/children`, proc_pid_task(5)); without that file, whoever names `pid` as its
-/// parent.
+/// (`/proc/PID/task/TID/children`, proc(5)); without that file, whoever names `pid` as its parent.
 pub(in super::super) fn children(pid: u32) -> Vec<ProcessId> {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let lists: Vec<Option<Vec<u8>>> =

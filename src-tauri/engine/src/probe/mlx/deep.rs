@@ -22,7 +22,7 @@ const DEFAULT: &str = "default_model";
 /// What is loaded, and how it is asked.
 #[derive(Debug, PartialEq)]
 enum Loaded {
-    /// By the OpenAI shape, under a name.
+    /// By the `OpenAI` shape, under a name.
     Chat { name: String, shown: String },
     /// As Ollama is asked.
     Generate { name: String },

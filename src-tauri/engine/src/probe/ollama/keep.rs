@@ -70,8 +70,10 @@ impl Keep {
                 continue;
             }
             match before.lent {
-                Some((lent, does))
-                    if left <= lent + SAME && left + AGO >= lent && before.whole > lent + SAME =>
+                Some((given, does))
+                    if left <= given + SAME
+                        && left + AGO >= given
+                        && before.whole > given + SAME =>
                 {
                     due.push((running.clone(), before.whole, does));
                     let ends = now.checked_add(before.whole).unwrap_or(ends);

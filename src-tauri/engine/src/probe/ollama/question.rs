@@ -236,7 +236,7 @@ impl Said {
 const BROKE_OFF: DeepOutcome = DeepOutcome::Failed { status: 500 };
 
 /// Ollama's own words for "too much to do" (FACTS A.4; server/sched.go `ErrMaxQueue`,
-/// llm/llama_server.go): nothing is wrong.
+/// `llm/llama_server.go`): nothing is wrong.
 fn refusal(status: u16, says: &str) -> DeepOutcome {
     let busy = says.contains("maximum pending requests") || says.contains("no slots available");
     if busy { DeepOutcome::Busy } else { DeepOutcome::Failed { status } }
