@@ -494,7 +494,7 @@ impl World {
             }
             Step::FindCopies => {
                 let server = self.server(&treatment.target);
-                let found = server.map_or_else(Vec::new, servers::Server::processes);
+                let found = server.map_or_else(Vec::new, Server::processes);
                 self.report(20, step, Outcome::Found(found));
             }
             Step::Terminate(process) => {

@@ -213,7 +213,7 @@ impl Copied {
         fs::write(doctor.join("Cargo.toml"), manifest.join("\n")).expect("its manifest");
         let mut tests = fs::read_to_string(doctor.join("tests/rules.rs")).expect("the tests");
         for part in ["dice", "play", "sequences", "thresholds", "triples"] {
-            tests += &format!("#[path = \"proof/{part}.rs\"]\nmod {part};\n");
+            tests.extend(["#[path = \"proof/", part, ".rs\"]\nmod ", part, ";\n"]);
         }
         fs::write(doctor.join("tests/rules.rs"), tests).expect("all tests in one");
         fs::copy(here.join("Cargo.lock"), self.root.join("Cargo.lock")).expect("the lock file");
