@@ -106,6 +106,21 @@ fn r44_an_awake_clock_that_goes_back_stops_nothing() {
     assert_eq!(world.told("> ollama: start"), 1);
 }
 
+/// … nor is anything later for it: what was due in two seconds is due in two seconds.
+#[test]
+fn r44_an_awake_clock_that_goes_back_delays_nothing() {
+    let down_after = |what: &str| {
+        let mut world = world(&["ollama"]);
+        world.then("ollama dies", 4).then(what, 0);
+        let began = world.story_ms();
+        world.until("ollama", "recovering");
+        world.story_ms() - began
+    };
+    let (steady, back) =
+        (down_after("nothing happens"), down_after("the awake clock goes back 10 s"));
+    assert!(back <= steady + 3_000, "{back} ms instead of {steady}");
+}
+
 #[test]
 fn r44_the_ledger_keeps_its_times_over_a_boot() {
     let mut world = world(&["ollama"]);
