@@ -103,3 +103,14 @@ fn r2_events_are_for_speed_and_the_snapshot_for_truth() {
     world.then("the event stream stalls", 0).then("web exits with 1", 80);
     assert_eq!(world.told("start the container"), 1);
 }
+
+/// R19: killed for want of the host's memory, it is brought up when there is some again.
+#[test]
+fn r19_what_the_host_has_no_memory_for_waits_for_it() {
+    let mut world = world(LIMITED);
+    world.then("memory is under pressure", 90).then("web exits with 137", 180);
+    assert_eq!(world.cause("container:web"), "container.host_pressure");
+    assert!(world.nothing_done(), "{:#?}", world.tale.lines);
+    world.then("memory is calm again", 120);
+    assert_eq!(world.told("start the container"), 1, "{:#?}", world.tale.lines);
+}
