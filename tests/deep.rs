@@ -197,12 +197,11 @@ fn r5_a_runner_at_work_is_not_asked() {
     let requests = ollama.log().matches("/api/generate").count();
     assert_eq!(outcome(&probe), DeepOutcome::Busy);
     assert_eq!(ollama.log().matches("/api/generate").count(), requests);
-    // R6: it works hard, and a request has no byte yet. Two seconds at least between two readings.
-    wait_until("hard work without a byte", SOON * 3, || {
+    // R6: a request has no byte yet. How hard it works depends on what else the machine does.
+    wait_until("work without a byte", Duration::from_mins(1), || {
         let seen = look(&probe, &ordered(Depth::Shallow, None));
         seen.signs.activity.is_some_and(|activity| {
-            activity.runners_percent >= 50
-                && activity.server_percent < 50
+            activity.runners_percent > activity.server_percent
                 && activity.silent_for_s.is_some_and(|seconds| seconds >= 1)
         })
     });

@@ -4,20 +4,22 @@ mod ability;
 mod deep;
 mod keep;
 mod question;
+mod running;
 mod slots;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use doctor::{
-    Activity, Body, DeepSeen, Depth, Listener, LoadedSeen, Look, ModelSeen, Observation,
-    OllamaSeen, ProcessId, ProcessSeen, Reply, Signs, Surroundings,
+    Activity, DeepSeen, Depth, Listener, LoadedSeen, Look, ModelSeen, Observation, OllamaSeen,
+    ProcessId, ProcessSeen, Reply, Signs, Surroundings,
 };
 use jiff::Timestamp;
 use serde::Deserialize;
 
 use self::deep::{Deep, Patient};
 use self::keep::Keep;
+use self::running::{Running, list};
 use self::slots::Stalls;
 use super::http::{self, LIST_CAP, SHALLOW_CAP};
 use super::port_of;
@@ -193,108 +195,12 @@ impl Ollama {
     }
 }
 
-/// The list of `/api/ps`, or how the question ended where that says something about the server.
-async fn list(url: &str, within: Duration) -> Result<Vec<Running>, Option<Reply>> {
-    let got = http::get(&format!("{url}/api/ps"), within, LIST_CAP).await;
-    let Some(listed) = got.json::<Listed>() else {
-        let answer = got.answer(|_| Body::Garbage);
-        return Err(answer.ok().map(|answer| answer.reply));
-    };
-    let now = Timestamp::now();
-    Ok(listed.models.into_iter().map(|model| Running::read(model, now)).collect())
-}
-
 /// `llama3` and `llama3:latest` are the same model to Ollama.
 pub(crate) fn same(a: &str, b: &str) -> bool {
     let full = |name: &str| {
         if name.contains(':') { name.to_owned() } else { format!("{name}:latest") }
     };
     full(a) == full(b)
-}
-
-/// A model in memory, with what is needed to leave it as it is.
-#[derive(Clone, Debug, PartialEq)]
-struct Running {
-    name: String,
-    digest: String,
-    size_bytes: u64,
-    vram_bytes: u64,
-    context_length: u64,
-    ends: Ends,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Ends {
-    At(Timestamp),
-    Never,
-    /// It is not told, or not in a known form.
-    Untold,
-}
-
-impl Running {
-    fn read(model: InMemory, now: Timestamp) -> Self {
-        /// `keep_alive: -1` gives about 292 years (FACTS A.3).
-        const YEAR: jiff::SignedDuration = jiff::SignedDuration::from_hours(366 * 24);
-        let ends = match model.expires_at.parse::<Timestamp>() {
-            Ok(at) if at.duration_since(now) > YEAR => Ends::Never,
-            Ok(at) => Ends::At(at),
-            Err(_) => Ends::Untold,
-        };
-        Self {
-            name: model.name,
-            digest: model.digest,
-            size_bytes: model.size,
-            vram_bytes: model.size_vram,
-            context_length: model.context_length,
-            ends,
-        }
-    }
-
-    /// One that is not in memory.
-    fn absent(name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            digest: String::new(),
-            size_bytes: 0,
-            vram_bytes: 0,
-            context_length: 0,
-            ends: Ends::Untold,
-        }
-    }
-
-    /// Time until Ollama unloads it; zero where a request holds it beyond its time or nobody knows,
-    /// none: never.
-    fn left(&self) -> Option<Duration> {
-        match self.ends {
-            Ends::Never => None,
-            Ends::Untold => Some(Duration::ZERO),
-            Ends::At(_) => {
-                Some(self.ends_at(Timestamp::now()).map_or(Duration::ZERO, |(_, left)| left))
-            }
-        }
-    }
-
-    /// When it goes, and in how long from `now`; none unless that is to come.
-    fn ends_at(&self, now: Timestamp) -> Option<(Timestamp, Duration)> {
-        match self.ends {
-            Ends::At(at) if at > now => Some((at, at.duration_since(now).unsigned_abs())),
-            Ends::At(_) | Ends::Never | Ends::Untold => None,
-        }
-    }
-
-    fn seen(&self, now: Timestamp) -> LoadedSeen {
-        let expires_in_s = match self.ends {
-            Ends::At(_) => Some(self.ends_at(now).map_or(0, |(_, left)| left.as_secs())),
-            Ends::Never | Ends::Untold => None,
-        };
-        LoadedSeen {
-            name: self.name.clone(),
-            size_bytes: self.size_bytes,
-            vram_bytes: self.vram_bytes,
-            context_length: self.context_length,
-            expires_in_s,
-        }
-    }
 }
 
 /// Who listens on the port. A process that is still the same costs one read; only when it is not,
@@ -347,25 +253,4 @@ struct Details {
     parameter_size: String,
     #[serde(default)]
     quantization_level: String,
-}
-
-#[derive(Deserialize)]
-struct Listed {
-    #[serde(default)]
-    models: Vec<InMemory>,
-}
-
-#[derive(Deserialize)]
-struct InMemory {
-    name: String,
-    #[serde(default)]
-    size: u64,
-    #[serde(default)]
-    size_vram: u64,
-    #[serde(default)]
-    context_length: u64,
-    #[serde(default)]
-    expires_at: String,
-    #[serde(default)]
-    digest: String,
 }

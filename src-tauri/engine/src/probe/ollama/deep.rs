@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use doctor::{DeepOutcome, DeepSeen, ProcessId, millis};
 
-use super::Running;
 use super::ability::{Ability, Does, ability};
 use super::keep::Keep;
 use super::question::Question;
+use super::running::{Running, list};
 use super::slots;
 use crate::config::Canary;
 use crate::probe::work::Reading;
@@ -71,8 +71,8 @@ impl Deep {
         let mut asking = tokio::spawn(question.clone().put(LOAD));
         let patience = FIRST_BYTE * patient.stretch;
         let Ok(told) = tokio::time::timeout(patience, &mut asking).await else {
-            let list = super::list(patient.url, LIST).await;
-            if list.is_ok_and(|list| list.iter().all(|one| one.name != running.name)) {
+            let there = list(patient.url, LIST).await;
+            if there.is_ok_and(|list| list.iter().all(|one| one.name != running.name)) {
                 // It has gone meanwhile and is loaded for our sake: to leave now would break the
                 // load off (FACTS 0, 4).
                 return None;

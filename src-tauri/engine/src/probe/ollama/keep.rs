@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::Running;
 use super::ability::Does;
 use super::question::Question;
+use super::running::Running;
 
 /// An end that differs by less is the same: answers take their time.
 const SAME: Duration = Duration::from_secs(2);
@@ -93,7 +93,7 @@ fn rounded(left: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Ends;
+    use super::super::running::Ends;
     use super::*;
 
     const DOES: Does = Does::Generate { thinks: false };

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use doctor::DeepOutcome;
 use serde_json::{Map, Value, json};
 
-use super::Running;
 use super::ability::Does;
+use super::running::Running;
 use crate::probe::http;
 use crate::probe::lines::{Broken, Lines};
 

@@ -14,8 +14,6 @@ use crate::probe::http::{self, LIST_CAP};
 
 /// Between two steps of a large prompt a second or two may pass.
 const WITHIN: Duration = Duration::from_secs(3);
-/// Per cent of a core below which nobody works hard (R6).
-const HARD: u32 = 80;
 
 /// A slot is at work. One that is stuck does not answer, and so is not called busy.
 pub(super) async fn is_busy(runners: impl Iterator<Item = &ProcessId>, blob: Option<&str>) -> bool {
@@ -36,10 +34,9 @@ pub(super) struct Stalls {
 }
 
 impl Stalls {
-    /// For how many seconds the oldest request has had no byte; only where hard work is going on:
-    /// else it costs a question that nobody needs.
+    /// For how many seconds the oldest request has had no byte; asked only where somebody works.
     pub(super) async fn silent(&self, server: &ProcessId, activity: Activity) -> Option<u64> {
-        let found = if activity.runners_percent < HARD {
+        let found = if activity.runners_percent < 1 {
             Vec::new()
         } else {
             let server = server.clone();
