@@ -5,14 +5,15 @@ import type { Incident, Snapshot } from './types';
 
 /** What the engine is asked to do. */
 export type Wish =
-  | { verb: 'restart' | 'start' | 'stop' | 'hold' | 'release'; target: string }
+  | { verb: 'restart' | 'start' | 'stop' | 'hold' | 'release' | 'ensure' | 'repair'; target: string }
   | { verb: 'recover'; target?: string }
   | { verb: 'check' }
   | { verb: 'unload'; model: string }
   | { verb: 'unload'; idle: true }
   | { verb: 'unload'; all: true }
   | { verb: 'measure'; models?: string[] }
-  | { verb: 'cancel_measure' };
+  | { verb: 'cancel_measure' }
+  | { verb: 'cancel'; operation: string };
 
 /** What only changes the window itself. */
 export type Turn =

@@ -2,6 +2,8 @@
 
 use std::fs::File;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -10,7 +12,7 @@ use anyhow::{Context, Result};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::fake_ollama::{Control, Mode, Model, write_models};
+use crate::fake_ollama::{Control, Mode, Model, Published, publish, write_models};
 use crate::{eventually, http, programs};
 
 /// Whatever was started for it, by the test or by the engine, is gone when it is dropped.
@@ -42,15 +44,35 @@ impl Ollama {
 
     /// Starts `ollama serve` as a child of the test.
     pub fn serve(&mut self) -> Result<()> {
+        self.serve_with(|_| {})
+    }
+
+    /// As another user, with a models directory of that user's; only root can.
+    pub fn serve_as(&mut self, uid: u32) -> Result<()> {
+        let models = self.directory.path().join("models-of-another");
+        std::fs::create_dir_all(&models)?;
+        std::os::unix::fs::chown(&models, Some(uid), None)?;
+        let pids = self.directory.path().join("pids");
+        File::options().append(true).create(true).open(&pids)?;
+        for (path, mode) in [(self.directory.path(), 0o755), (&pids, 0o666)] {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+        }
+        self.serve_with(|command| {
+            command.uid(uid).env("OLLAMA_MODELS", &models).env_remove("FAKE_OLLAMA_MODELS");
+        })
+    }
+
+    fn serve_with(&mut self, change: impl FnOnce(&mut Command)) -> Result<()> {
         let log = File::options().append(true).create(true).open(self.log_file())?;
-        let child = Command::new(self.binary())
+        let mut command = Command::new(self.binary());
+        command
             .arg("serve")
             .envs(self.environment())
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()?;
-        self.child = Some(child);
+            .stderr(log);
+        change(&mut command);
+        self.child = Some(command.spawn()?);
         Ok(())
     }
 
@@ -90,6 +112,7 @@ impl Ollama {
             ("OLLAMA_HOST", format!("127.0.0.1:{}", self.port)),
             ("OLLAMA_MODELS", at("models")),
             ("FAKE_OLLAMA_MODELS", at("models.json")),
+            ("FAKE_OLLAMA_REGISTRY", at("registry.json")),
             ("FAKE_OLLAMA_CONTROL", at("control.json")),
             ("FAKE_OLLAMA_PIDS", at("pids")),
         ]
@@ -100,6 +123,16 @@ impl Ollama {
     /// Misbehaves from now on, also after a restart.
     pub fn misbehave(&self, control: &Control) -> Result<()> {
         control.write(&self.directory.path().join("control.json"))
+    }
+
+    /// What can be pulled from now on.
+    pub fn publish(&self, all: &[Published]) -> Result<()> {
+        publish(&self.directory.path().join("registry.json"), all)
+    }
+
+    /// Its models directory.
+    pub fn models(&self) -> PathBuf {
+        self.directory.path().join("models")
     }
 
     /// [`Ollama::misbehave`] with one mode for all paths.

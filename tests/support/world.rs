@@ -514,7 +514,14 @@ impl World {
             Step::ComposeUp(compose) => self.compose_up(&compose, step),
             Step::StopContainer { id, started_ms } => self.stop_container(&id, started_ms, step),
             Step::Unload { models } => self.unload(&models, step),
+            Step::UnloadMlx { model, .. } => self.unload_mlx(model, step),
             Step::Measure { model } => self.measure(model, step),
+            Step::FindModel { model } => self.find_model(&model, step),
+            Step::Pull { model, reserve } => self.pull(&model, reserve, step),
+            Step::Create { model, .. } => self.create(&model, step),
+            Step::VerifyModels { .. } => self.verify_models(step),
+            Step::RemoveBroken { model } => self.remove_broken(&model, step),
+            Step::Prove { model } => self.prove(&model, step),
         }
     }
 

@@ -126,6 +126,12 @@ export const request = (wish) => {
       };
     case 'cancel_measure':
       return { method: 'DELETE', path: '/models/measure', body: null };
+    case 'cancel':
+      return {
+        method: 'DELETE',
+        path: `/operations/${encodeURIComponent(wish.operation)}`,
+        body: null,
+      };
     default:
       return {
         method: 'POST',

@@ -223,6 +223,33 @@ test('models are unloaded one, idle, all; a pinned one and one of MLX are not', 
   assert.ok(text(find('[data-model="nomic-embed-text:latest"]')).includes('pinned'));
 });
 
+test('a missing model is offered, and its download shows its share and can be cancelled', async () => {
+  const drawn = await snapshot('well');
+  const ollama = drawn.targets.find(({ id }) => id === 'ollama') ?? assert.fail('no ollama');
+  ollama.actions = ['restart', 'ensure'];
+  drawn.operations = [
+    {
+      id: 'op-7',
+      target: 'ollama',
+      verb: 'ensure',
+      state: 'running',
+      steps: [],
+      text: 'llama3:70b: 10 GB of 40 GB downloaded',
+      done: 10_000_000_000,
+      of: 40_000_000_000,
+    },
+  ];
+  const { find, deeds } = draw(drawn, { selected: 'ollama' });
+  find(button('ensure')).click();
+  assert.ok(text(find('[data-part=operation]')).includes('10 GB of 40 GB'));
+  assert.ok(text(find('[data-part=operation]')).includes('25 %'));
+  find('[data-verb=cancel]').click();
+  assert.deepEqual(deeds, [
+    { verb: 'ensure', target: 'ollama' },
+    { verb: 'cancel', operation: 'op-7' },
+  ]);
+});
+
 test('one model is measured, or all', async () => {
   const { all, deeds } = draw(await snapshot('well'));
   for (const found of all('[data-part=timings] button').slice(0, 2)) found.click();

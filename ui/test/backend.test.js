@@ -149,6 +149,8 @@ test('every wish has its request', () => {
     [{ verb: 'measure' }, 'POST', '/models/measure', {}],
     [{ verb: 'measure', models: ['a'] }, 'POST', '/models/measure', { models: ['a'] }],
     [{ verb: 'cancel_measure' }, 'DELETE', '/models/measure', null],
+    [{ verb: 'ensure', target: 'ollama' }, 'POST', '/targets/ollama/ensure', {}],
+    [{ verb: 'cancel', operation: 'a/1' }, 'DELETE', '/operations/a%2F1', null],
   ];
   for (const [wish, method, path, body] of table)
     assert.deepEqual(request(wish), { method, path, body });

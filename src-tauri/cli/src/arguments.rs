@@ -35,7 +35,14 @@ pub(crate) enum Command {
         target: Option<String>,
     },
     /// Check everything that self-recovery needs, one line each with what to do
-    Verify,
+    Verify(Verify),
+    /// Remove what is broken of a model and bring it anew; interrupting breaks it off
+    Repair {
+        /// Which model [default: every one that is known to be broken]
+        model: Option<String>,
+        #[command(flatten)]
+        wait: Wait,
+    },
     /// Look at everything at once, or at one target, and heal what is sick; ends a hold
     Recover {
         target: Option<String>,
@@ -54,6 +61,14 @@ pub(crate) enum Command {
     Release(Targeted),
     /// Take models out of memory
     Unload(Unload),
+    /// See to it that models exist and work: download or create what is missing; interrupting
+    /// breaks it off
+    Ensure {
+        /// Which model [default: every one under [[ollama.ensure]]]
+        model: Option<String>,
+        #[command(flatten)]
+        wait: Wait,
+    },
     /// Measure how fast models are; interrupting cancels the measurement
     Measure {
         /// Which models [default: all]
@@ -109,6 +124,15 @@ pub(crate) struct Wait {
     /// Return at once instead of waiting for the end
     #[arg(long)]
     pub(crate) no_wait: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// Read this model whole instead, or every one, and compare it with its sums
+    #[arg(long, value_name = "MODEL", num_args = 0..=1)]
+    pub(crate) models: Option<Option<String>>,
+    #[command(flatten)]
+    pub(crate) wait: Wait,
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 mod act;
 mod completions;
 mod config;
+mod ensure;
 mod incidents;
 mod measure;
 mod open;
@@ -13,7 +14,7 @@ mod timings;
 mod unload;
 mod verify;
 
-use crate::arguments::{Arguments, Command};
+use crate::arguments::{Arguments, Command, Verify};
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
 use crate::follow::Manner;
@@ -27,7 +28,15 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         Command::Run => run::run(arguments).await,
         Command::Status { target: None } => status::status(&connect()?, json).await,
         Command::Status { target: Some(target) } => status::target(&connect()?, target, json).await,
-        Command::Verify => verify::verify(&paths(arguments)?, json).await,
+        Command::Verify(Verify { models: None, .. }) => {
+            verify::verify(&paths(arguments)?, json).await
+        }
+        Command::Verify(Verify { models: Some(model), wait }) => {
+            ensure::verify(&connect()?, model.as_deref(), manner(wait)).await
+        }
+        Command::Repair { model, wait } => {
+            ensure::repair(&connect()?, model.as_deref(), manner(wait)).await
+        }
         Command::Recover { target, wait } => {
             recover::recover(&connect()?, target.as_deref(), manner(wait)).await
         }
@@ -38,6 +47,9 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         Command::Release(to) => act::act(&connect()?, "release", to, manner(&to.wait)).await,
         Command::Unload(unload) => {
             unload::unload(&connect()?, &unload.which, manner(&unload.wait)).await
+        }
+        Command::Ensure { model, wait } => {
+            ensure::ensure(&connect()?, model.as_deref(), manner(wait)).await
         }
         Command::Measure { models, wait } => {
             measure::measure(&connect()?, models, manner(wait)).await

@@ -100,13 +100,21 @@ async fn watch(connection: &Connection, id: &str, manner: Manner) -> Result<Oper
     }
 }
 
-/// `[#####     ] 3/6  llama3:8b`.
+/// More than so many are bytes: their share tells more than their number.
+const MANY: u64 = 10_000;
+
+/// `[#####     ] 3/6  llama3:8b`, or `[#####     ] 42 %  …`.
 fn bar(done: u64, of: u64, about: &str) -> String {
     const WIDTH: u64 = 24;
     let filled = done.min(of).saturating_mul(WIDTH).checked_div(of).unwrap_or(WIDTH);
     let part = |count: u64, sign: &str| sign.repeat(usize::try_from(count).unwrap_or(0));
-    let about: String = about.chars().take(40).collect();
-    format!("[{}{}] {done}/{of}  {about}", part(filled, "#"), part(WIDTH - filled, " "))
+    let about: String = about.chars().take(60).collect();
+    let share = if of > MANY {
+        format!("{} %", done.min(of).saturating_mul(100).checked_div(of).unwrap_or(100))
+    } else {
+        format!("{done}/{of}")
+    };
+    format!("[{}{}] {share}  {about}", part(filled, "#"), part(WIDTH - filled, " "))
 }
 
 #[cfg(test)]
@@ -116,6 +124,7 @@ mod tests {
     #[test]
     fn the_bar_is_never_wider_than_itself() {
         assert_eq!(bar(1, 2, "x"), "[############            ] 1/2  x");
+        assert_eq!(bar(6 << 30, 24 << 30, "x"), "[######                  ] 25 %  x");
         assert_eq!(bar(9, 2, "x"), "[########################] 9/2  x");
         assert_eq!(bar(0, 0, "x"), "[########################] 0/0  x");
     }

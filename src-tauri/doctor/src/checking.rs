@@ -21,7 +21,10 @@ impl Doctor {
                 Plan::Server(_)
                 | Plan::Container(_)
                 | Plan::Unload { .. }
-                | Plan::Measure { .. } => None,
+                | Plan::UnloadMlx { .. }
+                | Plan::Measure { .. }
+                | Plan::Ensure(_)
+                | Plan::Verify { .. } => None,
             })
             .collect();
         for (id, targets, began) in checks {

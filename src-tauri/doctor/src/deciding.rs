@@ -423,9 +423,14 @@ impl Doctor {
     fn would_have(&mut self, id: &TargetId, verb: Verb) {
         let key = match verb {
             Verb::Restart => "story.would_have_restarted",
-            Verb::Start | Verb::Stop | Verb::Check | Verb::Unload | Verb::Measure => {
-                "story.would_have_started"
-            }
+            Verb::Start
+            | Verb::Stop
+            | Verb::Check
+            | Verb::Unload
+            | Verb::Measure
+            | Verb::Ensure
+            | Verb::Verify
+            | Verb::Repair => "story.would_have_started",
         };
         if let Some(patient) = self.patients.get_mut(id) {
             patient.reason = Reason::new("R60", "why.observe");

@@ -49,18 +49,18 @@ pub(crate) fn describe(step: &Step, outcome: &Outcome) -> Sentence {
             Sentence::new("step.compose_up").with("service", compose.service.as_str())
         }
         Step::StopContainer { .. } => Sentence::new("step.container_stopped"),
-        Step::Unload { models } => {
-            if let Outcome::Unloaded(unloaded) = outcome {
-                let key =
-                    if unloaded.left.is_empty() { "step.unloaded" } else { "step.unload_left" };
-                Sentence::new(key)
-                    .with("models", unloaded.models.join(", "))
-                    .with("left", unloaded.left.join(", "))
-                    .with("freed", Value::Bytes(unloaded.freed_bytes))
-            } else {
-                Sentence::new("step.unload").with("models", models.join(", "))
-            }
+        Step::Unload { models } => unloaded(&models.join(", "), outcome),
+        Step::UnloadMlx { model, .. } => {
+            unloaded(&model.clone().unwrap_or_else(|| "MLX".into()), outcome)
         }
+        Step::FindModel { model } => installed(model, outcome),
+        Step::Pull { model, .. } => Sentence::new("step.pulled").with("model", model.as_str()),
+        Step::Create { model, modelfile } => Sentence::new("step.model_created")
+            .with("model", model.as_str())
+            .with("file", modelfile.as_str()),
+        Step::VerifyModels { .. } => read(outcome),
+        Step::RemoveBroken { model } => removed(model, outcome),
+        Step::Prove { model } => proven(model, outcome),
         Step::Measure { model } => {
             let says = |key: &str| Sentence::new(key).with("model", model.as_str());
             match outcome {
@@ -77,8 +77,83 @@ pub(crate) fn describe(step: &Step, outcome: &Outcome) -> Sentence {
                 | Outcome::IdentityChanged
                 | Outcome::Started { .. }
                 | Outcome::Unloaded(_)
+                | Outcome::Installed(_)
+                | Outcome::Proven(_)
+                | Outcome::ModelsRead(_)
+                | Outcome::Removed { .. }
                 | Outcome::Failed { .. } => says("step.measure"),
             }
         }
     }
+}
+
+/// What it is that answered: its size on disk, its parameters, its quantisation.
+fn proven(model: &str, outcome: &Outcome) -> Sentence {
+    let Outcome::Proven(seen) = outcome else {
+        return Sentence::new("step.prove").with("model", model);
+    };
+    let told = |text: &str| if text.is_empty() { "?".to_owned() } else { text.to_owned() };
+    Sentence::new("step.proven")
+        .with("model", model)
+        .with("size", Value::Bytes(seen.size_bytes))
+        .with("parameters", told(&seen.parameters))
+        .with("quantisation", told(&seen.quantisation))
+}
+
+/// What came free, and what did not: who still holds it, and how much.
+fn unloaded(models: &str, outcome: &Outcome) -> Sentence {
+    let Outcome::Unloaded(unloaded) = outcome else {
+        return Sentence::new("step.unload").with("models", models);
+    };
+    let named = unloaded.models.join(", ");
+    let freed = Value::Bytes(unloaded.freed_bytes.unwrap_or(0));
+    if !unloaded.left.is_empty() {
+        return Sentence::new("step.unload_left")
+            .with("models", named)
+            .with("left", unloaded.left.join(", "))
+            .with("freed", freed);
+    }
+    if let Some(holder) = unloaded.holders.iter().max_by_key(|holder| holder.bytes) {
+        return Sentence::new("step.unload_held")
+            .with("models", named)
+            .with("pid", holder.pid)
+            .with("held", Value::Bytes(holder.bytes))
+            .with("freed", freed);
+    }
+    match unloaded.freed_bytes {
+        Some(_) => Sentence::new("step.unloaded").with("models", named).with("freed", freed),
+        None => Sentence::new("step.unloaded_unseen").with("models", named),
+    }
+}
+
+/// How much was read, and what of it is broken.
+fn read(outcome: &Outcome) -> Sentence {
+    let Outcome::ModelsRead(read) = outcome else { return Sentence::new("step.verify_models") };
+    let bytes = Value::Bytes(read.bytes);
+    if read.corrupt.is_empty() {
+        return Sentence::new("step.models_intact").with("count", read.models).with("bytes", bytes);
+    }
+    let pairs = read.corrupt.iter().map(|(model, blob)| format!("{model} ({blob})"));
+    Sentence::new("step.models_corrupt").with("models", pairs.collect::<Vec<_>>().join(", "))
+}
+
+fn installed(model: &str, outcome: &Outcome) -> Sentence {
+    let Outcome::Installed(found) = outcome else {
+        return Sentence::new("step.find_model").with("model", model);
+    };
+    let key = if found.is_some() { "step.model_installed" } else { "step.model_not_installed" };
+    Sentence::new(key).with("model", model)
+}
+
+/// What was removed, and every model that needs it.
+fn removed(model: &str, outcome: &Outcome) -> Sentence {
+    let Outcome::Removed { blobs, models } = outcome else {
+        return Sentence::new("step.remove_broken").with("model", model);
+    };
+    if blobs.is_empty() {
+        return Sentence::new("step.nothing_broken").with("model", model);
+    }
+    Sentence::new("step.blobs_removed")
+        .with("blobs", blobs.join(", "))
+        .with("models", models.join(", "))
 }

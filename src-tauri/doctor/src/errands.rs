@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::doctor::Doctor;
 use crate::event::{Asker, Unload};
 use crate::incident::{RemedyResult, StoryKind, Verb};
-use crate::order::Response;
+use crate::observation::MlxServer;
+use crate::order::{OperationId, Response};
 use crate::patient::{LoadedFact, Patient};
 use crate::plan::Plan;
 use crate::sentence::Sentence;
@@ -18,10 +19,15 @@ const ERRANDS: usize = 16;
 
 impl Doctor {
     pub(crate) fn wish_unload(&mut self, what: Unload, by: Asker) -> Response {
+        if let Unload::Model(name) = &what
+            && let Some(model) = of_mlx(name)
+        {
+            return self.wish_unload_mlx(model, by);
+        }
         let Some(ollama) = self.patients.get(&TargetId::Ollama) else {
             return unknown(&TargetId::Ollama);
         };
-        if !ollama.phase.is_usable() {
+        if !ollama.answers() {
             return Response::NotNow(Sentence::new("why.ollama_unwell"));
         }
         let only_idle = what == Unload::Idle;
@@ -40,6 +46,36 @@ impl Doctor {
             return Response::Impossible(Sentence::new(key));
         }
         self.errand(Verb::Unload, by, Plan::Unload { models })
+    }
+
+    /// Most MLX servers cannot let go of a model: only their restart frees the memory (FACTS B.1 to
+    /// B.3), and that is another wish.
+    fn wish_unload_mlx(&mut self, model: Option<String>, by: Asker) -> Response {
+        let target = TargetId::Mlx;
+        let Some(mlx) = self.patients.get(&target) else { return unknown(&target) };
+        let Some(seen) = mlx.facts.mlx.as_ref().filter(|_| mlx.answers()) else {
+            return Response::NotNow(Sentence::new("why.mlx_unwell"));
+        };
+        let server = seen.server;
+        let possible = match server {
+            MlxServer::Omni => true,
+            // By name only.
+            MlxServer::Omlx | MlxServer::LmStudio => {
+                if model.is_none() {
+                    return Response::Impossible(Sentence::new("why.name_the_model"));
+                }
+                true
+            }
+            MlxServer::MlxLm
+            | MlxServer::OpenAi
+            | MlxServer::ModelServer
+            | MlxServer::Ollama
+            | MlxServer::Unrecognised => false,
+        };
+        if !possible {
+            return Response::Impossible(Sentence::new("why.restart_to_free"));
+        }
+        self.errand_on(target, Verb::Unload, by, Plan::UnloadMlx { server, model })
     }
 
     /// R61: loaded, without a request for ten minutes, and not meant to stay; the longest idle
@@ -96,12 +132,7 @@ impl Doctor {
             let operation = running.id.clone();
             return Response::Accepted { operation, targets: Vec::new() };
         }
-        let strained = self
-            .patients
-            .get(&TargetId::Host)
-            .and_then(|host| host.facts.host.as_ref())
-            .is_some_and(|seen| seen.pressure >= 2);
-        if strained {
+        if self.is_short_of_memory() {
             return Response::NotNow(Sentence::new("why.under_pressure"));
         }
         let known = self.measurable();
@@ -127,6 +158,11 @@ impl Doctor {
         self.errand(Verb::Measure, by, Plan::Measure { models })
     }
 
+    pub(crate) fn is_short_of_memory(&self) -> bool {
+        let host = self.patients.get(&TargetId::Host);
+        host.and_then(|host| host.facts.host.as_ref()).is_some_and(|seen| seen.pressure >= 2)
+    }
+
     /// All models with their size on disk; those of MLX as `mlx:NAME`, of unknown size.
     fn measurable(&self) -> Vec<(String, Option<u64>)> {
         let mut models = Vec::new();
@@ -149,8 +185,11 @@ impl Doctor {
         self.operations.iter().filter(|one| one.verb == verb && one.is_running()).count()
     }
 
-    fn errand(&mut self, verb: Verb, by: Asker, plan: Plan) -> Response {
-        let target = TargetId::Ollama;
+    pub(crate) fn errand(&mut self, verb: Verb, by: Asker, plan: Plan) -> Response {
+        self.errand_on(TargetId::Ollama, verb, by, plan)
+    }
+
+    fn errand_on(&mut self, target: TargetId, verb: Verb, by: Asker, plan: Plan) -> Response {
         let same = self.operations.iter().find(|one| one.is_running() && one.plan == plan);
         if let Some(running) = same {
             return Response::Accepted { operation: running.id.clone(), targets: vec![target] };
@@ -162,14 +201,40 @@ impl Doctor {
         Response::Accepted { operation, targets: vec![target] }
     }
 
-    pub(crate) fn wish_cancel(&mut self) -> Response {
+    pub(crate) fn wish_cancel_measure(&mut self) -> Response {
         let Some(running) = self.running_verb(Verb::Measure) else {
             return Response::Impossible(Sentence::new("why.nothing_measured"));
         };
         let id = running.id.clone();
+        self.wish_cancel(&id)
+    }
+
+    /// Only what takes long and can be left half done is broken off: a stop or a start never is
+    /// (R24), and an unload is on its way already.
+    pub(crate) fn wish_cancel(&mut self, id: &OperationId) -> Response {
+        let found = self.operations.iter().find(|one| one.id == *id && one.is_running());
+        let Some(running) = found else {
+            return Response::Impossible(Sentence::new("why.nothing_to_cancel"));
+        };
+        if !running.can_be_cancelled() {
+            return Response::Impossible(Sentence::new("why.not_to_cancel"));
+        }
+        let id = running.id.clone();
         let says = Some(Sentence::new("step.cancelled"));
         self.end(&id, RemedyResult::Superseded, says, false);
         Response::Done
+    }
+}
+
+/// `mlx` is whatever the MLX server holds, `mlx:NAME` one model of it.
+#[allow(clippy::option_option, reason = "not of MLX, all of it, one of it")]
+fn of_mlx(name: &str) -> Option<Option<String>> {
+    match name.strip_prefix("mlx") {
+        Some("") => Some(None),
+        Some(rest) => {
+            rest.strip_prefix(':').filter(|name| !name.is_empty()).map(|name| Some(name.into()))
+        }
+        None => None,
     }
 }
 

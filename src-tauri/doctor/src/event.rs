@@ -8,7 +8,7 @@ use crate::incident::Incident;
 use crate::ledger::Ledger;
 use crate::notice::NoticeId;
 use crate::observation::{ContainerNews, Observation};
-use crate::order::{LookId, RecordId, Ticket};
+use crate::order::{LookId, OperationId, RecordId, Ticket};
 use crate::remedy::{Outcome, StepId};
 use crate::target::{Spec, TargetId};
 use crate::timings::MeasurePlan;
@@ -148,6 +148,23 @@ pub enum Wish {
     Unload(Unload),
     Measure(MeasurePlan),
     CancelMeasure,
+    /// See to it that this model exists and works; none named: every configured one (C3).
+    Ensure {
+        model: Option<String>,
+    },
+    /// Read the blobs of this model, or of all, and compare their sums (A8).
+    VerifyModels {
+        model: Option<String>,
+    },
+    /// Remove this model's broken blobs and bring them anew; none named: of every model that is known
+    /// to be broken.
+    Repair {
+        model: Option<String>,
+    },
+    /// Break off an errand.
+    Cancel {
+        operation: OperationId,
+    },
     /// Full look at everything, nothing else.
     CheckEverything,
 }

@@ -91,6 +91,11 @@ pub enum Verb {
     Restart,
     Unload,
     Measure,
+    Ensure,
+    /// Reading models whole.
+    Verify,
+    /// Bringing the broken parts of a model anew.
+    Repair,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -56,6 +56,7 @@ mod waking;
 
 mod calling;
 mod checking;
+mod ensuring;
 mod errands;
 mod fallback;
 mod wishing;

@@ -207,6 +207,8 @@ pub struct StoreSeen {
     pub corrupt: Vec<(String, String)>,
     /// Configured models that are not there.
     pub missing: Vec<String>,
+    /// The server's models directory, and why it cannot be read.
+    pub unreadable: Option<String>,
 }
 
 /// A process that serves one model.

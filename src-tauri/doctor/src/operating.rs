@@ -80,11 +80,12 @@ impl Doctor {
         operation
     }
 
-    /// R20: one remedy at a time on the whole host, and one errand beside it.
+    /// R20: one remedy at a time on the whole host, and one errand of each kind beside it.
     pub(crate) fn begin_queued(&mut self) {
         loop {
-            let errand = |one: &Operation| matches!(one.verb, Verb::Unload | Verb::Measure);
-            let errand_free = !self.operations.iter().any(|one| errand(one) && one.is_under_way());
+            let is_free = |errand| {
+                !self.operations.iter().any(|one| one.errand() == errand && one.is_under_way())
+            };
             let waking = self.is_waking();
             let next = self.operations.iter().position(|one| {
                 matches!(one.stage, Stage::Queued)
@@ -92,7 +93,7 @@ impl Doctor {
                         (!waking || one.verb == Verb::Stop)
                             && !self.is_blocked(&one.target, Operation::is_under_way)
                     } else {
-                        !errand(one) || errand_free
+                        one.errand().is_none() || is_free(one.errand())
                     }
             });
             let Some(at) = next else { return };
@@ -159,12 +160,24 @@ impl Doctor {
         let key = match verb {
             Verb::Restart => "story.restart",
             Verb::Stop => "story.stop",
-            Verb::Start | Verb::Check | Verb::Unload | Verb::Measure => "story.start",
+            Verb::Start
+            | Verb::Check
+            | Verb::Unload
+            | Verb::Measure
+            | Verb::Ensure
+            | Verb::Verify
+            | Verb::Repair => "story.start",
         };
         match verb {
             Verb::Restart => self.treats_victim(target, "story.storm_restart"),
             Verb::Start => self.treats_victim(target, "story.storm_start"),
-            Verb::Stop | Verb::Check | Verb::Unload | Verb::Measure => {}
+            Verb::Stop
+            | Verb::Check
+            | Verb::Unload
+            | Verb::Measure
+            | Verb::Ensure
+            | Verb::Verify
+            | Verb::Repair => {}
         }
         let says = Sentence::new(key).with("attempt", attempt.max(1)).with("of", attempts);
         self.tell_story(target, StoryKind::Done, says);
@@ -267,6 +280,10 @@ impl Doctor {
             | Outcome::Found(_)
             | Outcome::Started { process: None }
             | Outcome::Unloaded(_)
+            | Outcome::Installed(_)
+            | Outcome::Proven(_)
+            | Outcome::ModelsRead(_)
+            | Outcome::Removed { .. }
             | Outcome::Done
             | Outcome::Gone
             | Outcome::StillThere

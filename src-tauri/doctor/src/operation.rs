@@ -38,6 +38,14 @@ pub struct Operation {
     pub(crate) before: Option<String>,
 }
 
+/// Errands wait for those of their own kind only: a download of hours keeps no unload waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Errand {
+    Memory,
+    Download,
+    Reading,
+}
+
 #[derive(Clone, Debug)]
 pub(crate) enum Stage {
     /// Waits until nothing else is under way on this host (R20).
@@ -79,7 +87,30 @@ impl Operation {
     pub(crate) fn is_remedy(&self) -> bool {
         match self.verb {
             Verb::Start | Verb::Stop | Verb::Restart => true,
-            Verb::Check | Verb::Unload | Verb::Measure => false,
+            Verb::Check
+            | Verb::Unload
+            | Verb::Measure
+            | Verb::Ensure
+            | Verb::Verify
+            | Verb::Repair => false,
+        }
+    }
+
+    /// The queue that it waits in; none for what is no errand.
+    pub(crate) fn errand(&self) -> Option<Errand> {
+        match self.verb {
+            Verb::Unload | Verb::Measure => Some(Errand::Memory),
+            Verb::Ensure | Verb::Repair => Some(Errand::Download),
+            Verb::Verify => Some(Errand::Reading),
+            Verb::Start | Verb::Stop | Verb::Restart | Verb::Check => None,
+        }
+    }
+
+    /// It takes long, and nothing is worse for having been left half done.
+    pub fn can_be_cancelled(&self) -> bool {
+        match self.verb {
+            Verb::Measure | Verb::Ensure | Verb::Verify | Verb::Repair => true,
+            Verb::Start | Verb::Stop | Verb::Restart | Verb::Check | Verb::Unload => false,
         }
     }
 

@@ -203,6 +203,12 @@ impl Patient {
         }
     }
 
+    /// It answers what it is asked, though something of it may not work.
+    pub(crate) fn answers(&self) -> bool {
+        let sound = self.tally.hard == 0 && self.tally.soft == 0;
+        self.phase.is_usable() || (matches!(self.phase, Phase::Degraded { .. }) && sound)
+    }
+
     /// Forget all counts: after a wake, a parent's return, a new start (R14, R42).
     pub(crate) fn forget_counts(&mut self) {
         self.tally = Tally::default();

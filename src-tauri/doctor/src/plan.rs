@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::observation::{Listener, ProcessId, ProcessSeen};
+use crate::ensuring::EnsurePlan;
+use crate::observation::{Listener, MlxServer, ProcessId, ProcessSeen};
 use crate::remedy::{Lever, Outcome, Step};
 use crate::sentence::Sentence;
 use crate::target::{Compose, TargetId};
@@ -16,9 +17,19 @@ pub(crate) enum Plan {
     Unload {
         models: Vec<String>,
     },
+    UnloadMlx {
+        server: MlxServer,
+        model: Option<String>,
+    },
     /// Measured one after the other, unloaded after each.
     Measure {
         models: Vec<(String, Duration)>,
+    },
+    /// Models that are to exist, one after the other.
+    Ensure(EnsurePlan),
+    /// Models are read whole.
+    Verify {
+        model: Option<String>,
     },
     /// Nothing is done: targets are looked at.
     Check {
@@ -82,14 +93,16 @@ pub(crate) enum Next {
 const SHORT: Duration = Duration::from_secs(5);
 const ENGINE_CALL: Duration = Duration::from_secs(30);
 const COMPOSE: Duration = Duration::from_secs(130);
+/// A terabyte from a slow disk.
+const READ: Duration = Duration::from_hours(6);
 const UNLOAD: Duration = Duration::from_mins(1);
 
 impl Plan {
     /// The first step, or what follows the last one.
     pub(crate) fn next(&mut self, last: Option<(&Step, &Outcome)>) -> Next {
-        // One model that cannot be measured is no reason to leave out the others.
+        // One model that cannot be had or measured is no reason to leave out the others.
         if let Some((_, Outcome::Failed { reason, permanent })) = last
-            && !matches!(self, Self::Measure { .. })
+            && !matches!(self, Self::Measure { .. } | Self::Ensure(_))
         {
             if let (Self::Container(plan), Some((Step::ComposeUp(_), _)), true) =
                 (&mut *self, last, *permanent)
@@ -106,7 +119,14 @@ impl Plan {
             Self::Container(plan) => plan.next(last),
             Self::Unload { models } => match last {
                 None => Next::Step(Step::Unload { models: models.clone() }, UNLOAD),
-                Some(_) => Next::Finished,
+                Some((_, outcome)) => unload_ended(outcome),
+            },
+            Self::UnloadMlx { server, model } => match last {
+                None => {
+                    let step = Step::UnloadMlx { server: *server, model: model.clone() };
+                    Next::Step(step, UNLOAD)
+                }
+                Some((_, outcome)) => unload_ended(outcome),
             },
             Self::Measure { models } => {
                 if let Some((Step::Measure { model }, _)) = last {
@@ -118,6 +138,15 @@ impl Plan {
                 let (model, within) = models.remove(0);
                 Next::Step(Step::Measure { model }, within)
             }
+            Self::Ensure(plan) => plan.next(last),
+            Self::Verify { model } => match last {
+                None => Next::Step(Step::VerifyModels { model: model.clone() }, READ),
+                Some((_, Outcome::ModelsRead(read))) if !read.corrupt.is_empty() => {
+                    let says = Sentence::new("step.models_broken");
+                    Next::Failed { says, permanent: false }
+                }
+                Some(_) => Next::Finished,
+            },
             Self::Check { .. } => Next::Verify,
         }
     }
@@ -126,7 +155,13 @@ impl Plan {
     pub(crate) fn left(&self) -> usize {
         match self {
             Self::Measure { models } => models.len(),
-            Self::Server(_) | Self::Container(_) | Self::Unload { .. } | Self::Check { .. } => 0,
+            Self::Server(_)
+            | Self::Container(_)
+            | Self::Unload { .. }
+            | Self::UnloadMlx { .. }
+            | Self::Ensure(_)
+            | Self::Verify { .. }
+            | Self::Check { .. } => 0,
         }
     }
 }
@@ -172,7 +207,14 @@ impl ServerPlan {
             | Step::ComposeUp(_)
             | Step::StopContainer { .. }
             | Step::Unload { .. }
-            | Step::Measure { .. } => Next::Verify,
+            | Step::UnloadMlx { .. }
+            | Step::Measure { .. }
+            | Step::FindModel { .. }
+            | Step::Pull { .. }
+            | Step::Create { .. }
+            | Step::VerifyModels { .. }
+            | Step::RemoveBroken { .. }
+            | Step::Prove { .. } => Next::Verify,
         }
     }
 
@@ -257,6 +299,29 @@ impl ContainerPlan {
             Some(compose) if !self.stop => Next::Step(Step::ComposeUp(compose.clone()), COMPOSE),
             Some(_) | None => Next::Step(Step::StartContainer { id: self.id.clone() }, ENGINE_CALL),
         }
+    }
+}
+
+/// C4: an unload is proven by the memory, not by the answer.
+fn unload_ended(outcome: &Outcome) -> Next {
+    match outcome {
+        Outcome::Unloaded(unloaded) if !unloaded.is_complete() => {
+            Next::Failed { says: Sentence::new("step.not_unloaded"), permanent: false }
+        }
+        Outcome::Unloaded(_)
+        | Outcome::Done
+        | Outcome::Listening(_)
+        | Outcome::Gone
+        | Outcome::StillThere
+        | Outcome::IdentityChanged
+        | Outcome::Started { .. }
+        | Outcome::Measured(_)
+        | Outcome::Found(_)
+        | Outcome::Installed(_)
+        | Outcome::Proven(_)
+        | Outcome::ModelsRead(_)
+        | Outcome::Removed { .. }
+        | Outcome::Failed { .. } => Next::Finished,
     }
 }
 

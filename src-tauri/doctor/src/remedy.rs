@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::observation::{Listener, ProcessId, ProcessSeen};
+use crate::observation::{Listener, MlxServer, ModelSeen, ProcessId, ProcessSeen};
 use crate::order::OperationId;
 use crate::target::{Compose, TargetId};
 use crate::timings::Timing;
@@ -56,16 +56,74 @@ pub enum Step {
     Unload {
         models: Vec<String>,
     },
+    /// Make an MLX server let go of this model, or of all that it has (none), where its kind can.
+    UnloadMlx {
+        server: MlxServer,
+        model: Option<String>,
+    },
     /// Load, generate, unload; with the time limit of the treatment.
     Measure {
         model: String,
     },
+    /// Is it installed?
+    FindModel {
+        model: String,
+    },
+    /// `POST /api/pull`; broken off as soon as it is known that too little would stay free.
+    Pull {
+        model: String,
+        reserve: Reserve,
+    },
+    /// `ollama create MODEL -f FILE`.
+    Create {
+        model: String,
+        modelfile: String,
+    },
+    /// Read the blobs of this model, or of all.
+    VerifyModels {
+        model: Option<String>,
+    },
+    /// Read the model's blobs and remove those that are not what they should be.
+    RemoveBroken {
+        model: String,
+    },
+    /// One token, or one embedding where it can do nothing else; it stays in memory only if it was
+    /// there before.
+    Prove {
+        model: String,
+    },
+}
+
+/// What must stay free on the disk that takes something new (R64).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reserve {
+    pub bytes: u64,
+    /// Of the whole volume.
+    pub percent: u64,
+}
+
+impl Reserve {
+    /// Whether `coming` bytes may still be written to a volume of which so much is free.
+    pub fn allows(self, coming: u64, free: u64, total: u64) -> bool {
+        coming == 0 || free.saturating_sub(self.least(total)) >= coming
+    }
+
+    /// Bytes that stay free on a volume of that size.
+    pub fn least(self, total: u64) -> u64 {
+        self.bytes.max(total / 100 * self.percent)
+    }
 }
 
 impl Step {
     /// Whether it changes nothing at all.
     pub(crate) fn only_looks(&self) -> bool {
-        matches!(self, Self::FindListener | Self::FindCopies)
+        matches!(
+            self,
+            Self::FindListener
+                | Self::FindCopies
+                | Self::FindModel { .. }
+                | Self::VerifyModels { .. }
+        )
     }
 
     /// Whether it interrupts something that runs (R62).
@@ -79,7 +137,14 @@ impl Step {
             | Self::StartContainer { .. }
             | Self::ComposeUp(_)
             | Self::Unload { .. }
-            | Self::Measure { .. } => false,
+            | Self::UnloadMlx { .. }
+            | Self::Measure { .. }
+            | Self::FindModel { .. }
+            | Self::Pull { .. }
+            | Self::Create { .. }
+            | Self::VerifyModels { .. }
+            | Self::RemoveBroken { .. }
+            | Self::Prove { .. } => false,
         }
     }
 }
@@ -113,11 +178,45 @@ pub enum Outcome {
     },
     Unloaded(Unloaded),
     Measured(Box<Timing>),
+    /// None: it is not installed.
+    Installed(Option<ModelSeen>),
+    /// It answered.
+    Proven(ModelSeen),
+    /// So many models were read.
+    ModelsRead(ModelsRead),
+    /// These blobs are gone, and these models need them.
+    Removed {
+        blobs: Vec<String>,
+        models: Vec<String>,
+    },
     /// `reason` is for a person; `permanent`: trying again can't help (R31).
     Failed {
         reason: String,
         permanent: bool,
     },
+}
+
+/// What reading models found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelsRead {
+    pub models: u32,
+    pub bytes: u64,
+    /// Model and blob; every model that shares a broken blob.
+    pub corrupt: Vec<(String, String)>,
+}
+
+impl Unloaded {
+    /// Gone from the list, and from memory.
+    pub fn is_complete(&self) -> bool {
+        self.left.is_empty() && self.holders.is_empty()
+    }
+}
+
+/// A process and the bytes that it holds: footprint on macOS, PSS on Linux.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    pub pid: u32,
+    pub bytes: u64,
 }
 
 /// What an unload gave back.
@@ -126,8 +225,10 @@ pub struct Unloaded {
     pub models: Vec<String>,
     /// Still in `/api/ps` when the time was up.
     pub left: Vec<String>,
-    /// Bytes that the server and its runners hold less than before.
-    pub freed_bytes: u64,
+    /// Processes that still hold memory for them when the time was up.
+    pub holders: Vec<Holder>,
+    /// Bytes that came free with the processes that ended; none: they are not shown to us.
+    pub freed_bytes: Option<u64>,
     /// Bytes that `/api/ps` said the models took.
     pub expected_bytes: u64,
 }

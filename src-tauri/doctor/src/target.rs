@@ -113,6 +113,8 @@ pub enum Care {
         pinned: Vec<String>,
         /// Idle models are unloaded by us when memory is short (1.8).
         unload_under_pressure: bool,
+        /// Models that are to exist (C3).
+        ensure: Vec<Ensured>,
     },
     Mlx {
         launch: Option<Launch>,
@@ -128,6 +130,16 @@ pub enum Care {
         /// The container to restart for it.
         container: Option<String>,
     },
+}
+
+/// A model that is to exist, and where it comes from when it does not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ensured {
+    pub model: String,
+    /// Created from this file, an absolute path; none: pulled.
+    pub modelfile: Option<String>,
+    /// What the file builds on: pulled first.
+    pub base: Option<String>,
 }
 
 /// What the doctor may do by itself (R60).

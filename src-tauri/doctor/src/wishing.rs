@@ -51,7 +51,11 @@ impl Doctor {
             Wish::Release { target } => self.wish_release(&target),
             Wish::Unload(what) => self.wish_unload(what, by),
             Wish::Measure(plan) => self.wish_measure(&plan, by),
-            Wish::CancelMeasure => self.wish_cancel(),
+            Wish::CancelMeasure => self.wish_cancel_measure(),
+            Wish::Ensure { model } => self.wish_ensure(model, by),
+            Wish::VerifyModels { model } => self.wish_verify(model, by),
+            Wish::Repair { model } => self.wish_repair(model, by),
+            Wish::Cancel { operation } => self.wish_cancel(&operation),
         };
         // What a person was promised is on its way to the disk before they hear of it (P12, P14).
         if self.ledger_changed() {
@@ -301,7 +305,9 @@ impl Doctor {
                 ];
                 let offered =
                     verbs.into_iter().filter(|(verb, offered)| *offered && possible(*verb));
-                offered.map(|(verb, _)| verb).collect()
+                let ensure = patient.offers_ensure().then_some(Verb::Ensure);
+                let repair = patient.offers_repair().then_some(Verb::Repair);
+                offered.map(|(verb, _)| verb).chain(ensure).chain(repair).collect()
             }
             Care::Service { container: Some(_), .. } if patient.inhibited_by.is_none() => {
                 vec![Verb::Restart]

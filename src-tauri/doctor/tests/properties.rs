@@ -82,6 +82,10 @@ fn nonsense() -> impl Strategy<Value = Event> {
             Just(Wish::Hold { target: target.clone(), within: Some(Duration::from_secs(90)) }),
             Just(Wish::Release { target }),
             Just(Wish::CancelMeasure),
+            Just(Wish::Ensure { model: None }),
+            Just(Wish::VerifyModels { model: None }),
+            Just(Wish::Repair { model: None }),
+            Just(Wish::Ensure { model: Some("llama3:70b".into()) }),
         ]
     });
     let asker = prop_oneof![Just(doctor::Asker::Person), Just(doctor::Asker::Agent)];

@@ -127,7 +127,14 @@ fn starts(step: &Step) -> bool {
         | Step::AwaitGone(_)
         | Step::StopContainer { .. }
         | Step::Unload { .. }
-        | Step::Measure { .. } => false,
+        | Step::UnloadMlx { .. }
+        | Step::Measure { .. }
+        | Step::FindModel { .. }
+        | Step::Pull { .. }
+        | Step::Create { .. }
+        | Step::VerifyModels { .. }
+        | Step::RemoveBroken { .. }
+        | Step::Prove { .. } => false,
     }
 }
 

@@ -18,6 +18,8 @@ mod copies;
 mod details;
 #[path = "rules/edges.rs"]
 mod edges;
+#[path = "rules/ensuring.rs"]
+mod ensuring;
 #[path = "rules/fallback.rs"]
 mod fallback;
 #[path = "rules/flapping.rs"]
@@ -40,6 +42,8 @@ mod phases;
 mod proof;
 #[path = "rules/rearming.rs"]
 mod rearming;
+#[path = "rules/repairing.rs"]
+mod repairing;
 #[path = "rules/returning.rs"]
 mod returning;
 #[path = "rules/roots.rs"]
@@ -50,6 +54,8 @@ mod sentences;
 mod signs;
 #[path = "rules/storms.rs"]
 mod storms;
+#[path = "rules/unloading.rs"]
+mod unloading;
 #[path = "rules/why.rs"]
 mod why;
 

@@ -86,6 +86,17 @@ pub struct EnsuredModel {
     pub base: Option<String>,
 }
 
+impl EnsuredModel {
+    /// As the doctor is told of it.
+    pub(crate) fn wanted(&self) -> doctor::Ensured {
+        doctor::Ensured {
+            model: self.model.clone(),
+            modelfile: self.modelfile.as_ref().map(|file| file.to_string_lossy().into_owned()),
+            base: self.base.clone(),
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct MlxSettings {
     /// Without a query; the path ends with `/`, so that `join` adds to it.

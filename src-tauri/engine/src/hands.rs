@@ -4,17 +4,22 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use doctor::{Lever, Listener, Outcome, ProcessId, Step, TargetId, Treatment};
+use doctor::{Event, Lever, Listener, Outcome, ProcessId, Step, TargetId, Treatment};
+
+use tokio::sync::mpsc;
 
 use crate::action::{models, process};
 use crate::platform;
 use crate::probe::port_of;
 use crate::senses::Senses;
+use crate::store;
 
 pub struct Hands {
     pub senses: Arc<Senses>,
     /// Where the output of servers that we start goes.
     pub logs: PathBuf,
+    /// Where a long step tells how far it is.
+    pub inbox: mpsc::Sender<Event>,
 }
 
 impl Hands {
@@ -45,12 +50,40 @@ impl Hands {
                 self.senses.docker.stop(id, *started_ms, within).await
             }
             Step::Unload { models } => self.unload(models, within).await,
+            Step::UnloadMlx { server, model } => {
+                models::unload_mlx(&self.senses.mlx, *server, model.as_deref(), within).await
+            }
             Step::Measure { model } => {
                 let ollama = &self.senses.ollama;
                 let timing = models::measure(ollama, &self.senses.mlx.url, model, within).await;
                 Outcome::Measured(Box::new(timing))
             }
+            Step::FindModel { model } => models::find(&self.senses.ollama, model).await,
+            Step::Pull { model, reserve } => {
+                let teller = self.teller(treatment);
+                let place = store::place(&self.senses.ollama.url).await;
+                let ollama = &self.senses.ollama;
+                models::pull(ollama, model, *reserve, place.as_deref(), within, &teller).await
+            }
+            Step::Create { model, modelfile } => {
+                models::create(&self.senses.ollama, model, modelfile, within).await
+            }
+            Step::VerifyModels { model } => {
+                let place = store::place(&self.senses.ollama.url).await;
+                let reading = self.senses.store.reading();
+                models::verify(reading, place, model.as_deref(), self.teller(treatment)).await
+            }
+            Step::RemoveBroken { model } => {
+                let place = store::place(&self.senses.ollama.url).await;
+                let reading = self.senses.store.reading();
+                models::remove_broken(reading, place, model, self.teller(treatment)).await
+            }
+            Step::Prove { model } => models::prove(&self.senses.ollama, model, within).await,
         }
+    }
+
+    fn teller(&self, treatment: &Treatment) -> models::Teller {
+        models::Teller { inbox: self.inbox.clone(), step: treatment.step.clone() }
     }
 
     fn port(&self, target: &TargetId) -> u16 {

@@ -17,6 +17,7 @@ pub mod hands;
 pub mod logs;
 pub mod probe;
 pub mod senses;
+pub mod store;
 
 pub mod config;
 pub mod journal;

@@ -186,6 +186,8 @@ fn action(target: &Target, verb: &str, words: &Words) -> Option<Entry> {
         "stop" => Request::Stop { target: id },
         "hold" => Request::Hold { target: id, within: None },
         "release" => Request::Release { target: id },
+        "ensure" => Request::Ensure { model: None },
+        // Removing files wants the window, where it asks twice.
         // A newer engine may know verbs that this menu has no words for.
         _ => return None,
     };

@@ -47,6 +47,11 @@ impl Paths {
         self.data.join("token")
     }
 
+    /// What reading models found.
+    pub fn digests(&self) -> PathBuf {
+        self.data.join("digests.json")
+    }
+
     /// The copy of the last configuration without a mistake.
     pub fn good_config(&self) -> PathBuf {
         self.data.join("config.good.toml")

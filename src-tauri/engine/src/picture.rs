@@ -252,6 +252,9 @@ fn detail(
     if let Some(seen) = &facts.ollama {
         put("version", json!(seen.product_version));
         put("models", json!(facts.models));
+        if let Some(reason) = patient.unreadable_store() {
+            put("models_unreadable", json!(reason));
+        }
         put("pinned", json!(frame.config.ollama.pinned));
     }
     if let Some(seen) = &facts.mlx {
@@ -414,6 +417,22 @@ fn operation(one: &Operation, words: &Words) -> view::Operation {
             (Some(progress), Verb::Measure | Verb::Unload) if !progress.about.is_empty() => {
                 progress.about.clone()
             }
+            (Some(progress), Verb::Ensure | Verb::Repair)
+                if progress.of > 0 && one.is_running() =>
+            {
+                words.sentence(
+                    &Sentence::new("step.pulling")
+                        .with("model", progress.about.as_str())
+                        .with("done", Value::Bytes(progress.done))
+                        .with("of", Value::Bytes(progress.of)),
+                )
+            }
+            (Some(progress), Verb::Verify) if progress.of > 0 && one.is_running() => words
+                .sentence(
+                    &Sentence::new("step.reading")
+                        .with("done", Value::Bytes(progress.done))
+                        .with("of", Value::Bytes(progress.of)),
+                ),
             _ => last.unwrap_or_else(|| words.say(&word)),
         },
         steps,

@@ -134,6 +134,7 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
     let (stop, stopping) = watch::channel(false);
     let (inbox, events) = mpsc::channel(INBOX);
     let senses = Arc::new(Senses::new(&config, None));
+    senses.store.reading().begin(paths.digests());
     let (records, writer) = records::spawn_writer(journal.clone(), ledger, inbox.clone());
     let mut engine = Loop {
         doctor,
@@ -184,7 +185,7 @@ struct Loop {
     /// Who is told that it is done when the picture that shows it is out.
     done: Vec<oneshot::Sender<Response>>,
     next_ticket: Ticket,
-    /// Steps under way, so that a dropped measurement stops at once.
+    /// Steps under way, so that a cancelled errand stops at once.
     running: HashMap<String, AbortHandle>,
     stream: Option<JoinHandle<()>>,
     api: Option<api::Serving>,
@@ -275,6 +276,7 @@ impl Loop {
         }
         power_watch.abort();
         config_watch.abort();
+        self.senses.store.reading().end();
         self.handle(Event::Ending);
         self.publish();
         self.close().await;
@@ -341,8 +343,9 @@ impl Loop {
 
     fn treat(&mut self, treatment: Treatment) {
         tracing::info!(target = %treatment.target, step = ?treatment.what, "treating");
-        let hands = Hands { senses: self.senses.clone(), logs: self.paths.logs() };
         let inbox = self.inbox.clone();
+        let hands =
+            Hands { senses: self.senses.clone(), logs: self.paths.logs(), inbox: inbox.clone() };
         let operation = treatment.step.operation.clone();
         let task = tokio::spawn(async move {
             let acting = AssertUnwindSafe(hands.carry_out(&treatment)).catch_unwind();
@@ -359,7 +362,7 @@ impl Loop {
         self.running.insert(operation, task.abort_handle());
     }
 
-    /// A measurement that was cancelled is broken off; a stop or a start never is (R24).
+    /// An errand that was cancelled is broken off; a stop or a start never is (R24).
     fn drop_what_ended(&mut self) {
         if self.running.is_empty() {
             return;
@@ -370,11 +373,9 @@ impl Loop {
             .filter(|one| one.is_running())
             .map(|one| one.id.clone())
             .collect();
-        let measures = self
-            .doctor
-            .operations()
-            .filter(|one| one.verb == doctor::Verb::Measure && !one.is_running());
-        for one in measures {
+        let cancelled =
+            self.doctor.operations().filter(|one| one.can_be_cancelled() && !one.is_running());
+        for one in cancelled {
             if let Some(task) = self.running.get(&one.id) {
                 task.abort();
             }

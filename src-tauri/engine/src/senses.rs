@@ -13,11 +13,14 @@ use crate::probe::host;
 use crate::probe::mlx::Mlx;
 use crate::probe::ollama::Ollama;
 use crate::probe::service::Service;
+use crate::store::Store;
 
 pub struct Senses {
     pub ollama: Ollama,
     pub mlx: Mlx,
     pub docker: Docker,
+    /// Ollama's models on disk.
+    pub store: Store,
     services: BTreeMap<TargetId, Service>,
     groups: BTreeMap<String, Vec<String>>,
     /// Where the models, the journal and Docker's containers lie.
@@ -86,6 +89,7 @@ impl Senses {
                 &config.signatures,
             ),
             docker,
+            store: Store::new(config, before.map(|before| &before.store)),
             services: services.collect(),
             groups: config.memory.groups.clone(),
             paths: platform::places_that_fill(),
@@ -97,8 +101,17 @@ impl Senses {
     /// so.
     pub async fn look(&self, look: &Look) -> Observation {
         match &look.target {
-            TargetId::Host => host::look(look.depth, &self.groups, &self.paths).await,
-            TargetId::Ollama => self.ollama.look(look).await,
+            TargetId::Host => {
+                let seen = host::look(look.depth, &self.groups, &self.paths).await;
+                if let Observation::Host(host) = &seen {
+                    self.store.reading().pause(host.pressure >= 2);
+                }
+                seen
+            }
+            TargetId::Ollama => {
+                let seen = self.ollama.look(look).await;
+                self.store.add(seen, look.depth).await
+            }
             TargetId::Mlx => self.mlx.look(look).await,
             TargetId::Docker if look.depth >= Depth::Full => {
                 Observation::Docker(self.docker.snapshot(&self.watched).await)

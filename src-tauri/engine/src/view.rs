@@ -53,7 +53,7 @@ pub struct Target {
     pub inhibited_by: Option<String>,
     pub cause: Option<Cause>,
     pub restarts_last_hour: u32,
-    /// What a click may ask for now: `restart`, `start`, `stop`, `hold`, `release`.
+    /// What a click may ask for now: `restart`, `start`, `stop`, `ensure`, `repair`, `hold`, `release`.
     pub actions: Vec<String>,
     /// One short line under the name: a version, an address, how long it is up.
     pub line: String,
@@ -219,7 +219,7 @@ pub struct StoryLine {
 pub struct Operation {
     pub id: String,
     pub target: String,
-    /// `check`, `start`, `stop`, `restart`, `unload`, `measure`.
+    /// `check`, `start`, `stop`, `restart`, `unload`, `measure`, `ensure`, `verify`, `repair`.
     pub verb: String,
     pub state: OperationState,
     pub steps: Vec<OperationStep>,

@@ -57,6 +57,25 @@ pub enum Request {
         models: Vec<String>,
     },
     CancelMeasure,
+    /// None: every configured model.
+    Ensure {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        model: Option<String>,
+    },
+    /// None: all of them.
+    VerifyModels {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        model: Option<String>,
+    },
+    /// None: what is known to be broken.
+    Repair {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        model: Option<String>,
+    },
+    /// Break off an errand that takes long.
+    Cancel {
+        operation: String,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,6 +136,12 @@ impl TryFrom<Request> for Wish {
                 models: models.into_iter().map(named).collect::<Result<_, _>>()?,
             }),
             Request::CancelMeasure => Self::CancelMeasure,
+            Request::Ensure { model } => Self::Ensure { model: model.map(named).transpose()? },
+            Request::VerifyModels { model } => {
+                Self::VerifyModels { model: model.map(named).transpose()? }
+            }
+            Request::Repair { model } => Self::Repair { model: model.map(named).transpose()? },
+            Request::Cancel { operation } => Self::Cancel { operation: named(operation)? },
         })
     }
 }
@@ -184,6 +209,12 @@ mod tests {
             ),
             (r#"{"verb":"measure"}"#, Wish::Measure(MeasurePlan::default())),
             (r#"{"verb":"cancel_measure"}"#, Wish::CancelMeasure),
+            (r#"{"verb":"ensure"}"#, Wish::Ensure { model: None }),
+            (r#"{"verb":"ensure","model":"a"}"#, Wish::Ensure { model: Some("a".into()) }),
+            (r#"{"verb":"verify_models"}"#, Wish::VerifyModels { model: None }),
+            (r#"{"verb":"repair","target":"ollama"}"#, Wish::Repair { model: None }),
+            (r#"{"verb":"repair","model":"a"}"#, Wish::Repair { model: Some("a".into()) }),
+            (r#"{"verb":"cancel","operation":"o-1"}"#, Wish::Cancel { operation: "o-1".into() }),
         ];
         for (text, expected) in cases {
             assert_eq!(wish(text), Ok(expected), "{text}");
@@ -202,6 +233,8 @@ mod tests {
             r#"{"verb":"hold","target":"ollama","for":"0s"}"#,
             r#"{"verb":"hold","target":"ollama","for":"366d"}"#,
             r#"{"verb":"unload","model":""}"#,
+            r#"{"verb":"ensure","model":""}"#,
+            r#"{"verb":"cancel"}"#,
             r#"{"verb":"unload","idle":true,"all":true}"#,
             "{}",
             "[]",

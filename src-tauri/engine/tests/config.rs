@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use doctor::{Care, Heal, Launch, Spec, TargetId};
+use doctor::{Care, Ensured, Heal, Launch, Spec, TargetId};
 use engine::config::{Canary, Config, DockerHost, Language, Listen, Progress, watch};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -72,7 +72,12 @@ fn without_a_file_everything_has_its_default() {
     );
     assert_eq!(
         spec(&config, "ollama").care,
-        Care::Ollama { launch: Launch::Auto, pinned: vec![], unload_under_pressure: true }
+        Care::Ollama {
+            launch: Launch::Auto,
+            pinned: vec![],
+            unload_under_pressure: true,
+            ensure: vec![],
+        }
     );
     assert_eq!(spec(&config, "mlx").care, Care::Mlx { launch: None });
     let critical = Care::Container { critical: true, compose: None };
@@ -158,6 +163,14 @@ fn every_key_arrives_where_it_belongs() {
             launch: Launch::Command(command),
             pinned: config.ollama.pinned.clone(),
             unload_under_pressure: config.ollama.unload_under_pressure,
+            ensure: vec![
+                Ensured {
+                    model: "one".into(),
+                    modelfile: Some(beside("models/one.Modelfile")),
+                    base: None,
+                },
+                Ensured { model: "two".into(), modelfile: None, base: Some("llama3".into()) },
+            ],
         }
     );
     let mlx = spec(&config, "mlx");

@@ -5,10 +5,12 @@
 
 mod docker;
 mod engine_itself;
+mod ensure;
 mod mlx;
 mod models;
 mod ollama;
 mod services;
+mod store;
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;

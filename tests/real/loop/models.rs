@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-use tests::{Engine, Model, Ollama, eventually, http};
+use engine::view::Target;
+use serde_json::{Value, json};
+use tests::fake_ollama::install;
+use tests::{Control, Engine, Model, Ollama, Weights, eventually, http};
 
-use crate::{SOON, VERIFIED, is_healthy, without_mcp};
+use crate::{SOON, VERIFIED, cause_is, is_healthy, without_mcp};
 
 const HELD: u64 = 200 << 20;
 
@@ -13,7 +15,8 @@ fn two_models() -> (Ollama, Engine) {
     let mut large = Model::named("large:latest");
     large.memory_bytes = HELD;
     let ollama = Ollama::start(&[large, Model::named("small:latest")]).unwrap();
-    let configuration = format!("[ollama]\nurl = \"{}\"\n", ollama.url());
+    let configuration =
+        format!("[ollama]\nurl = \"{}\"\n[schedule]\nfull_check = \"30s\"\n", ollama.url());
     let engine = Engine::start(&configuration, &ollama.environment()).unwrap();
     engine.wait_for_target("ollama", "healthy", SOON, is_healthy);
     (ollama, engine)
@@ -32,9 +35,7 @@ fn homeostat(engine: &Engine, verb: &str, more: &[&str]) -> String {
 fn an_unload_waits_until_the_memory_is_back_and_says_how_much() {
     let _alone = without_mcp();
     let (ollama, engine) = two_models();
-    let load = serde_json::json!({ "model": "large:latest", "stream": false });
-    let client = http::client(Duration::from_secs(30));
-    client.post(format!("{}/api/generate", ollama.url())).json(&load).send().unwrap();
+    load(&ollama, "large:latest");
     engine.wait_for("the model in memory", SOON, |snapshot| snapshot.models.len() == 1);
 
     let said = homeostat(&engine, "unload", &["large:latest"]);
@@ -54,6 +55,50 @@ fn an_unload_waits_until_the_memory_is_back_and_says_how_much() {
     });
     let idle = engine.command("unload").unwrap().arg("--idle").output().unwrap();
     assert_eq!(idle.status.code(), Some(1), "nothing is idle, and that is said");
+}
+
+/// The answer comes at once, the list forgets the model at once, and the process lives on for seconds.
+#[test]
+fn an_unload_waits_for_the_process_and_not_for_the_list() {
+    let _alone = without_mcp();
+    let (ollama, engine) = two_models();
+    load(&ollama, "large:latest");
+    engine.wait_for("the model in memory", SOON, |snapshot| snapshot.models.len() == 1);
+    ollama.misbehave(&Control { unload_ms: 4000, ..Control::default() }).unwrap();
+    let said = homeostat(&engine, "unload", &["large:latest"]);
+    assert!(said.contains("of memory came free"), "{said}");
+    assert_eq!(ollama.running().len(), 1, "the runner is gone when the command returns: {said}");
+}
+
+#[test]
+fn a_runner_that_outlives_its_model_is_named_with_what_it_holds() {
+    let _alone = without_mcp();
+    let (ollama, engine) = two_models();
+    // Which model a runner serves is told by the blob that it was started with.
+    for name in ["large:latest", "small:latest"] {
+        install(&ollama.models(), name, &Weights::new(name, 1 << 16)).unwrap();
+        load(&ollama, name);
+    }
+    engine.wait_for("both in memory", SOON, |snapshot| snapshot.models.len() == 2);
+    let before = ollama.running();
+    ollama.misbehave(&Control { keep_runners: true, ..Control::default() }).unwrap();
+    let output = engine.command("unload").unwrap().arg("large:latest").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("still holds") && said.contains("200"), "{said}");
+    assert!(before.iter().any(|pid| said.contains(&format!("process {pid} "))), "{said}");
+    // A minute later it is a cause, and still nothing is killed.
+    let cause = |target: &Target| cause_is(target, "ollama.unload_stuck");
+    let seen = engine.wait_for_target("ollama", "the cause", VERIFIED, cause);
+    let evidence = seen.cause.unwrap().evidence.join(" ");
+    assert!(evidence.contains("for a model that was unloaded"), "{evidence}");
+    assert_eq!(ollama.running(), before);
+}
+
+fn load(ollama: &Ollama, model: &str) {
+    let load = json!({ "model": model, "stream": false });
+    let client = http::client(Duration::from_secs(30));
+    client.post(format!("{}/api/generate", ollama.url())).json(&load).send().unwrap();
 }
 
 #[test]

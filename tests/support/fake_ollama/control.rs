@@ -17,6 +17,10 @@ pub struct Control {
     pub exit: Option<u8>,
     /// The process runs and never listens.
     pub never_listen: bool,
+    /// An unload ends no runner: it lives on, in nobody's list (ollama#17792).
+    pub keep_runners: bool,
+    /// An unload ends its runner so much later; until then the list has forgotten it.
+    pub unload_ms: u64,
     /// The process is gone this long after its start.
     pub die_after_ms: Option<u64>,
     /// Runners are at work on somebody's long prompt: they burn a core, and their slots say so.

@@ -4,8 +4,10 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::catalogue::Model;
+use super::catalogue::{Model, write_models};
 use super::control::{CONTROL, ControlFile};
+use super::registry::Published;
+use super::store::blob_of;
 
 pub(crate) struct Environment {
     /// `OLLAMA_HOST` as host and port.
@@ -20,6 +22,7 @@ pub(crate) struct Environment {
     pub(crate) control: ControlFile,
     pub(crate) pids: Option<PathBuf>,
     models_file: PathBuf,
+    registry_file: Option<PathBuf>,
 }
 
 /// Longer than any test and any machine: "for ever" (api/types.go: `math.MaxInt64` nanoseconds).
@@ -48,6 +51,7 @@ impl Environment {
             pids: var("FAKE_OLLAMA_PIDS").map(PathBuf::from),
             models_directory,
             models_file,
+            registry_file: var("FAKE_OLLAMA_REGISTRY").map(PathBuf::from),
         })
     }
 
@@ -59,7 +63,23 @@ impl Environment {
 
     /// Where the weights of a model lie.
     pub(crate) fn blob(&self, model: &Model) -> PathBuf {
-        self.models_directory.join("blobs").join(format!("sha256-{}", model.digest()))
+        let directory = &self.models_directory;
+        blob_of(directory, &model.name)
+            .unwrap_or_else(|| directory.join("blobs").join(format!("sha256-{}", model.digest())))
+    }
+
+    /// Installed from now on, in the place of one of the same name.
+    pub(crate) fn add(&self, model: Model) -> Result<(), String> {
+        let mut models = self.models();
+        models.retain(|one| one.name != model.name);
+        models.push(model);
+        write_models(&self.models_file, &models).map_err(|error| error.to_string())
+    }
+
+    /// What can be pulled.
+    pub(crate) fn registry(&self) -> Vec<Published> {
+        let text = self.registry_file.as_ref().and_then(|file| std::fs::read(file).ok());
+        text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
     }
 
     /// As Go prints an address to listen on.
@@ -70,6 +90,12 @@ impl Environment {
             format!("{}:{}", self.host, self.port)
         }
     }
+}
+
+/// Where a client finds the server.
+pub(crate) fn client_url() -> String {
+    let (host, port) = host(&var("OLLAMA_HOST").unwrap_or_default());
+    format!("http://{host}:{port}")
 }
 
 fn var(name: &str) -> Option<String> {

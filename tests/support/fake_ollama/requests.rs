@@ -54,6 +54,23 @@ pub(crate) struct EmbedRequest {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
+pub(crate) struct PullRequest {
+    pub(crate) model: String,
+    /// The older name of the field.
+    pub(crate) name: String,
+    pub(crate) stream: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct CreateRequest {
+    pub(crate) model: String,
+    pub(crate) from: String,
+    pub(crate) stream: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 pub(crate) struct ShowRequest {
     pub(crate) model: String,
     pub(crate) name: String,

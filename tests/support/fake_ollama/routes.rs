@@ -20,7 +20,7 @@ use super::environment::Environment;
 use super::requests::{EmbedRequest, Refusal, ShowRequest, error, parse};
 use super::runners::{LoadError, Runners};
 use super::server::Client;
-use super::{VERSION, generate, log};
+use super::{VERSION, create, generate, log, registry};
 
 #[derive(Clone)]
 pub(crate) struct Server {
@@ -39,6 +39,8 @@ pub(crate) fn router(environment: Arc<Environment>, runners: Arc<Runners>) -> Ro
         .route("/api/generate", post(generate::generate))
         .route("/api/chat", post(generate::chat))
         .route("/api/embed", post(embed))
+        .route("/api/pull", post(registry::pull))
+        .route("/api/create", post(create::create))
         .route("/v1/models", get(openai_models).head(wrong_method))
         .method_not_allowed_fallback(wrong_method)
         .fallback(|| async { (StatusCode::NOT_FOUND, "404 page not found") })

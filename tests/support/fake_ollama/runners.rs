@@ -247,6 +247,13 @@ impl Runners {
                 loaded.remove(&runner.model.name);
             }
         }
+        let control = self.environment.control.read();
+        if control.keep_runners {
+            // Never dropped: dropping would kill it.
+            std::mem::forget(runner);
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(control.unload_ms)).await;
         let _ = lock(&runner.child).start_kill();
     }
 }

@@ -17,16 +17,26 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::control::Mode;
 use super::environment::Environment;
 use super::runners::Runners;
-use super::{VERSION, log, routes};
+use super::{VERSION, create, log, routes};
 use crate::llama_server::record_pid;
 
-/// `ollama serve`; any other command ends with 1.
+/// `ollama serve` and `ollama create`; any other command ends with 1.
 pub fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
         Some("serve" | "start") => {}
         Some("--version" | "-v") => {
             log::plain(&format!("ollama version is {VERSION}"));
             return ExitCode::SUCCESS;
+        }
+        Some("create") => {
+            let arguments: Vec<String> = std::env::args().skip(2).collect();
+            return match create::command(&arguments) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(message) => {
+                    log::plain(&format!("Error: {message}"));
+                    ExitCode::from(1)
+                }
+            };
         }
         Some(other) => {
             log::plain(&format!("Error: unknown command {other:?} for \"ollama\""));

@@ -320,7 +320,14 @@ fn starts(doctor: &Doctor, orders: &[Order]) {
             | Step::AwaitGone(_)
             | Step::StopContainer { .. }
             | Step::Unload { .. }
-            | Step::Measure { .. } => false,
+            | Step::UnloadMlx { .. }
+            | Step::Measure { .. }
+            | Step::FindModel { .. }
+            | Step::Pull { .. }
+            | Step::Create { .. }
+            | Step::VerifyModels { .. }
+            | Step::RemoveBroken { .. }
+            | Step::Prove { .. } => false,
         };
         let patient = doctor.patient(&treatment.target).expect("a known target");
         if starts {

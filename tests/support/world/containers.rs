@@ -346,7 +346,14 @@ impl World {
                 | Step::Start(_)
                 | Step::StopContainer { .. }
                 | Step::Unload { .. }
-                | Step::Measure { .. } => None,
+                | Step::UnloadMlx { .. }
+                | Step::Measure { .. }
+                | Step::FindModel { .. }
+                | Step::Pull { .. }
+                | Step::Create { .. }
+                | Step::VerifyModels { .. }
+                | Step::RemoveBroken { .. }
+                | Step::Prove { .. } => None,
             };
             let held = name.as_ref().and_then(|name| self.containers.get(name));
             let held = held.is_some_and(|container| container.held);
@@ -368,6 +375,10 @@ impl World {
             | Wish::Unload(_)
             | Wish::Measure(_)
             | Wish::CancelMeasure
+            | Wish::Ensure { .. }
+            | Wish::VerifyModels { .. }
+            | Wish::Repair { .. }
+            | Wish::Cancel { .. }
             | Wish::CheckEverything => &[],
         };
         if by != Asker::Person {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use doctor::{
-    Care, ContainerHealth, ContainerStatus, Heal, Launch, Reply, RestartPolicy, Spec, TargetId,
+    Care, ContainerHealth, ContainerStatus, Ensured, Heal, Launch, Reply, RestartPolicy, Spec,
+    TargetId,
 };
 
 use super::World;
@@ -80,6 +81,7 @@ fn given_server(world: &mut World, kind: &str, traits: &[&str]) -> Result<(), St
         } else {
             match *each {
                 "not running" => runs = false,
+                wish if wish.starts_with("wants ") => {}
                 "keeps its models" => {}
                 "its work is read" => server.insides.unread = false,
                 "not installed" => server.installed.binary = None,
@@ -106,6 +108,7 @@ fn given_server(world: &mut World, kind: &str, traits: &[&str]) -> Result<(), St
             launch: server.launch.clone().unwrap_or(Launch::Auto),
             pinned: vec!["nomic-embed-text".into()],
             unload_under_pressure: !traits.contains(&"keeps its models"),
+            ensure: ensured(traits),
         },
         _ => Care::Mlx { launch: server.launch.clone() },
     };
@@ -116,6 +119,20 @@ fn given_server(world: &mut World, kind: &str, traits: &[&str]) -> Result<(), St
         world.mlx = Some(server);
     }
     Ok(())
+}
+
+/// `wants MODEL`, `wants MODEL made from BASE`.
+fn ensured(traits: &[&str]) -> Vec<Ensured> {
+    let wanted = traits.iter().filter_map(|each| each.strip_prefix("wants "));
+    let ensured = wanted.map(|text| match text.split_once(" made from ") {
+        Some((model, base)) => Ensured {
+            model: model.into(),
+            modelfile: Some(format!("/home/ann/{model}.Modelfile")),
+            base: Some(base.into()),
+        },
+        None => Ensured { model: text.into(), modelfile: None, base: None },
+    });
+    ensured.collect()
 }
 
 fn launch_of(text: &str) -> Launch {

@@ -17,7 +17,10 @@ use super::signs::server_shows;
 /// A line of the timeline.
 pub fn happen(world: &mut World, line: &str) -> Result<(), String> {
     if let Some(wish) = line.strip_prefix("a person asks: ") {
-        let wish = wish_of(wish)?;
+        let wish = match wish {
+            "cancel what is ensured" => cancel(world),
+            _ => wish_of(wish)?,
+        };
         world.wish(wish, Asker::Person);
         return Ok(());
     }
@@ -422,6 +425,12 @@ fn set_starts(world: &mut World, name: &str, starts: ContainerStarts) {
     }
 }
 
+/// Of what runs; none that there is when nothing does.
+fn cancel(world: &World) -> Wish {
+    let running = world.doctor.operations().find(|one| one.is_running() && one.can_be_cancelled());
+    Wish::Cancel { operation: running.map(|one| one.id.clone()).unwrap_or_default() }
+}
+
 fn wish_of(text: &str) -> Result<Wish, String> {
     match text {
         "recover everything" => return Ok(Wish::Recover { targets: Vec::new() }),
@@ -429,12 +438,25 @@ fn wish_of(text: &str) -> Result<Wish, String> {
         "unload all" => return Ok(Wish::Unload(Unload::All)),
         "unload idle" => return Ok(Wish::Unload(Unload::Idle)),
         "measure" => return Ok(Wish::Measure(MeasurePlan::default())),
+        "ensure" => return Ok(Wish::Ensure { model: None }),
         "cancel the measurement" => return Ok(Wish::CancelMeasure),
         _ => {}
     }
     let (verb, what) = text.split_once(' ').ok_or("VERB TARGET")?;
     if verb == "unload" {
         return Ok(Wish::Unload(Unload::Model(what.into())));
+    }
+    if text == "verify the models" {
+        return Ok(Wish::VerifyModels { model: None });
+    }
+    if let ("repair", "everything broken") = (verb, what) {
+        return Ok(Wish::Repair { model: None });
+    }
+    if verb == "repair" {
+        return Ok(Wish::Repair { model: Some(what.into()) });
+    }
+    if verb == "ensure" {
+        return Ok(Wish::Ensure { model: Some(what.into()) });
     }
     let (what, within) = match what.split_once(" for ") {
         Some((what, within)) => (what, Some(duration(within)?)),

@@ -140,7 +140,14 @@ impl World {
             | Step::Start(_)
             | Step::ComposeUp(_)
             | Step::Unload { .. }
-            | Step::Measure { .. } => false,
+            | Step::UnloadMlx { .. }
+            | Step::Measure { .. }
+            | Step::FindModel { .. }
+            | Step::Pull { .. }
+            | Step::Create { .. }
+            | Step::VerifyModels { .. }
+            | Step::RemoveBroken { .. }
+            | Step::Prove { .. } => false,
         };
         assert!(!well, "{id} is well, and {:?} was ordered", treatment.what);
     }

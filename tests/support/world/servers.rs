@@ -1,9 +1,9 @@
 //! Ollama and MLX as the doctor's probes would see them, and as its hands would find them.
 
 use doctor::{
-    Answer, Body, Depth, Installed, Launch, Lever, Listener, LoadedSeen, MlxSeen, MlxServer,
-    ModelSeen, OllamaSeen, Outcome, ProcessId, ProcessSeen, Reply, StepId, Surroundings, TargetId,
-    Timing, Unloaded,
+    Answer, Body, Depth, Event, Holder, Installed, Launch, Lever, Listener, LoadedSeen, MlxSeen,
+    MlxServer, ModelSeen, ModelsRead, OllamaSeen, Outcome, ProcessId, ProcessSeen, Progress, Reply,
+    StepId, Surroundings, TargetId, Timing, Unloaded,
 };
 
 use super::signs::Insides;
@@ -30,6 +30,8 @@ pub struct Server {
     pub loaded: Vec<LoadedSeen>,
     /// MLX: answers, but to none of the known paths, and does not say what it is.
     pub recognised: bool,
+    /// Which program the MLX server is.
+    pub kind: MlxServer,
     pub insides: Insides,
     /// How often it was looked at.
     pub asked: u32,
@@ -97,6 +99,7 @@ impl Server {
             models: vec![model("llama3:8b", 5 * GB), model("nomic-embed-text", GB / 4)],
             loaded: Vec::new(),
             recognised: true,
+            kind: MlxServer::MlxLm,
             insides: Insides::default(),
             asked: 0,
         }
@@ -242,7 +245,7 @@ impl Server {
         let took = asked.iter().map(|answer| answer.took_ms).sum::<u64>() + deep;
         let known = self.recognised && self.stranger.is_none();
         let seen = MlxSeen {
-            server: if known { MlxServer::MlxLm } else { MlxServer::Unrecognised },
+            server: if known { self.kind } else { MlxServer::Unrecognised },
             models: well.then(|| self.models.iter().map(|model| model.name.clone()).collect()),
             listener: self.listener(run),
             surroundings: self.surroundings(depth),
@@ -364,19 +367,51 @@ impl World {
     }
 
     pub(super) fn unload(&mut self, models: &[String], step: StepId) {
-        let mut unloaded =
-            Unloaded { models: Vec::new(), left: Vec::new(), freed_bytes: 0, expected_bytes: 0 };
+        let mut unloaded = Unloaded {
+            models: Vec::new(),
+            left: Vec::new(),
+            holders: Vec::new(),
+            freed_bytes: Some(0),
+            expected_bytes: 0,
+        };
+        let mut freed = 0;
         if let Some(server) = &mut self.ollama {
             server.loaded.retain(|loaded| {
                 let meant = models.is_empty() || models.contains(&loaded.name);
                 if meant {
                     unloaded.models.push(loaded.name.clone());
-                    unloaded.freed_bytes += loaded.size_bytes;
+                    freed += loaded.size_bytes;
                     unloaded.expected_bytes += loaded.size_bytes;
                 }
                 !meant
             });
         }
+        let runners = self
+            .ollama
+            .as_ref()
+            .and_then(|server| server.insides.runners.clone())
+            .unwrap_or_default();
+        // A runner that outlives its model keeps what it took.
+        for runner in runners {
+            if runner.model.as_ref().is_some_and(|model| unloaded.models.contains(model)) {
+                freed = freed.saturating_sub(runner.footprint_bytes);
+                let bytes = runner.footprint_bytes;
+                unloaded.holders.push(Holder { pid: runner.process.pid, bytes });
+            }
+        }
+        unloaded.freed_bytes = Some(freed);
+        self.report(900, step, Outcome::Unloaded(unloaded));
+    }
+
+    /// As an unload of Ollama's; the world knows nothing of what MLX holds.
+    pub(super) fn unload_mlx(&mut self, model: Option<String>, step: StepId) {
+        let unloaded = Unloaded {
+            models: model.into_iter().collect(),
+            left: Vec::new(),
+            holders: Vec::new(),
+            freed_bytes: Some(20 * GB),
+            expected_bytes: 20 * GB,
+        };
         self.report(900, step, Outcome::Unloaded(unloaded));
     }
 
@@ -393,6 +428,89 @@ impl World {
             error: None,
         };
         self.report(12_000, step, Outcome::Measured(Box::new(timing)));
+    }
+}
+
+/// Models that come and are proven; a model that is none is in no registry.
+impl World {
+    pub(super) fn find_model(&mut self, name: &str, step: StepId) {
+        let found = self
+            .ollama
+            .as_ref()
+            .and_then(|server| server.models.iter().find(|model| model.name == name).cloned());
+        self.report(20, step, Outcome::Installed(found));
+    }
+
+    /// 40 GB within ten minutes.
+    pub(super) fn pull(&mut self, name: &str, reserve: doctor::Reserve, step: StepId) {
+        const SIZE: u64 = 40 * GB;
+        let volume = self.host.volumes.first();
+        let room =
+            volume.is_none_or(|disk| reserve.allows(SIZE, disk.free_bytes, disk.total_bytes));
+        let failed = |reason: &str| Outcome::Failed { reason: reason.into(), permanent: false };
+        if !room {
+            self.report(2000, step, failed("too little would stay free"));
+        } else if name.contains("nowhere") {
+            self.report(2000, step, failed("pull model manifest: file does not exist"));
+        } else {
+            let progress = Progress { done: 20 * GB, of: SIZE, about: name.into() };
+            let progressed = Event::Progressed { step: step.clone(), progress };
+            self.tell_later(300_000, progressed);
+            let name = name.to_owned();
+            self.later(600_000, move |world| world.has_model(&name));
+            self.report(600_000, step, Outcome::Done);
+        }
+    }
+
+    pub(super) fn verify_models(&mut self, step: StepId) {
+        let store = self.ollama.as_ref().and_then(|server| server.insides.store.clone());
+        let corrupt = store.map(|store| store.corrupt).unwrap_or_default();
+        let read = ModelsRead { models: 2, bytes: 5 * GB, corrupt };
+        self.report(30_000, step, Outcome::ModelsRead(read));
+    }
+
+    pub(super) fn remove_broken(&mut self, name: &str, step: StepId) {
+        let mut removed = (Vec::new(), Vec::new());
+        if let Some(store) = self.ollama.as_mut().and_then(|server| server.insides.store.as_mut()) {
+            let blobs: Vec<String> = store
+                .corrupt
+                .iter()
+                .filter(|(model, _)| model == name)
+                .map(|(_, blob)| blob.clone())
+                .collect();
+            let shared = store.corrupt.iter().filter(|(_, blob)| blobs.contains(blob));
+            removed = (blobs.clone(), shared.map(|(model, _)| model.clone()).collect());
+            store.corrupt.retain(|(_, blob)| !blobs.contains(blob));
+        }
+        let (blobs, models) = removed;
+        self.report(20_000, step, Outcome::Removed { blobs, models });
+    }
+
+    pub(super) fn create(&mut self, name: &str, step: StepId) {
+        self.has_model(name);
+        self.report(3000, step, Outcome::Done);
+    }
+
+    pub(super) fn prove(&mut self, name: &str, step: StepId) {
+        let found = self
+            .ollama
+            .as_ref()
+            .and_then(|server| server.models.iter().find(|model| model.name == name).cloned());
+        let outcome = match found {
+            Some(model) => Outcome::Proven(model),
+            None => {
+                Outcome::Failed { reason: format!("model '{name}' not found"), permanent: true }
+            }
+        };
+        self.report(9000, step, outcome);
+    }
+
+    fn has_model(&mut self, name: &str) {
+        let Some(server) = &mut self.ollama else { return };
+        server.models.push(model(name, 40 * GB));
+        if let Some(store) = &mut server.insides.store {
+            store.missing.retain(|missing| missing != name);
+        }
     }
 }
 

@@ -223,7 +223,18 @@ fn step(step: &Step) -> String {
         Step::StopContainer { .. } => "stop the container".into(),
         Step::Unload { models } if models.is_empty() => "unload all models".into(),
         Step::Unload { models } => format!("unload {}", models.join(", ")),
+        Step::UnloadMlx { model, .. } => {
+            format!("unload {} of MLX", model.as_deref().unwrap_or("all"))
+        }
         Step::Measure { model } => format!("measure {model}"),
+        Step::FindModel { model } => format!("is {model} installed?"),
+        Step::Pull { model, .. } => format!("pull {model}"),
+        Step::Create { model, modelfile } => format!("create {model} from {modelfile}"),
+        Step::VerifyModels { model } => {
+            format!("read {}", model.as_deref().unwrap_or("all models"))
+        }
+        Step::RemoveBroken { model } => format!("remove what is broken of {model}"),
+        Step::Prove { model } => format!("ask {model} for a token"),
     }
 }
 
@@ -285,5 +296,8 @@ fn verb(verb: Verb) -> &'static str {
         Verb::Restart => "restart",
         Verb::Unload => "unload",
         Verb::Measure => "measure",
+        Verb::Ensure => "ensure",
+        Verb::Verify => "verify",
+        Verb::Repair => "repair",
     }
 }

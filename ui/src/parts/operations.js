@@ -3,6 +3,7 @@
 import { clock } from '../format.js';
 import { nameOf } from '../roster.js';
 import { html, nothing } from '../vendor/lit-html/lit-html.js';
+import { wishButton } from './wish.js';
 
 /**
  * @typedef {import('../app.js').Scene} Scene
@@ -14,7 +15,8 @@ import { html, nothing } from '../vendor/lit-html/lit-html.js';
  * The running operation of a target with its steps, or how the last one ended.
  * @param {Scene} scene @param {Target} target
  */
-export const targetOperation = ({ snapshot, words }, target) => {
+export const targetOperation = (scene, target) => {
+  const { snapshot, words } = scene;
   const all = snapshot.operations.filter(
     (one) => one.target === target.id && one.verb !== 'measure',
   );
@@ -24,6 +26,11 @@ export const targetOperation = ({ snapshot, words }, target) => {
     <h3>${verbWord(newest, words)} <span>${words.operation_state[newest.state]}</span></h3>
     ${newest.text === '' ? nothing : html`<p>${newest.text}</p>`}
     ${newest.state === 'running' ? steps(newest, words) : nothing} ${progress(newest, words)}
+    ${
+      newest.state === 'running' && LONG.includes(newest.verb)
+        ? wishButton(scene, { wish: { verb: 'cancel', operation: newest.id }, label: words.cancel })
+        : nothing
+    }
   </div>`;
 };
 
@@ -51,13 +58,19 @@ export const runningElsewhere = ({ snapshot, act, words }, selected) => {
   </div>`;
 };
 
+/** What may be broken off halfway. */
+const LONG = ['ensure', 'verify', 'repair'];
+
+/** More than so many are bytes, and the text tells them. */
+const MANY = 10_000;
+
 /** @param {Operation} operation @param {Scene['words']} words */
 export const progress = ({ done, of, state }, words) =>
   state !== 'running' || done === null || of === null || of === 0
     ? nothing
     : html`<div class="progress">
         <progress max=${of} .value=${done} aria-label=${words.running}></progress>
-        <span class="tabular">${words.done_of(done, of)}</span>
+        <span class="tabular">${of > MANY ? `${Math.floor((100 * done) / of)} %` : words.done_of(done, of)}</span>
       </div>`;
 
 /** @param {Operation} operation @param {Scene['words']} words */

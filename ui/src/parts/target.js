@@ -76,7 +76,7 @@ const actions = (scene, target) => {
         label: words.action[verb],
         name: `${words.action[verb]}: ${target.name}`,
         hint: verb === 'hold' || verb === 'release' ? words.action_hint[verb] : undefined,
-        really: verb === 'restart' || verb === 'stop' ? words.really[verb] : undefined,
+        really: verb === 'restart' || verb === 'stop' || verb === 'repair' ? words.really[verb] : undefined,
       }),
     )}
     ${
@@ -89,8 +89,8 @@ const actions = (scene, target) => {
   </div>`;
 };
 
-/** @type {('restart' | 'start' | 'stop' | 'hold' | 'release')[]} */
-const ACTIONS = ['start', 'restart', 'stop', 'hold', 'release'];
+/** @type {('restart' | 'start' | 'stop' | 'ensure' | 'repair' | 'hold' | 'release')[]} */
+const ACTIONS = ['ensure', 'repair', 'start', 'restart', 'stop', 'hold', 'release'];
 
 /** @param {Target} target @param {Scene['words']} words */
 const advice = ({ cause }, words) =>

@@ -74,6 +74,12 @@ async fn every_wish_reaches_the_loop() {
         (&["unload", "--idle"], Wish::Unload(Unload::Idle)),
         (&["unload", "--all"], Wish::Unload(Unload::All)),
         (&["measure"], Wish::Measure(MeasurePlan::default())),
+        (&["ensure"], Wish::Ensure { model: None }),
+        (&["repair"], Wish::Repair { model: None }),
+        (&["repair", "a"], Wish::Repair { model: Some("a".into()) }),
+        (&["verify", "--models"], Wish::VerifyModels { model: None }),
+        (&["verify", "--models", "a"], Wish::VerifyModels { model: Some("a".into()) }),
+        (&["ensure", "llama3:70b"], Wish::Ensure { model: Some("llama3:70b".into()) }),
         (
             &["measure", "a", "b"],
             Wish::Measure(MeasurePlan { models: vec!["a".into(), "b".into()] }),
@@ -97,6 +103,10 @@ async fn a_refusal_is_told_in_the_engines_words() {
         | Wish::Unload(_)
         | Wish::Measure(_)
         | Wish::CancelMeasure
+        | Wish::Ensure { .. }
+        | Wish::VerifyModels { .. }
+        | Wish::Repair { .. }
+        | Wish::Cancel { .. }
         | Wish::CheckEverything => Response::Held(Sentence::new("you.hold.it")),
     })
     .await;
@@ -109,14 +119,24 @@ async fn a_refusal_is_told_in_the_engines_words() {
 
 #[tokio::test]
 async fn an_interrupt_cancels_the_measurement() {
+    interrupted(&["measure"], |wish| *wish == Wish::CancelMeasure).await;
+}
+
+#[tokio::test]
+async fn an_interrupt_breaks_a_download_off() {
+    interrupted(&["ensure"], |wish| matches!(wish, Wish::Cancel { .. })).await;
+}
+
+/// It asks for its end and waits for it.
+async fn interrupted(arguments: &[&str], ends: impl Fn(&Wish) -> bool) {
     let world = World::new().await;
     world.operations.send_replace(vec![operation(OperationState::Running, &[], "1 of 9")].into());
-    let mut command = world.command(&["measure"]).spawn().unwrap();
+    let mut command = world.command(arguments).spawn().unwrap();
     eventually(|| !world.wished().is_empty()).await;
     let pid = command.id().unwrap().to_string();
     let sent = tokio::process::Command::new("kill").args(["-INT", &pid]).status().await;
     assert!(sent.unwrap().success());
-    eventually(|| world.wished().iter().any(|(wish, _)| *wish == Wish::CancelMeasure)).await;
+    eventually(|| world.wished().iter().any(|(wish, _)| ends(wish))).await;
     world.operations.send_replace(vec![operation(OperationState::Superseded, &[], "")].into());
     let ended = tokio::time::timeout(DEADLINE, command.wait()).await.unwrap().unwrap();
     assert_eq!(ended.code(), Some(1));

@@ -16,6 +16,8 @@ use crate::wish::hold_time;
 
 /// Models that one measurement may name.
 const MODELS: usize = 500;
+/// Ollama itself takes no longer names.
+const LONGEST_NAME: usize = 512;
 
 /// What was asked for is under way.
 #[derive(Debug, Serialize, ToSchema)]
@@ -32,15 +34,21 @@ pub(super) enum TargetVerb {
     Stop,
     Hold,
     Release,
+    /// Only of `ollama`: its configured models are to exist.
+    Ensure,
+    /// Only of `ollama`: what is broken of its models is removed and brought anew.
+    Repair,
 }
 
-/// What a verb may be told; only `hold` knows anything yet.
+/// What a verb may be told.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct TargetBody {
     /// How long a hold lasts: `30m`, `1h`, `2d`; without it, until it is released.
     #[serde(rename = "for", deserialize_with = "written")]
     within: Option<String>,
+    /// Which model `ensure` or `repair` means; without it, every configured one, or every broken one.
+    model: Option<String>,
 }
 
 /// Exactly one of the three.
@@ -61,7 +69,7 @@ pub(super) struct MeasureBody {
     models: Vec<String>,
 }
 
-/// Restarts, starts, stops, holds or releases one target.
+/// Restarts, starts, stops, holds or releases one target, or brings its models.
 #[utoipa::path(post, path = "/targets/{id}/{verb}", tag = "act", security(("token" = [])),
     params(
         ("id" = String, Path, description = "`host`, `docker`, `ollama`, `mlx`, `container:NAME`, `service:NAME`"),
@@ -85,12 +93,21 @@ pub(super) async fn target(
     let target: TargetId = id.parse().map_err(Problem::not_found)?;
     let verb = serde_json::from_value(verb.as_str().into()).map_err(|_| {
         Problem::not_found(format!(
-            "{verb:?} is not known; expected restart, start, stop, hold or release"
+            "{verb:?} is not known; expected restart, start, stop, hold, release, ensure or \
+             repair"
         ))
     })?;
     let asked: TargetBody = read(&body)?;
     if asked.within.is_some() && !matches!(verb, TargetVerb::Hold) {
         return Err(Problem::unprocessable("`for` is understood by hold only"));
+    }
+    if asked.model.is_some() && !matches!(verb, TargetVerb::Ensure | TargetVerb::Repair) {
+        return Err(Problem::unprocessable("`model` is understood by ensure and repair only"));
+    }
+    if asked.model.as_ref().is_some_and(|model| model.is_empty() || model.len() > LONGEST_NAME) {
+        return Err(Problem::unprocessable(format!(
+            "a model's name has 1 to {LONGEST_NAME} bytes"
+        )));
     }
     let within = asked.within.as_deref().map(hold_time).transpose();
     let within = within.map_err(Problem::unprocessable)?;
@@ -100,6 +117,11 @@ pub(super) async fn target(
         TargetVerb::Stop => Wish::Stop { target: target.clone() },
         TargetVerb::Hold => Wish::Hold { target: target.clone(), within },
         TargetVerb::Release => Wish::Release { target: target.clone() },
+        TargetVerb::Ensure if target == TargetId::Ollama => Wish::Ensure { model: asked.model },
+        TargetVerb::Repair if target == TargetId::Ollama => Wish::Repair { model: asked.model },
+        TargetVerb::Ensure | TargetVerb::Repair => {
+            return Err(Problem::unprocessable("only `ollama` has models that can be brought"));
+        }
     };
     act(&api, wish, Some(&target)).await
 }
@@ -143,6 +165,32 @@ pub(super) async fn measure(api: Shared, body: Bytes) -> Result<Response, Proble
     act(&api, Wish::Measure(MeasurePlan { models: asked.models }), None).await
 }
 
+/// Which model; without a name all of them.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct VerifyBody {
+    model: Option<String>,
+}
+
+/// Reads models whole and compares them with their sums; changes nothing.
+#[utoipa::path(post, path = "/models/verify", tag = "act", security(("token" = [])),
+    request_body = Option<VerifyBody>,
+    responses(
+        (status = 202, body = Accepted),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 422, body = Problem, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn verify(api: Shared, body: Bytes) -> Result<Response, Problem> {
+    let asked: VerifyBody = read(&body)?;
+    let wrong = |model: &String| model.is_empty() || model.len() > LONGEST_NAME;
+    if asked.model.as_ref().is_some_and(wrong) {
+        return Err(Problem::unprocessable(format!(
+            "a model's name has 1 to {LONGEST_NAME} bytes"
+        )));
+    }
+    act(&api, Wish::VerifyModels { model: asked.model }, None).await
+}
+
 /// Ends the measurement that runs.
 #[utoipa::path(delete, path = "/models/measure", tag = "act", security(("token" = [])),
     responses(
@@ -152,6 +200,22 @@ pub(super) async fn measure(api: Shared, body: Bytes) -> Result<Response, Proble
     ))]
 pub(super) async fn cancel_measure(api: Shared) -> Result<Response, Problem> {
     act(&api, Wish::CancelMeasure, None).await
+}
+
+/// Breaks off an operation that takes long and may be left half done: a measurement, a download.
+#[utoipa::path(delete, path = "/operations/{id}", tag = "act", security(("token" = [])),
+    params(("id" = String, Path)),
+    responses(
+        (status = 202, body = Accepted),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "No such one runs, or it must not be broken off", body = Problem, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn cancel(
+    api: Shared,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let Path(operation) = path?;
+    act(&api, Wish::Cancel { operation }, None).await
 }
 
 /// A duration in a string: null or a number is a mistake, and must not be taken for an endless hold.

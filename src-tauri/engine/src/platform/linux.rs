@@ -8,10 +8,11 @@ mod power;
 mod process;
 mod tray;
 
-use std::ffi::{CStr, OsString};
+use std::ffi::{CStr, OsStr, OsString};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -26,7 +27,7 @@ pub use memory::{footprint, memory};
 pub use port::{is_listening, listener};
 pub use power::watch_power;
 pub(super) use process::{children, identity, is_in_container, parent, processes};
-pub use process::{is_same, process, unit, usage, written_files};
+pub use process::{is_same, process, unit, usage, variable, written_files};
 pub use tray::has_tray_host;
 
 pub(super) const HAS_LAUNCHD: bool = false;
@@ -57,6 +58,16 @@ pub fn boot() -> u64 {
 pub fn user_id() -> u32 {
     // SAFETY: geteuid takes nothing, touches no memory of ours and cannot fail.
     unsafe { libc::geteuid() }
+}
+
+/// This thread gives way to all others, in computing and in reading (`setpriority(2)`, `ioprio_set(2)`).
+pub fn lower_priority() {
+    const IDLE_CLASS: libc::c_int = 3 << 13;
+    // SAFETY: plain calls with numbers; 0 is the calling thread for both.
+    unsafe {
+        libc::setpriority(libc::PRIO_PROCESS, 0, 19);
+        libc::syscall(libc::SYS_ioprio_set, 1, 0, IDLE_CLASS);
+    }
 }
 
 /// Gives the command a session of its own when it is started, so that it outlives us and gets no
@@ -130,6 +141,15 @@ fn base(xdg: Option<OsString>) -> Option<PathBuf> {
 
 /// The login name of a user, as the user database tells it.
 fn user_name(uid: u32) -> Option<String> {
+    user(uid).map(|(name, _)| name)
+}
+
+/// The home directory of a user, as the user database tells it.
+pub fn user_home(uid: u32) -> Option<PathBuf> {
+    user(uid).map(|(_, home)| home).filter(|home| home.is_absolute())
+}
+
+fn user(uid: u32) -> Option<(String, PathBuf)> {
     let mut entry = std::mem::MaybeUninit::<libc::passwd>::uninit();
     let mut text = [0_u8; 4096];
     let mut found = std::ptr::null_mut();
@@ -147,10 +167,11 @@ fn user_name(uid: u32) -> Option<String> {
     if result != 0 || found.is_null() {
         return None;
     }
-    // SAFETY: on success `found` points to `entry`, now filled, whose pw_name is a string that
-    // ends with NUL inside `text` (getpwuid_r(3)).
-    let name = unsafe { CStr::from_ptr((*found).pw_name) };
-    Some(name.to_string_lossy().into_owned())
+    // SAFETY: on success `found` points to `entry`, now filled, whose pw_name and pw_dir are strings
+    // that end with NUL inside `text` (getpwuid_r(3)).
+    let (name, home) =
+        unsafe { (CStr::from_ptr((*found).pw_name), CStr::from_ptr((*found).pw_dir)) };
+    Some((name.to_string_lossy().into_owned(), PathBuf::from(OsStr::from_bytes(home.to_bytes()))))
 }
 
 /// Clock ticks per second in `/proc/PID/stat`; 100 on every Linux that is built today.

@@ -42,7 +42,7 @@ pub async fn look(
 
 /// Room on the file systems of these paths, each file system once. A path that is not there lies
 /// on the one of its nearest parent; what cannot be asked is left out.
-fn volumes(paths: &[PathBuf]) -> Vec<VolumeSeen> {
+pub(crate) fn volumes(paths: &[PathBuf]) -> Vec<VolumeSeen> {
     let mut seen = BTreeMap::new();
     for path in paths {
         let Some(there) = path.ancestors().find(|path| path.exists()) else { continue };

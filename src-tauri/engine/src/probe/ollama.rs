@@ -160,7 +160,8 @@ impl Ollama {
         format!("{}{path}", self.url)
     }
 
-    async fn installed(&self) -> Option<Vec<ModelSeen>> {
+    /// What is on disk, from `/api/tags`.
+    pub async fn installed(&self) -> Option<Vec<ModelSeen>> {
         let tags: Tags = http::get(&self.at("/api/tags"), LISTS, LIST_CAP).await.json()?;
         let seen = tags.models.into_iter().map(|model| ModelSeen {
             name: model.name,
@@ -195,12 +196,14 @@ impl Ollama {
     }
 }
 
-/// `llama3` and `llama3:latest` are the same model to Ollama.
+/// `llama3` and `llama3:latest` are the same model to Ollama, and case does not matter
+/// (types/model/name.go `DefaultName`, server/routes.go `getExistingName`).
 pub(crate) fn same(a: &str, b: &str) -> bool {
     let full = |name: &str| {
-        if name.contains(':') { name.to_owned() } else { format!("{name}:latest") }
+        let (_, last) = name.rsplit_once('/').unwrap_or(("", name));
+        if last.contains(':') { name.to_owned() } else { format!("{name}:latest") }
     };
-    full(a) == full(b)
+    full(a).eq_ignore_ascii_case(&full(b))
 }
 
 /// Who listens on the port. A process that is still the same costs one read; only when it is not,

@@ -189,6 +189,10 @@ async fn each_refusal_has_its_status() {
         | Wish::Unload(_)
         | Wish::Measure(_)
         | Wish::CancelMeasure
+        | Wish::Ensure { .. }
+        | Wish::VerifyModels { .. }
+        | Wish::Repair { .. }
+        | Wish::Cancel { .. }
         | Wish::CheckEverything => Response::NotNow(Sentence::new("waking")),
     })
     .await;
@@ -200,6 +204,7 @@ async fn each_refusal_has_its_status() {
     assert_eq!(post("/targets/ollama/hold").await.json(), json!({"operation": null}));
     post("/targets/nonsense/stop").await.is_problem(404);
     post("/targets/ollama/explode").await.is_problem(404);
+    post("/targets/mlx/ensure").await.is_problem(422);
     assert_eq!(post("/recover").await.status, 423);
 }
 
@@ -217,6 +222,12 @@ async fn acting_reaches_the_loop() {
         ("POST", "/models/measure", ""),
         ("POST", "/models/measure", r#"{"models":["a"]}"#),
         ("DELETE", "/models/measure", ""),
+        ("POST", "/targets/ollama/ensure", ""),
+        ("POST", "/targets/ollama/ensure", r#"{"model":"llama3:70b"}"#),
+        ("POST", "/targets/ollama/repair", r#"{"model":"llama3:70b"}"#),
+        ("POST", "/models/verify", ""),
+        ("POST", "/models/verify", r#"{"model":"llama3:70b"}"#),
+        ("DELETE", "/operations/op-1", ""),
     ] {
         let reply = world.act(method, path, body).await;
         assert_eq!(reply.status, 202, "{path}: {reply:?}");
@@ -235,6 +246,12 @@ async fn acting_reaches_the_loop() {
         Wish::Measure(MeasurePlan::default()),
         Wish::Measure(MeasurePlan { models: vec!["a".into()] }),
         Wish::CancelMeasure,
+        Wish::Ensure { model: None },
+        Wish::Ensure { model: Some("llama3:70b".into()) },
+        Wish::Repair { model: Some("llama3:70b".into()) },
+        Wish::VerifyModels { model: None },
+        Wish::VerifyModels { model: Some("llama3:70b".into()) },
+        Wish::Cancel { operation: "op-1".into() },
     ];
     let wished = world.wished();
     assert!(wished.iter().all(|(_, by)| *by == Asker::Person));

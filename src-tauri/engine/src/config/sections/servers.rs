@@ -31,7 +31,8 @@ impl<'a> Reading<'a> {
         let pinned = section.get("pinned").and_then(|field| field.names()).unwrap_or_default();
         let unload_under_pressure = boolean(&section, "unload_under_pressure").unwrap_or(true);
         let models = section.sections("ensure");
-        let ensure = models.into_iter().filter_map(|model| self.ensured(model)).collect();
+        let ensure: Vec<EnsuredModel> =
+            models.into_iter().filter_map(|model| self.ensured(model)).collect();
         self.needs.of(TargetId::Ollama, section.get("needs"));
         section.finish();
         self.roster.push(Spec {
@@ -46,6 +47,7 @@ impl<'a> Reading<'a> {
                 launch: launch.unwrap_or(Launch::Auto),
                 pinned: pinned.clone(),
                 unload_under_pressure,
+                ensure: ensure.iter().map(EnsuredModel::wanted).collect(),
             },
         });
         Some(OllamaSettings {

@@ -157,6 +157,15 @@ fn command(pid: u32) -> Vec<String> {
     bytes.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect()
 }
 
+/// A variable of the environment that the process was started with; none: not set, or not ours to
+/// read (`proc(5)`: only of the same user).
+pub fn variable(pid: u32, name: &str) -> Option<String> {
+    let bytes = read(&format!("/proc/{pid}/environ"))?;
+    let mut words =
+        bytes.split(|byte| *byte == 0).filter_map(|word| std::str::from_utf8(word).ok());
+    words.find_map(|word| Some(word.strip_prefix(name)?.strip_prefix('=')?.to_owned()))
+}
+
 /// The effective user.
 fn uid(pid: u32) -> Option<u32> {
     let text = read(&format!("/proc/{pid}/status"))?;

@@ -134,17 +134,27 @@ impl Row {
 }
 
 /// `KERN_PROCARGS2`: the number of arguments, the executable's path, zeroes, the arguments, and
-/// then the environment, which is left alone (XNU `bsd/kern/kern_sysctl.c`, `sysctl_procargsx`).
+/// then the environment (XNU `bsd/kern/kern_sysctl.c`, `sysctl_procargsx`).
 fn command(pid: u32) -> Vec<String> {
-    let arguments = || {
-        let bytes = sysctl(&[libc::CTL_KERN, libc::KERN_PROCARGS2, i32::try_from(pid).ok()?])?;
-        let (count, rest) = bytes.split_first_chunk::<4>()?;
-        let count = usize::try_from(i32::from_ne_bytes(*count)).ok()?;
-        let after_path = rest.iter().position(|byte| *byte == 0)?;
-        let padded = rest.get(after_path..)?;
-        let first = padded.iter().position(|byte| *byte != 0)?;
-        let words = padded.get(first..)?.split(|byte| *byte == 0).take(count);
-        Some(words.map(|word| String::from_utf8_lossy(word).into_owned()).collect())
-    };
-    arguments().unwrap_or_default()
+    words(pid).map(|(count, words)| words.into_iter().take(count).collect()).unwrap_or_default()
+}
+
+/// A variable of the environment that the process was started with; none: not set, or not ours to
+/// read. It stands behind the arguments, up to an empty word.
+pub fn variable(pid: u32, name: &str) -> Option<String> {
+    let (count, words) = words(pid)?;
+    let mut environment = words.into_iter().skip(count).take_while(|word| !word.is_empty());
+    environment.find_map(|word| Some(word.strip_prefix(name)?.strip_prefix('=')?.to_owned()))
+}
+
+/// Arguments and environment, and how many of them are arguments.
+fn words(pid: u32) -> Option<(usize, Vec<String>)> {
+    let bytes = sysctl(&[libc::CTL_KERN, libc::KERN_PROCARGS2, i32::try_from(pid).ok()?])?;
+    let (count, rest) = bytes.split_first_chunk::<4>()?;
+    let count = usize::try_from(i32::from_ne_bytes(*count)).ok()?;
+    let after_path = rest.iter().position(|byte| *byte == 0)?;
+    let padded = rest.get(after_path..)?;
+    let first = padded.iter().position(|byte| *byte != 0)?;
+    let words = padded.get(first..)?.split(|byte| *byte == 0);
+    Some((count, words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()))
 }

@@ -1,0 +1,203 @@
+//! Ollama's models on disk (FACTS A.7): `manifests/HOST/NAMESPACE/MODEL/TAG` and
+//! `blobs/sha256-HEX`. What they tell is added to each full look.
+
+mod place;
+
+mod manifests;
+
+mod check;
+mod digests;
+mod runners;
+
+mod reading;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use doctor::{Depth, Listener, Observation, OllamaSeen, RunnerSeen, StoreSeen};
+
+use crate::config::Config;
+use crate::platform;
+use crate::probe::http;
+use crate::probe::port_of;
+
+use manifests::{Cache, Manifest};
+use runners::Runner;
+
+pub use reading::{Reading, Removed, Verified};
+
+/// Some thousand files are looked at within a second; a disk that takes longer does not answer.
+const WITHIN: Duration = Duration::from_secs(20);
+/// A runner answers `/health` without touching what it computes (FACTS A.9).
+const HEALTH: Duration = Duration::from_secs(1);
+
+/// The store of one configuration's Ollama. What was read is lent from one configuration to the next.
+pub struct Store {
+    url: String,
+    /// Models that are to exist.
+    ensured: Vec<String>,
+    reading: Arc<Reading>,
+    known: Arc<Mutex<Known>>,
+}
+
+#[derive(Default)]
+struct Known {
+    served: Cache,
+    own: Cache,
+}
+
+/// What one look at the disk tells.
+struct Found {
+    seen: StoreSeen,
+    runners: Option<Vec<Runner>>,
+    /// The process itself says where its models lie.
+    told: bool,
+}
+
+impl Store {
+    pub fn new(config: &Config, before: Option<&Self>) -> Self {
+        Self {
+            url: config.ollama.url.to_string().trim_end_matches('/').to_owned(),
+            ensured: config.ollama.ensure.iter().map(|one| one.model.clone()).collect(),
+            reading: before.map(|before| before.reading.clone()).unwrap_or_default(),
+            known: before.map(|before| before.known.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// Who reads whole blobs.
+    pub fn reading(&self) -> Arc<Reading> {
+        self.reading.clone()
+    }
+
+    /// A full look at a server that answers learns what the disk tells of its models, and which
+    /// processes hold them.
+    pub async fn add(&self, mut observation: Observation, depth: Depth) -> Observation {
+        let Observation::Ollama(seen) = &mut observation else { return observation };
+        if let Some(loaded) = &seen.loaded {
+            self.reading.spare(!loaded.is_empty());
+        }
+        if depth == Depth::Shallow || seen.product_version.is_none() {
+            return observation;
+        }
+        let names: Vec<String> =
+            seen.loaded.iter().flatten().map(|model| model.name.clone()).collect();
+        let mut found = match self.look(&seen.listener, &names).await {
+            Some(found) => found,
+            None => Found { seen: StoreSeen::default(), runners: None, told: false },
+        };
+        found.seen.missing = self.missing(seen);
+        // Where its place is a guess, only what the server lists itself is believed of it.
+        if !found.told {
+            let listed =
+                |name: &String| seen.installed.iter().flatten().any(|one| one.name == *name);
+            found.seen.corrupt.retain(|(name, _)| listed(name));
+        }
+        seen.signs.store = Some(found.seen);
+        if seen.signs.runners.is_none()
+            && seen.loaded.is_some()
+            && let Some(runners) = found.runners
+        {
+            seen.signs.runners = Some(without_loading(runners, &names).await);
+        }
+        observation
+    }
+
+    /// Configured, and not in the server's list; nothing where it gave none.
+    fn missing(&self, seen: &OllamaSeen) -> Vec<String> {
+        let Some(installed) = &seen.installed else { return Vec::new() };
+        let is_missing = |name: &&String| {
+            !installed.iter().any(|model| crate::probe::ollama::same(&model.name, name))
+        };
+        self.ensured.iter().filter(is_missing).cloned().collect()
+    }
+
+    async fn look(&self, listener: &Listener, loaded: &[String]) -> Option<Found> {
+        if !place::is_here(&self.url) {
+            return None;
+        }
+        let (listener, loaded) = (listener.clone(), loaded.to_vec());
+        let (known, reading) = (self.known.clone(), self.reading.clone());
+        let looking =
+            tokio::task::spawn_blocking(move || look(&listener, &loaded, &known, &reading));
+        tokio::time::timeout(WITHIN, looking).await.ok()?.ok()
+    }
+}
+
+/// Where the server that listens there keeps its models; none: it is not on this machine, or nobody
+/// can tell.
+pub async fn place(url: &str) -> Option<PathBuf> {
+    if !place::is_here(url) {
+        return None;
+    }
+    let port = port_of(url);
+    let found = tokio::task::spawn_blocking(move || place::served(&platform::listener(port)));
+    found.await.ok().flatten()
+}
+
+/// The processes that serve one model each, with the model where it can be told; none where the
+/// server's process is not shown to us. Names in `loaded` come first where models share a blob.
+pub fn runners_of(listener: &Listener, loaded: &[String]) -> Option<Vec<RunnerSeen>> {
+    let models = place::served(listener);
+    let manifests = models.as_deref().map(|models| Cache::default().read(models));
+    let manifests = manifests.and_then(Result::ok).unwrap_or_default();
+    let runners = runners::runners(listener, models.as_deref(), &manifests, loaded)?;
+    Some(runners.into_iter().map(|runner| runner.seen).collect())
+}
+
+fn look(listener: &Listener, loaded: &[String], known: &Mutex<Known>, reading: &Reading) -> Found {
+    let mut known = lock(known);
+    let mut seen = StoreSeen::default();
+    if let Some(own) = place::own()
+        && let Some(owner) = check::owner(&own)
+        && let Ok(manifests) = known.own.read(&own)
+    {
+        seen.owner_uid = owner;
+        seen.manifests = u32::try_from(manifests.len()).unwrap_or(u32::MAX);
+    }
+    let served = place::served(listener);
+    let mut manifests: Vec<Manifest> = Vec::new();
+    if let Some(models) = &served {
+        let checked = known.served.read(models).and_then(|read| {
+            let corrupt = check::corrupt(models, &read, &reading.digests())?;
+            Ok((read, corrupt))
+        });
+        match checked {
+            Ok((read, corrupt)) => {
+                seen.corrupt = corrupt;
+                manifests = read;
+            }
+            Err(error) => {
+                seen.unreadable = Some(format!("{}: {error}", models.display()));
+            }
+        }
+        reading.serve(models, &manifests);
+    }
+    let runners = runners::runners(listener, served.as_deref(), &manifests, loaded);
+    Found { seen, runners, told: place::is_told(listener) }
+}
+
+/// A model that is still being loaded is in no list yet (FACTS 0, 5): its runner answers 503 so long,
+/// and is none of those that outlive their model.
+async fn without_loading(runners: Vec<Runner>, loaded: &[String]) -> Vec<RunnerSeen> {
+    let mut kept = Vec::new();
+    for runner in runners {
+        let listed = runner.seen.model.as_ref().is_none_or(|model| loaded.contains(model));
+        let loads = match runner.port {
+            Some(port) if !listed => {
+                let url = format!("http://127.0.0.1:{port}/health");
+                let got = http::get(&url, HEALTH, http::SHALLOW_CAP).await;
+                matches!(got.outcome, http::Outcome::Answered { code: 503, .. })
+            }
+            Some(_) | None => false,
+        };
+        if !loads {
+            kept.push(runner.seen);
+        }
+    }
+    kept
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
