@@ -130,6 +130,7 @@ pub(crate) struct Wait {
 pub(crate) struct Verify {
     /// Read this model whole instead, or every one, and compare it with its sums
     #[arg(long, value_name = "MODEL", num_args = 0..=1)]
+    #[expect(clippy::option_option, reason = "not given, given alone, given with a name")]
     pub(crate) models: Option<Option<String>>,
     #[command(flatten)]
     pub(crate) wait: Wait,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 /// What goes wrong. The default is a server that is well.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "switches that a test turns one by one")]
 pub struct Control {
     pub mode: Mode,
     /// Only requests whose path begins so are hit; empty: all.
