@@ -86,6 +86,19 @@ fn r33_a_stop_of_ours_that_did_nothing_explains_none() {
     assert_eq!(world.patient("container:web").account.intent, Intent::Held);
 }
 
+/// R33: the stream was deaf to our own restart; what ends now is another incarnation than we ended.
+#[test]
+fn r33_our_own_stop_explains_no_end_of_another_incarnation() {
+    let mut world = world(WEB);
+    world.then("the event stream stalls", 0);
+    world.then("a person asks: restart container:web", 10);
+    assert_eq!(world.told("start the container"), 1);
+    world.engine.stalled = false;
+    world.then("a person stops web", 300);
+    assert_eq!(world.told("start the container"), 1, "{:?}", world.tale.lines);
+    assert_eq!(world.patient("container:web").account.intent, Intent::Held);
+}
+
 /// R34: what is held by a wish runs on: that another one stopped is no shutdown of the engine.
 #[test]
 fn r34_one_of_two_that_stopped_is_no_shutdown() {
