@@ -5,7 +5,10 @@ import type { Incident, Snapshot } from './types';
 
 /** What the engine is asked to do. */
 export type Wish =
-  | { verb: 'restart' | 'start' | 'stop' | 'hold' | 'release' | 'ensure' | 'repair'; target: string }
+  | {
+      verb: 'restart' | 'start' | 'stop' | 'hold' | 'release' | 'ensure' | 'repair';
+      target: string;
+    }
   | { verb: 'recover'; target?: string }
   | { verb: 'check' }
   | { verb: 'unload'; model: string }

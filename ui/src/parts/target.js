@@ -76,7 +76,10 @@ const actions = (scene, target) => {
         label: words.action[verb],
         name: `${words.action[verb]}: ${target.name}`,
         hint: verb === 'hold' || verb === 'release' ? words.action_hint[verb] : undefined,
-        really: verb === 'restart' || verb === 'stop' || verb === 'repair' ? words.really[verb] : undefined,
+        really:
+          verb === 'restart' || verb === 'stop' || verb === 'repair'
+            ? words.really[verb]
+            : undefined,
       }),
     )}
     ${
