@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use doctor::{
-    Care, Doctor, Listener, NextLook, Now, Operation, Patient, Phase, RemedyResult, Sentence,
-    Timing, Value, Verb,
+    Care, CauseId, Doctor, Listener, NextLook, Now, Operation, Patient, Phase, RemedyResult,
+    Sentence, Timing, Value, Verb,
 };
 use serde_json::json;
 
@@ -474,7 +474,12 @@ pub fn usable_for(doctor: &Doctor, id: &doctor::TargetId) -> Option<Duration> {
     };
     // A single failed look is no verdict yet: until the second the answer stands.
     let doubtful = matches!(patient.phase, Phase::Degraded { cause: None });
-    if doctor.is_waking() || !(patient.phase.is_usable() || soaking || doubtful) {
+    // One model that is missing or broken closes no gate for the others.
+    let one_model = patient.phase.cause().is_some_and(|cause| {
+        matches!(cause.id, CauseId::OllamaModelMissing | CauseId::OllamaModelCorrupt)
+    });
+    let partly = matches!(patient.phase, Phase::Degraded { .. }) && one_model;
+    if doctor.is_waking() || !(patient.phase.is_usable() || soaking || doubtful || partly) {
         return None;
     }
     let good = patient.last_good?;

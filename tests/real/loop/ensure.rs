@@ -3,7 +3,7 @@
 use serde_json::json;
 use tests::{Control, Engine, Model, Ollama, Published, Weights, eventually, programs};
 
-use crate::{SOON, is_healthy, without_mcp};
+use crate::{SOON, cause_is, without_mcp};
 
 const MEGABYTES: usize = 4 << 20;
 
@@ -19,7 +19,12 @@ fn wanting(published: Published) -> (Ollama, Engine) {
         file.display()
     );
     let engine = Engine::start(&configuration, &ollama.environment()).unwrap();
-    engine.wait_for_target("ollama", "healthy", SOON, is_healthy);
+    // It is told and offered, and nothing is brought by itself.
+    let target = engine.wait_for_target("ollama", "a missing model", SOON, |target| {
+        cause_is(target, "ollama.model_missing")
+    });
+    assert!(target.actions.contains(&"ensure".to_owned()), "{:?}", target.actions);
+    assert!(!installed(&ollama, "base:latest"));
     (ollama, engine)
 }
 

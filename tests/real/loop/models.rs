@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use engine::view::Target;
 use serde_json::{Value, json};
-use tests::fake_ollama::install;
+use tests::fake_ollama::{NEVER, install};
 use tests::{Control, Engine, Model, Ollama, Weights, eventually, http};
 
 use crate::{SOON, VERIFIED, cause_is, is_healthy, without_mcp};
@@ -81,11 +81,11 @@ fn a_runner_that_outlives_its_model_is_named_with_what_it_holds() {
     }
     engine.wait_for("both in memory", SOON, |snapshot| snapshot.models.len() == 2);
     let before = ollama.running();
-    ollama.misbehave(&Control { keep_runners: true, ..Control::default() }).unwrap();
+    ollama.misbehave(&Control { unload_ms: NEVER, ..Control::default() }).unwrap();
     let output = engine.command("unload").unwrap().arg("large:latest").output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("still holds") && said.contains("200"), "{said}");
+    assert!(said.contains("still holds 20") && said.contains(" MB; "), "{said}");
     assert!(before.iter().any(|pid| said.contains(&format!("process {pid} "))), "{said}");
     // A minute later it is a cause, and still nothing is killed.
     let cause = |target: &Target| cause_is(target, "ollama.unload_stuck");

@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+/// An unloaded runner lives on.
+pub const NEVER: u64 = u64::MAX;
+
 /// What goes wrong. The default is a server that is well.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -18,9 +21,8 @@ pub struct Control {
     pub exit: Option<u8>,
     /// The process runs and never listens.
     pub never_listen: bool,
-    /// An unload ends no runner: it lives on, in nobody's list (ollama#17792).
-    pub keep_runners: bool,
-    /// An unload ends its runner so much later; until then the list has forgotten it.
+    /// An unload ends its runner so much later, or [`NEVER`]; the list has forgotten it at once
+    /// (ollama#17792).
     pub unload_ms: u64,
     /// The process is gone this long after its start.
     pub die_after_ms: Option<u64>,

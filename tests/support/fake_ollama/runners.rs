@@ -15,6 +15,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 
 use super::catalogue::Model;
+use super::control::NEVER;
 use super::environment::Environment;
 use super::log;
 
@@ -248,7 +249,7 @@ impl Runners {
             }
         }
         let control = self.environment.control.read();
-        if control.keep_runners {
+        if control.unload_ms == NEVER {
             // Never dropped: dropping would kill it.
             std::mem::forget(runner);
             return;
