@@ -10,7 +10,6 @@ pub const NEVER: u64 = u64::MAX;
 /// What goes wrong. The default is a server that is well.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[expect(clippy::struct_excessive_bools, reason = "switches that a test turns one by one")]
 pub struct Control {
     pub mode: Mode,
     /// Only requests whose path begins so are hit; empty: all.
