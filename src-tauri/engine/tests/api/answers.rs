@@ -445,6 +445,7 @@ async fn every_route_is_described_and_every_described_route_is_served() {
     found.sort();
     let expected = [
         "DELETE /models/measure",
+        "DELETE /operations/{id}",
         "GET /",
         "GET /events",
         "GET /health",
@@ -460,6 +461,7 @@ async fn every_route_is_described_and_every_described_route_is_served() {
         "POST /llm/calls",
         "POST /models/measure",
         "POST /models/unload",
+        "POST /models/verify",
         "POST /recover",
         "POST /targets/{id}/{verb}",
     ];
