@@ -62,6 +62,13 @@ impl Ollama {
         })
     }
 
+    /// [`Ollama::serve`] with further variables, as a person sets them in a terminal.
+    pub fn serve_set(&mut self, variables: &[(&str, &str)]) -> Result<()> {
+        self.serve_with(|command| {
+            command.envs(variables.iter().copied());
+        })
+    }
+
     fn serve_with(&mut self, change: impl FnOnce(&mut Command)) -> Result<()> {
         let log = File::options().append(true).create(true).open(self.log_file())?;
         let mut command = Command::new(self.binary());

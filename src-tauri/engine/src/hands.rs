@@ -9,7 +9,8 @@ use doctor::{Event, Lever, Listener, Outcome, ProcessId, Step, TargetId, Treatme
 use tokio::sync::mpsc;
 
 use crate::action::{models, process};
-use crate::platform;
+use crate::environments::{Variables, is_setting};
+use crate::platform::{self, Places};
 use crate::probe::port_of;
 use crate::senses::Senses;
 use crate::store;
@@ -127,16 +128,15 @@ impl Hands {
         }
     }
 
-    /// `ollama serve` listens where we look for it (FACTS A.6).
-    fn environment(&self, target: &TargetId) -> Vec<(String, String)> {
+    /// `ollama serve` gets the settings of the one that ran before, and listens where we look for it
+    /// (FACTS A.6).
+    fn environment(&self, target: &TargetId) -> Vec<(String, Option<String>)> {
         let Ok(url) = reqwest::Url::parse(&self.senses.ollama.url) else { return Vec::new() };
-        match (target, url.host_str()) {
-            (TargetId::Ollama, Some(host)) => {
-                let address = format!("{host}:{}", self.port(target));
-                vec![("OLLAMA_HOST".into(), address)]
-            }
-            _ => Vec::new(),
-        }
+        let (TargetId::Ollama, Some(host)) = (target, url.host_str()) else { return Vec::new() };
+        let port = self.port(target);
+        let before = self.senses.environments.of(target, port);
+        let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
+        inherited(before, names, format!("{host}:{port}"), &Places::here())
     }
 
     async fn unload(&self, models: &[String], within: Duration) -> Outcome {
@@ -148,6 +148,26 @@ impl Hands {
         }
         models::unload(&self.senses.ollama, &ollama, within).await
     }
+}
+
+/// What to set and what to take away of `ours`, so that it is as `before` as far as it matters.
+/// Whoever listened on the port had the right `OLLAMA_HOST`; else it is `address`.
+fn inherited(
+    before: Option<Variables>,
+    ours: Vec<String>,
+    address: String,
+    places: &Places,
+) -> Vec<(String, Option<String>)> {
+    const HOST: &str = "OLLAMA_HOST";
+    let Some(mut before) = before else { return vec![(HOST.into(), Some(address))] };
+    before.entry(HOST.into()).or_insert(address);
+    if let Some(path) = before.get_mut("PATH") {
+        let whole = Places { path: path.as_str().into(), ..places.clone() }.search_path();
+        *path = whole.into_string().unwrap_or_else(|_| path.clone());
+    }
+    let gone = ours.into_iter().filter(|name| is_setting(name) && !before.contains_key(name));
+    let gone: Vec<_> = gone.map(|name| (name, None)).collect();
+    before.into_iter().map(|(name, value)| (name, Some(value))).chain(gone).collect()
 }
 
 /// A killed `ollama serve` leaves its runners behind, and they keep the GPU's memory (FACTS A.1):
@@ -187,4 +207,45 @@ fn lever_pulled(result: Result<(), platform::LeverError>) -> Outcome {
 
 fn failed(reason: String) -> Outcome {
     Outcome::Failed { reason, permanent: false }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::{Places, inherited};
+
+    const ADDRESS: &str = "127.0.0.1:11434";
+
+    fn places() -> Places {
+        Places { path: "/bin".into(), home: "/home/a".into(), root: "/".into() }
+    }
+
+    #[test]
+    fn the_settings_of_the_one_before_come_back_and_ours_do_not_mix_in() {
+        let before = [("OLLAMA_MODELS", "/m"), ("PATH", "/own/bin"), ("OLLAMA_HOST", "0.0.0.0")];
+        let before = before.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let ours = ["OLLAMA_MODELS", "OLLAMA_DEBUG", "HOME"].map(str::to_owned).to_vec();
+        let found = inherited(Some(before), ours, ADDRESS.into(), &places());
+        let mut found: BTreeMap<String, Option<String>> = found.into_iter().collect();
+        let path = found.remove("PATH").flatten().unwrap();
+        assert!(path.starts_with("/own/bin:") && path.contains("/usr/bin"), "{path}");
+        let expected = [
+            ("OLLAMA_MODELS", Some("/m")),
+            ("OLLAMA_HOST", Some("0.0.0.0")),
+            ("OLLAMA_DEBUG", None),
+        ];
+        let own = |value: Option<&str>| value.map(str::to_owned);
+        assert_eq!(found, expected.map(|(name, value)| (name.to_owned(), own(value))).into());
+    }
+
+    #[test]
+    fn without_one_before_only_the_address_is_ours() {
+        let found = inherited(None, vec!["OLLAMA_MODELS".into()], ADDRESS.into(), &places());
+        assert_eq!(found, [("OLLAMA_HOST".to_owned(), Some(ADDRESS.to_owned()))]);
+        // The standard address needs no variable: so it stays when ours is another one.
+        let bare = [("HOME".to_owned(), "/home/a".to_owned())].into();
+        let found = inherited(Some(bare), vec!["OLLAMA_HOST".into()], ADDRESS.into(), &places());
+        assert!(found.contains(&("OLLAMA_HOST".into(), Some(ADDRESS.into()))), "{found:?}");
+    }
 }

@@ -28,5 +28,6 @@ pub mod api;
 
 pub mod clock;
 pub mod docker_host;
+pub mod environments;
 pub mod log;
 pub mod platform;

@@ -52,6 +52,11 @@ impl Paths {
         self.data.join("digests.json")
     }
 
+    /// What servers were started with; it may hold secrets.
+    pub fn environments(&self) -> PathBuf {
+        self.data.join("environment.json")
+    }
+
     /// The copy of the last configuration without a mistake.
     pub fn good_config(&self) -> PathBuf {
         self.data.join("config.good.toml")

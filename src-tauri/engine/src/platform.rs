@@ -31,9 +31,9 @@ pub use lever::{LeverError, kickstart, open_app, run};
 pub use place::{Places, home, installed_ollama};
 pub use signal::{Signal, SignalError, signal};
 pub use system::{
-    Activity, awake, boot, continuous, detach, footprint, has_tray_host, is_listening, is_same,
-    keep_awake_activity, listener, lower_priority, memory, process, unit, usage, user_home,
-    user_id, variable, watch_power, written_files,
+    Activity, awake, boot, continuous, detach, environment, footprint, has_tray_host, is_listening,
+    is_same, keep_awake_activity, listener, lower_priority, memory, process, unit, usage,
+    user_home, user_id, variable, watch_power, written_files,
 };
 
 /// News of the machine's sleep.

@@ -22,6 +22,7 @@ use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::api::{self, Token};
 use crate::config::Config;
+use crate::environments::Environments;
 use crate::handle::{Asked, Ends, Gate, Handle};
 use crate::hands::Hands;
 use crate::journal::Journal;
@@ -133,7 +134,8 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
     };
     let (stop, stopping) = watch::channel(false);
     let (inbox, events) = mpsc::channel(INBOX);
-    let senses = Arc::new(Senses::new(&config, None));
+    let environments = Arc::new(Environments::load(&paths.environments()));
+    let senses = Arc::new(Senses::new(&config, environments, None));
     senses.store.reading().begin(paths.digests());
     let (records, writer) = records::spawn_writer(journal.clone(), ledger, inbox.clone());
     let mut engine = Loop {

@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use doctor::{Care, Depth, Launch, Look, Observation, TargetId};
 
 use crate::config::{Config, DockerHost};
 use crate::docker_host::Surroundings;
+use crate::environments::Environments;
 use crate::platform;
 use crate::probe::docker::Docker;
 use crate::probe::host;
@@ -21,6 +23,8 @@ pub struct Senses {
     pub docker: Docker,
     /// Ollama's models on disk.
     pub store: Store,
+    /// What servers were started with.
+    pub environments: Arc<Environments>,
     services: BTreeMap<TargetId, Service>,
     groups: BTreeMap<String, Vec<String>>,
     /// Where the models, the journal and Docker's containers lie.
@@ -31,7 +35,7 @@ pub struct Senses {
 
 impl Senses {
     /// `before` lends its Docker connection when the address is the same.
-    pub fn new(config: &Config, before: Option<&Self>) -> Self {
+    pub fn new(config: &Config, environments: Arc<Environments>, before: Option<&Self>) -> Self {
         let program = |target: &TargetId| {
             config.roster.iter().find(|spec| spec.id == *target).and_then(|spec| {
                 let launch = match &spec.care {
@@ -81,6 +85,7 @@ impl Senses {
                 program(&TargetId::Ollama),
                 config.ollama.canary.clone(),
                 &config.signatures,
+                environments.clone(),
             ),
             mlx: Mlx::new(
                 config.mlx.url.as_str(),
@@ -90,6 +95,7 @@ impl Senses {
             ),
             docker,
             store: Store::new(config, before.map(|before| &before.store)),
+            environments,
             services: services.collect(),
             groups: config.memory.groups.clone(),
             paths: platform::places_that_fill(),

@@ -6,6 +6,7 @@
 mod docker;
 mod engine_itself;
 mod ensure;
+mod levers;
 mod mlx;
 mod models;
 mod ollama;

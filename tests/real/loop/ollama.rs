@@ -16,11 +16,15 @@ const NO_DOCKER: &str =
     "[docker]\nhost = \"unix:///nonexistent/docker.sock\"\nheal = \"observe\"\n";
 
 fn watching(ollama: &Ollama) -> Engine {
-    let configuration = format!("{NO_DOCKER}[ollama]\nurl = \"{}\"\n", ollama.url());
-    Engine::start(&configuration, &ollama.environment()).unwrap()
+    watching_with(ollama, &ollama.environment())
 }
 
-fn healthy(engine: &Engine) {
+pub(crate) fn watching_with(ollama: &Ollama, environment: &[(String, String)]) -> Engine {
+    let configuration = format!("{NO_DOCKER}[ollama]\nurl = \"{}\"\n", ollama.url());
+    Engine::start(&configuration, environment).unwrap()
+}
+
+pub(crate) fn healthy(engine: &Engine) {
     engine.wait_for_target("ollama", "healthy", SOON, is_healthy);
 }
 

@@ -43,13 +43,13 @@ pub enum StartError {
 }
 
 /// Starts `command` (program and arguments) as a process of its own: own session, no input, output
-/// appended to `log`, with `environment` beside ours. It outlives us; when it ends while we live it
-/// is collected in the background. A `log` above 10 MB is rotated first.
+/// appended to `log`, with `environment` beside ours (no value: without that variable). It outlives
+/// us; when it ends while we live it is collected in the background. A `log` above 10 MB is rotated first.
 ///
 /// Returns 300 ms after the start, if it is alive then.
 pub async fn start(
     command: &[String],
-    environment: &[(String, String)],
+    environment: &[(String, Option<String>)],
     log: &Path,
 ) -> Result<ProcessId, StartError> {
     let (name, arguments) = command
@@ -127,7 +127,7 @@ fn find(name: &str, places: &Places) -> Result<PathBuf, StartError> {
 fn spawn(
     program: &Path,
     arguments: &[String],
-    environment: &[(String, String)],
+    environment: &[(String, Option<String>)],
     search_path: OsString,
     output: File,
     errors: File,
@@ -136,10 +136,15 @@ fn spawn(
     command
         .args(arguments)
         .env("PATH", search_path)
-        .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(output)
         .stderr(errors);
+    for (name, value) in environment {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
     platform::detach(&mut command);
     Command::from(command).spawn()
 }

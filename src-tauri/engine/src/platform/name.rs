@@ -34,6 +34,12 @@ pub(super) fn matches(pattern: &str, name: &str) -> bool {
     rest.ends_with(last)
 }
 
+/// `NAME=value` of an environment.
+pub(super) fn pair(word: &[u8]) -> Option<(String, String)> {
+    let (name, value) = str::from_utf8(word).ok()?.split_once('=')?;
+    (!name.is_empty()).then(|| (name.to_owned(), value.to_owned()))
+}
+
 fn first_argument(process: &ProcessSeen) -> &str {
     process.command.first().map(String::as_str).map(file_name).unwrap_or_default()
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use doctor::{
     Activity, DeepSeen, Depth, Listener, LoadedSeen, Look, ModelSeen, Observation, OllamaSeen,
-    ProcessId, ProcessSeen, Reply, Signs, Surroundings,
+    ProcessId, ProcessSeen, Reply, Signs, Surroundings, TargetId,
 };
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -25,6 +25,7 @@ use super::http::{self, LIST_CAP, SHALLOW_CAP};
 use super::port_of;
 use super::work::Work;
 use crate::config::Canary;
+use crate::environments::Environments;
 use crate::logs::{self, Logs, Of, Signature};
 use crate::platform;
 
@@ -46,6 +47,7 @@ pub struct Ollama {
     keep: Keep,
     stalls: Stalls,
     logs: Arc<Logs>,
+    environments: Arc<Environments>,
 }
 
 impl Ollama {
@@ -55,6 +57,7 @@ impl Ollama {
         program: Option<String>,
         canary: Canary,
         signatures: &[Signature],
+        environments: Arc<Environments>,
     ) -> Self {
         Self {
             url: url.trim_end_matches('/').to_owned(),
@@ -67,6 +70,7 @@ impl Ollama {
             keep: Keep::default(),
             stalls: Stalls::default(),
             logs: Arc::new(Logs::new(Of::Ollama, signatures, platform::ollama_logs())),
+            environments,
         }
     }
 
@@ -94,6 +98,7 @@ impl Ollama {
             Err(reply) => (None, reply),
         };
         let listener = listener(port_of(&self.url), depth, &self.known).await;
+        self.remember(&listener).await;
         let surroundings = match depth {
             Depth::Shallow => None,
             Depth::Full | Depth::Deep => Some(self.surroundings().await),
@@ -154,6 +159,19 @@ impl Ollama {
             let _ = tokio::task::spawn_blocking(move || work.forgive(&process)).await;
         }
         deep
+    }
+
+    /// With what it runs, while it runs. A stranger on the port is not asked.
+    async fn remember(&self, listener: &Listener) {
+        let Listener::Process(process) = listener else { return };
+        if process.id.program() != "ollama" {
+            return;
+        }
+        let (process, port) = (process.clone(), port_of(&self.url));
+        let environments = self.environments.clone();
+        let remembering = move || environments.remember(&TargetId::Ollama, port, &process);
+        // What is not remembered now is at the next look.
+        let _ = tokio::task::spawn_blocking(remembering).await;
     }
 
     fn at(&self, path: &str) -> String {

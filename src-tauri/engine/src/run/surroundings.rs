@@ -76,7 +76,8 @@ impl Loop {
         tracing::info!("the configuration was read anew");
         self.messages.remove("config");
         keep_good(&self.paths);
-        let senses = Arc::new(Senses::new(&config, Some(&self.senses)));
+        let senses =
+            Arc::new(Senses::new(&config, self.senses.environments.clone(), Some(&self.senses)));
         let other_engine = senses.docker.host() != self.senses.docker.host();
         let other_api = config.api != self.config.api;
         let moved = moved(&self.config, &config);

@@ -57,10 +57,15 @@ async fn a_process_that_ignores_term_is_killed() {
 async fn it_has_a_session_of_its_own_no_input_and_its_environment() {
     let place = tempfile::tempdir().unwrap();
     let log = place.path().join("a.log");
-    let text = "read -r line || echo no input; echo $GREETING; while :; do sleep 0.1; done";
-    let environment = [("GREETING".to_owned(), "good morning".to_owned())];
+    let text = "read -r line || echo no input; echo $GREETING${CARGO_MANIFEST_DIR:-.}; \
+                while :; do sleep 0.1; done";
+    assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some(), "it is there to be taken away");
+    let environment = [
+        ("GREETING".to_owned(), Some("good morning".to_owned())),
+        ("CARGO_MANIFEST_DIR".to_owned(), None),
+    ];
     let process = start(&words(&["sh", "-c", text]), &environment, &log).await.unwrap();
-    says(&log, "no input\ngood morning\n");
+    says(&log, "no input\ngood morning.\n");
     if cfg!(target_os = "linux") {
         let stat = fs::read_to_string(format!("/proc/{}/stat", process.pid)).unwrap();
         let after: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();

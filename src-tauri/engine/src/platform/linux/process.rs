@@ -7,12 +7,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use doctor::{ProcessId, ProcessSeen};
 
+use super::super::name::pair;
 use super::super::signal::is_same_identity;
 use super::super::{Unit, Usage};
 use super::{continuous, ticks_per_second, user_name};
 
 /// How much of a file of `/proc` is read; an argument list can be megabytes.
 const CAP: u64 = 64 * 1024;
+/// The same for an environment, of which no part may be missed.
+const ENVIRONMENT_CAP: u64 = 2 << 20;
 
 /// The process with this pid; none when there is none, or when it is dead and only waits to be
 /// collected.
@@ -164,6 +167,15 @@ pub fn variable(pid: u32, name: &str) -> Option<String> {
     let mut words =
         bytes.split(|byte| *byte == 0).filter_map(|word| std::str::from_utf8(word).ok());
     words.find_map(|word| Some(word.strip_prefix(name)?.strip_prefix('=')?.to_owned()))
+}
+
+/// All of the environment that it was started with; none for another user's process, unless we are
+/// root (`/proc/PID/environ`, proc(5)). What is no text is left out.
+pub fn environment(pid: u32) -> Option<Vec<(String, String)>> {
+    let mut bytes = Vec::new();
+    let file = File::open(format!("/proc/{pid}/environ")).ok()?;
+    file.take(ENVIRONMENT_CAP).read_to_end(&mut bytes).ok()?;
+    Some(bytes.split(|byte| *byte == 0).filter_map(pair).collect())
 }
 
 /// The effective user.

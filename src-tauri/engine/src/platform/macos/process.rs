@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use doctor::{ProcessId, ProcessSeen};
 
+use super::super::name::pair;
 use super::super::signal::is_same_identity;
 use super::super::{Unit, Usage};
 use super::{descriptor_path, executable_path, nanoseconds, resource_usage, sysctl, user_name};
@@ -145,6 +146,15 @@ pub fn variable(pid: u32, name: &str) -> Option<String> {
     let (count, words) = words(pid)?;
     let mut environment = words.into_iter().skip(count).take_while(|word| !word.is_empty());
     environment.find_map(|word| Some(word.strip_prefix(name)?.strip_prefix('=')?.to_owned()))
+}
+
+/// All of the environment that it was started with; none for another user's process, unless we are
+/// root. What is no text is left out.
+pub fn environment(pid: u32) -> Option<Vec<(String, String)>> {
+    let (count, words) = words(pid)?;
+    let own = words.into_iter().skip(count).take_while(|word| !word.is_empty());
+    let text = own.filter(|word| !word.contains(char::REPLACEMENT_CHARACTER));
+    Some(text.filter_map(|word| pair(word.as_bytes())).collect())
 }
 
 /// Arguments and environment, and how many of them are arguments.
