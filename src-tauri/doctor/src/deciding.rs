@@ -13,7 +13,6 @@ use crate::panics::panic_cause;
 use crate::patient::Patient;
 use crate::phase::{Phase, Reason};
 use crate::plan::Plan;
-use crate::remedy::Lever;
 use crate::sentence::Sentence;
 use crate::target::{Care, Heal, TargetId};
 
@@ -127,8 +126,7 @@ impl Doctor {
         let Some(patient) = self.patients.get(id) else { return Duration::ZERO };
         match &patient.spec.care {
             Care::Ollama { .. } | Care::Mlx { .. } => {
-                let supervised =
-                    matches!(lever(patient), Some(Ok(Lever::App(_) | Lever::Launchd(_))));
+                let supervised = matches!(lever(patient), Some(Ok(lever)) if lever.has_owner());
                 if supervised && !is_there(cause.id) {
                     self.policy.supervisor
                 } else {

@@ -34,8 +34,7 @@ pub(crate) fn describe(step: &Step, outcome: &Outcome) -> Sentence {
         Step::Start(lever) => {
             let what = match lever {
                 Lever::Command(command) => command.first().cloned().unwrap_or_default(),
-                Lever::Launchd(label) => label.clone(),
-                Lever::App(app) => app.clone(),
+                Lever::Launchd(name) | Lever::App(name) | Lever::Unit(name) => name.clone(),
             };
             let says = Sentence::new("step.started").with("what", what);
             if let Outcome::Started { process: Some(id) } = outcome {

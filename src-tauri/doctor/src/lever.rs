@@ -1,6 +1,6 @@
 //! Which lever starts a server: the one that its installation has (R29, R60).
 
-use crate::observation::Installed;
+use crate::observation::{Installed, Supervisor, Surroundings};
 use crate::patient::Patient;
 use crate::remedy::Lever;
 use crate::sentence::Sentence;
@@ -13,11 +13,12 @@ pub(crate) fn lever(patient: &Patient) -> Option<Result<Lever, Sentence>> {
         Care::Mlx { launch } => launch.as_ref()?,
         Care::Host | Care::Docker | Care::Container { .. } | Care::Service { .. } => return None,
     };
-    let installed = patient.facts.surroundings.clone().unwrap_or_default().installed;
-    Some(choose(launch, &installed))
+    let around = patient.facts.surroundings.clone().unwrap_or_default();
+    Some(choose(launch, &around))
 }
 
-fn choose(launch: &Launch, installed: &Installed) -> Result<Lever, Sentence> {
+fn choose(launch: &Launch, around: &Surroundings) -> Result<Lever, Sentence> {
+    let installed = &around.installed;
     let serve = || match &installed.binary {
         Some(binary) => Ok(Lever::Command(vec![binary.clone(), "serve".into()])),
         None => Err(Sentence::new("why.no_binary")),
@@ -35,18 +36,44 @@ fn choose(launch: &Launch, installed: &Installed) -> Result<Lever, Sentence> {
         )),
         Launch::Brew => Ok(Lever::Launchd("homebrew.mxcl.ollama".into())),
         Launch::Serve => serve(),
-        Launch::Auto => {
-            if let Some(app) = &installed.app {
-                return Ok(Lever::App(app.clone()));
-            }
-            if installed.brew_service.is_some() {
-                return Ok(Lever::Launchd("homebrew.mxcl.ollama".into()));
-            }
-            match &installed.systemd_unit {
-                // Another user's service: two supervisors on one port would fight (R29).
-                Some(unit) => Err(Sentence::new("why.systemd").with("unit", unit.as_str())),
-                None => serve(),
-            }
-        }
+        Launch::Auto => match around.supervisor.as_ref().and_then(owner) {
+            Some(owner) => owner,
+            None => among(installed).unwrap_or_else(serve),
+        },
     }
+}
+
+/// The one that ran it last goes before all that could.
+fn owner(supervisor: &Supervisor) -> Option<Result<Lever, Sentence>> {
+    match supervisor {
+        Supervisor::App(app) => Some(Ok(Lever::App(app.clone()))),
+        Supervisor::Launchd(label) => Some(Ok(Lever::Launchd(label.clone()))),
+        Supervisor::Unit { name, of_user: true } => Some(Ok(Lever::Unit(name.clone()))),
+        Supervisor::Unit { name, of_user: false } => Some(Err(of_system(name))),
+        Supervisor::Homeostat
+        | Supervisor::Shell(_)
+        | Supervisor::Program(_)
+        | Supervisor::OtherUser(_)
+        | Supervisor::Nobody
+        | Supervisor::NotVisible => None,
+    }
+}
+
+fn among(installed: &Installed) -> Option<Result<Lever, Sentence>> {
+    if let Some(app) = &installed.app {
+        return Some(Ok(Lever::App(app.clone())));
+    }
+    if installed.brew_service.is_some() {
+        return Some(Ok(Lever::Launchd("homebrew.mxcl.ollama".into())));
+    }
+    let file = installed.systemd_unit.as_ref()?;
+    let name = file.rsplit('/').next().unwrap_or(file);
+    // The search path of a user's own systemd (systemd.unit(5)).
+    let of_user = file.contains("/systemd/user/");
+    Some(if of_user { Ok(Lever::Unit(name.into())) } else { Err(of_system(name)) })
+}
+
+/// Not ours to start: two supervisors on one port would fight (R29).
+fn of_system(unit: &str) -> Sentence {
+    Sentence::new("why.systemd").with("unit", unit)
 }

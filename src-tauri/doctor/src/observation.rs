@@ -288,6 +288,36 @@ pub struct Surroundings {
     /// Processes named like the server or like what it is mistaken for (`ollama-mcp`).
     pub relatives: Vec<ProcessSeen>,
     pub installed: Installed,
+    /// Of the process that listens; while nobody does, of the one that did last.
+    pub supervisor: Option<Supervisor>,
+}
+
+/// Who has started a server, and would start it again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Supervisor {
+    /// macOS: the application bundle at this path.
+    App(String),
+    /// macOS: a job of the user that we run as, by its label.
+    Launchd(String),
+    /// Linux: a systemd unit, such as `ollama.service`.
+    Unit {
+        name: String,
+        /// Of the user's own systemd, which we may use.
+        of_user: bool,
+    },
+    /// We have.
+    Homeostat,
+    /// A shell, by its name: somebody at a terminal, or a script.
+    Shell(String),
+    /// Any other program, by its name.
+    Program(String),
+    /// It belongs to this user; who started it is not ours to know.
+    OtherUser(String),
+    /// Whoever it was has ended.
+    Nobody,
+    /// The system does not show us the process.
+    NotVisible,
 }
 
 /// Which ways to start the server exist on this machine.

@@ -159,6 +159,18 @@ pub enum Lever {
     Launchd(String),
     /// macOS: open this application bundle.
     App(String),
+    /// Linux: `systemctl --user start UNIT`.
+    Unit(String),
+}
+
+impl Lever {
+    /// Whether another program owns the server, and starts it again by itself (R29).
+    pub(crate) fn has_owner(&self) -> bool {
+        match self {
+            Self::Launchd(_) | Self::App(_) | Self::Unit(_) => true,
+            Self::Command(_) => false,
+        }
+    }
 }
 
 /// How a step ended.

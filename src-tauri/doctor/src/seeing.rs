@@ -16,7 +16,6 @@ use crate::observation::{
 use crate::order::Depth;
 use crate::patient::{LoadedFact, Looking, Patient};
 use crate::phase::{Phase, Reason};
-use crate::remedy::Lever;
 use crate::target::{Care, TargetId};
 use crate::verdict::{self, Verdict};
 
@@ -326,7 +325,7 @@ impl Doctor {
 /// Something else than a person may start it at any time.
 fn is_supervised(patient: &Patient) -> bool {
     !patient.facts.insight.supervisors.is_empty()
-        || matches!(lever(patient), Some(Ok(Lever::App(_) | Lever::Launchd(_))))
+        || matches!(lever(patient), Some(Ok(lever)) if lever.has_owner())
 }
 
 /// Pid and start time.

@@ -15,7 +15,6 @@ use crate::order::{Depth, Order, Response, Tell, Ticket};
 use crate::phase::Phase;
 use crate::plan::{Plan, ServerPlan};
 use crate::planning::container_plan;
-use crate::remedy::Lever;
 use crate::sentence::Sentence;
 use crate::target::{Care, TargetId};
 
@@ -237,7 +236,7 @@ impl Doctor {
                         .with("pid", process.id.pid));
                 }
                 if verb == Verb::Stop {
-                    if matches!(lever(patient), Some(Ok(Lever::App(_) | Lever::Launchd(_)))) {
+                    if matches!(lever(patient), Some(Ok(lever)) if lever.has_owner()) {
                         return Err(Sentence::new("why.supervised"));
                     }
                     return Ok(Plan::Server(ServerPlan {

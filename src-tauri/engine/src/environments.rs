@@ -1,6 +1,6 @@
-//! The environment in which a server last ran, so that it comes back with the same settings: a person
+//! The environment in which a server last ran, and who had started it, so that it comes back with the same settings: a person
 //! who started `ollama serve` by hand with `OLLAMA_MODELS` set would else find other models after a
-//! restart. Values may hold secrets: they are never logged, and the file is the owner's alone.
+//! restart, and what a unit started would get a second copy beside it. Values may hold secrets: they are never logged, and the file is the owner's alone.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,7 +10,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use doctor::{ProcessId, ProcessSeen, TargetId};
+use doctor::{ProcessId, ProcessSeen, Supervisor, TargetId};
 use serde::{Deserialize, Serialize};
 
 use crate::platform;
@@ -43,6 +43,7 @@ struct Known {
 struct Ran {
     port: u16,
     variables: Variables,
+    supervisor: Option<Supervisor>,
 }
 
 /// Names only.
@@ -51,6 +52,7 @@ impl fmt::Debug for Ran {
         f.debug_struct("Ran")
             .field("port", &self.port)
             .field("variables", &self.variables.keys())
+            .field("supervisor", &self.supervisor)
             .finish()
     }
 }
@@ -87,31 +89,56 @@ impl Environments {
         if !platform::is_same(&process.id) {
             return;
         }
-        known.read = Some(process.id.clone());
         let variables: Variables = all.into_iter().filter(|(name, _)| is_kept(name)).collect();
-        // A process that has wiped its environment tells nothing.
+        // One that has wiped its environment, or is being started just now, tells nothing.
         if variables.is_empty() {
             return;
         }
-        let ran = Ran { port, variables };
-        if known.ran.get(target) == Some(&ran) {
-            return;
-        }
-        let names = ran.variables.keys().cloned().collect::<Vec<_>>().join(" ");
+        known.read = Some(process.id.clone());
+        let names = variables.keys().cloned().collect::<Vec<_>>().join(" ");
         tracing::info!(%target, pid = process.id.pid, names, "its environment is remembered");
-        known.ran.insert(target.clone(), ran);
-        if let Some(file) = &self.file
-            && let Err(error) = write(file, &known.ran)
-        {
-            tracing::warn!(%error, "the environments could not be written down");
-        }
+        self.change(&mut known, target, port, |ran| ran.variables = variables);
+    }
+
+    /// Remembers who has started it. Blocks.
+    pub fn remember_supervisor(&self, target: &TargetId, port: u16, supervisor: &Supervisor) {
+        let supervisor = Some(supervisor.clone());
+        self.change(&mut self.lock(), target, port, |ran| ran.supervisor = supervisor);
     }
 
     /// What the last process on this port was started with.
     pub fn of(&self, target: &TargetId, port: u16) -> Option<Variables> {
         let known = self.lock();
         let ran = known.ran.get(target).filter(|ran| ran.port == port)?;
-        Some(ran.variables.clone())
+        Some(ran.variables.clone()).filter(|variables| !variables.is_empty())
+    }
+
+    /// Who has started the last process on this port.
+    pub fn supervisor(&self, target: &TargetId, port: u16) -> Option<Supervisor> {
+        self.lock().ran.get(target).filter(|ran| ran.port == port)?.supervisor.clone()
+    }
+
+    /// At another port it is another server: nothing of the old one is kept.
+    fn change(
+        &self,
+        known: &mut Known,
+        target: &TargetId,
+        port: u16,
+        change: impl FnOnce(&mut Ran),
+    ) {
+        let before = known.ran.get(target);
+        let same = before.filter(|ran| ran.port == port).cloned();
+        let mut ran = same.unwrap_or(Ran { port, variables: Variables::new(), supervisor: None });
+        change(&mut ran);
+        if before == Some(&ran) {
+            return;
+        }
+        known.ran.insert(target.clone(), ran);
+        if let Some(file) = &self.file
+            && let Err(error) = write(file, &known.ran)
+        {
+            tracing::warn!(%error, "what servers ran with could not be written down");
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
@@ -152,12 +179,21 @@ fn write(file: &Path, ran: &BTreeMap<TargetId, Ran>) -> io::Result<()> {
 mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::process::{Child, Command};
+    use std::time::{Duration, Instant};
 
     use super::*;
 
     fn sleeper(variables: &[(&str, &str)]) -> Child {
         let variables = variables.iter().copied();
-        Command::new("/bin/sleep").arg("60").env_clear().envs(variables).spawn().unwrap()
+        let child = Command::new("/bin/sleep").arg("60").env_clear().envs(variables).spawn();
+        let child = child.unwrap();
+        // The kernel shows the environment a moment after it has begun the program.
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while platform::environment(child.id()).is_none_or(|all| all.is_empty()) {
+            assert!(Instant::now() < deadline, "no environment");
+            std::thread::yield_now();
+        }
+        child
     }
 
     fn seen(child: &Child) -> ProcessSeen {
@@ -193,6 +229,13 @@ mod tests {
         let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         assert_eq!(after.of(&TargetId::Ollama, 11434), Some(expected));
         assert_eq!(after.of(&TargetId::Ollama, 11500), None, "another port is another server");
+        let unit = Supervisor::Unit { name: "ollama.service".into(), of_user: true };
+        after.remember_supervisor(&TargetId::Ollama, 11434, &unit);
+        let again = Environments::load(&file);
+        assert_eq!(again.supervisor(&TargetId::Ollama, 11434), Some(unit.clone()));
+        assert!(again.of(&TargetId::Ollama, 11434).is_some(), "both are kept");
+        again.remember_supervisor(&TargetId::Ollama, 11500, &unit);
+        assert_eq!(again.of(&TargetId::Ollama, 11500), None, "not the settings of another port");
         assert_eq!(after.of(&TargetId::Mlx, 11434), None);
     }
 
@@ -220,7 +263,7 @@ mod tests {
         fs::write(&file, "{\"ollama\":").unwrap();
         assert_eq!(Environments::load(&file).of(&TargetId::Ollama, 1), None);
         let variables = [("OLLAMA_API_KEY".to_owned(), "s3cret".to_owned())].into();
-        let shown = format!("{:?}", Ran { port: 1, variables });
+        let shown = format!("{:?}", Ran { port: 1, variables, supervisor: None });
         assert!(shown.contains("OLLAMA_API_KEY") && !shown.contains("s3cret"), "{shown}");
     }
 }

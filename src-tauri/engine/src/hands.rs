@@ -125,6 +125,7 @@ impl Hands {
             }
             Lever::Launchd(label) => lever_pulled(platform::kickstart(label).await),
             Lever::App(app) => lever_pulled(platform::open_app(app).await),
+            Lever::Unit(unit) => lever_pulled(platform::start_unit(unit).await),
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use doctor::{
     Care, CauseId, Doctor, Listener, NextLook, Now, Operation, Patient, Phase, RemedyResult,
-    Sentence, Timing, Value, Verb,
+    Sentence, Supervisor, Timing, Value, Verb,
 };
 use serde_json::json;
 
@@ -247,7 +247,11 @@ fn detail(
         put("pid", json!(process.id.pid));
         put("executable", json!(process.id.executable));
         put("user", json!(process.user));
+        put("parent", json!(process.parent));
         put("started", json!(process.since.map(|since| rfc3339(doctor::Wall(since * 1000)))));
+    }
+    if let Some(by) = facts.surroundings.as_ref().and_then(|around| around.supervisor.as_ref()) {
+        put("launch", json!(frame.words.sentence(&launched(by))));
     }
     if let Some(seen) = &facts.ollama {
         put("version", json!(seen.product_version));
@@ -278,6 +282,26 @@ fn detail(
         put("critical", json!(critical));
     }
     detail
+}
+
+/// Who has started a server.
+fn launched(by: &Supervisor) -> Sentence {
+    let named = |key: &str, name: &str| Sentence::new(key).with("name", name);
+    match by {
+        Supervisor::App(app) => named("line.launch_app", app.rsplit('/').next().unwrap_or(app)),
+        Supervisor::Launchd(label) if label.starts_with("homebrew.") => {
+            named("line.launch_brew", label)
+        }
+        Supervisor::Launchd(label) => named("line.launch_launchd", label),
+        Supervisor::Unit { name, of_user: true } => named("line.launch_user_unit", name),
+        Supervisor::Unit { name, of_user: false } => named("line.launch_unit", name),
+        Supervisor::Homeostat => Sentence::new("line.launch_homeostat"),
+        Supervisor::Shell(name) => named("line.launch_shell", name),
+        Supervisor::Program(name) => named("line.launch_program", name),
+        Supervisor::OtherUser(name) => named("line.launch_other_user", name),
+        Supervisor::Nobody => Sentence::new("line.launch_nobody"),
+        Supervisor::NotVisible => Sentence::new("line.launch_not_visible"),
+    }
 }
 
 fn summary(targets: &[Target], open: &[view::Incident]) -> Summary {

@@ -10,6 +10,7 @@ mod name;
 mod place;
 mod signal;
 mod socket;
+mod supervisor;
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -27,9 +28,10 @@ use std::time::Duration;
 
 use doctor::{MemoryGroup, ProcessId, ProcessSeen};
 
-pub use lever::{LeverError, kickstart, open_app, run};
+pub use lever::{LeverError, kickstart, open_app, run, start_unit};
 pub use place::{Places, home, installed_ollama};
 pub use signal::{Signal, SignalError, signal};
+pub use supervisor::{supervisor, would_start};
 pub use system::{
     Activity, awake, boot, continuous, detach, environment, footprint, has_tray_host, is_listening,
     is_same, keep_awake_activity, listener, lower_priority, memory, process, unit, usage,

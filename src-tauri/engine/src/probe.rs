@@ -7,6 +7,7 @@ pub(crate) mod lines;
 pub mod mlx;
 pub mod ollama;
 pub mod service;
+mod supervised;
 mod work;
 
 use std::net::Ipv4Addr;

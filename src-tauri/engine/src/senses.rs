@@ -85,14 +85,15 @@ impl Senses {
                 program(&TargetId::Ollama),
                 config.ollama.canary.clone(),
                 &config.signatures,
-                environments.clone(),
-            ),
+            )
+            .remembering(environments.clone()),
             mlx: Mlx::new(
                 config.mlx.url.as_str(),
                 config.mlx.timeout,
                 program(&TargetId::Mlx),
                 &config.signatures,
-            ),
+            )
+            .remembering(environments.clone()),
             docker,
             store: Store::new(config, before.map(|before| &before.store)),
             environments,

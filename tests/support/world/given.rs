@@ -96,6 +96,10 @@ fn given_server(world: &mut World, kind: &str, traits: &[&str]) -> Result<(), St
                     server.installed.systemd_unit =
                         Some("/etc/systemd/system/ollama.service".into());
                 }
+                "a systemd unit of the user exists" => {
+                    server.installed.systemd_unit =
+                        Some("/home/a/.config/systemd/user/ollama.service".into());
+                }
                 _ => return Err(format!("`{each}` is not known of a server")),
             }
         }

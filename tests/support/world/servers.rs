@@ -158,6 +158,7 @@ impl Server {
         (depth >= Depth::Full).then(|| Surroundings {
             relatives: self.processes(),
             installed: self.installed.clone(),
+            supervisor: self.insides.supervisor.clone(),
         })
     }
 
@@ -357,7 +358,7 @@ impl World {
         }
         let started = match lever {
             Lever::Command(command) => Some(process(pid, command).id),
-            Lever::Launchd(_) | Lever::App(_) => None,
+            Lever::Launchd(_) | Lever::App(_) | Lever::Unit(_) => None,
         };
         if let Starts::DiesAfter(after) = server.starts {
             let target = target.clone();

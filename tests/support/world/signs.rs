@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use doctor::{
     Activity, Answer, Body, CauseId, Confidence, DeepOutcome, DeepSeen, Depth, EndedSeen, LogSign,
-    ProgressSeen, Reply, RunnerSeen, Signs, StoreSeen, VolumeSeen,
+    ProgressSeen, Reply, RunnerSeen, Signs, StoreSeen, Supervisor, VolumeSeen,
 };
 
 use super::World;
@@ -22,6 +22,8 @@ pub struct Insides {
     pub generates: DeepOutcome,
     pub store: Option<StoreSeen>,
     pub supervisors: Vec<String>,
+    /// Who has started it.
+    pub supervisor: Option<Supervisor>,
     pub runners: Option<Vec<RunnerSeen>>,
     pub ps_hangs: bool,
     /// Lines that no look has brought yet.
@@ -45,6 +47,7 @@ impl Default for Insides {
             generates: DeepOutcome::Answered,
             store: None,
             supervisors: Vec::new(),
+            supervisor: None,
             runners: None,
             ps_hangs: false,
             log: Vec::new(),
@@ -134,6 +137,9 @@ pub fn server_shows(server: &mut Server, what: &str) -> Option<Result<(), String
             insides.store =
                 Some(StoreSeen { owner_uid: 501, manifests: 4, ..StoreSeen::default() });
         }
+        "is not shown to us" => {
+            server.hidden = true;
+        }
         "has no models at all" => {
             server.models.clear();
             server.loaded.clear();
@@ -172,6 +178,19 @@ fn server_shows_so_much(server: &mut Server, what: &str) -> Option<Result<(), St
         insides.unread = false;
         insides.activity.runners_percent = 300;
         insides.activity.silent_for_s = Some(silent.as_secs());
+        return Some(Ok(()));
+    }
+    let unit = |name: &str, of_user| Some(Supervisor::Unit { name: name.into(), of_user });
+    if let Some(name) = what.strip_prefix("was started by the user's unit ") {
+        insides.supervisor = unit(name, true);
+        return Some(Ok(()));
+    }
+    if let Some(name) = what.strip_prefix("was started by the system's unit ") {
+        insides.supervisor = unit(name, false);
+        return Some(Ok(()));
+    }
+    if let Some(name) = what.strip_prefix("was started by the shell ") {
+        insides.supervisor = Some(Supervisor::Shell(name.into()));
         return Some(Ok(()));
     }
     if let Some(gb) = what.strip_prefix("holds ").and_then(|text| text.strip_suffix(" GB")) {

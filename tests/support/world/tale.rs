@@ -218,6 +218,7 @@ fn step(step: &Step) -> String {
         Step::Start(Lever::Command(command)) => format!("start `{}`", command.join(" ")),
         Step::Start(Lever::Launchd(label)) => format!("start launchd job {label}"),
         Step::Start(Lever::App(app)) => format!("open {app}"),
+        Step::Start(Lever::Unit(unit)) => format!("start unit {unit}"),
         Step::StartContainer { .. } => "start the container".into(),
         Step::ComposeUp(compose) => format!("compose up -d {}", compose.service),
         Step::StopContainer { .. } => "stop the container".into(),

@@ -4,7 +4,9 @@ use super::evidence::{answers_despite, is_hung, is_refused, listener, relative, 
 use super::{Case, Finding, Rule, identity, nothing};
 use crate::cause::{CauseId, Confidence};
 use crate::insight::Insight;
-use crate::observation::{DeepOutcome, Listener, OllamaSeen, Reply, Surroundings};
+use crate::observation::{
+    DeepOutcome, Listener, OllamaSeen, ProcessSeen, Reply, Supervisor, Surroundings,
+};
 use crate::sentence::{Sentence, Value};
 use crate::target::{Care, Launch};
 use crate::verdict::{self, Verdict};
@@ -352,13 +354,46 @@ fn alone(case: &Case<'_>) -> Option<Sentence> {
 
 fn other_user(case: &Case<'_>) -> Option<Finding> {
     let store = insight(case).store.as_ref().filter(|store| store.manifests > 0)?;
-    let Listener::Process(process) = &seen(case)?.listener else { return None };
+    let (process, sure) = match &seen(case)?.listener {
+        Listener::Process(process) => (process, Confidence::Certain),
+        // The system does not show who listens, and one server of another user runs.
+        Listener::Hidden => (the_other_server(case, store.owner_uid)?, Confidence::Likely),
+        Listener::Nobody | Listener::NotAsked => return None,
+    };
     let uid = process.uid.filter(|uid| *uid != store.owner_uid)?;
     let user = process.user.clone().unwrap_or_else(|| uid.to_string());
     case.patient.facts.models.is_empty().then(|| {
         let on_disk = Sentence::new("evidence.manifests").with("count", store.manifests);
-        Finding::of(vec![listener(process), on_disk]).with("user", user)
+        Finding::of(vec![listener(process), on_disk])
+            .with("user", user)
+            .with("command", end_command(case, process))
+            .only(sure)
     })
+}
+
+/// The only process named like the server that another user runs.
+fn the_other_server<'a>(case: &Case<'a>, own: u32) -> Option<&'a ProcessSeen> {
+    let is_one = |process: &&ProcessSeen| {
+        process.uid.is_some_and(|uid| uid != own) && identity::is_named(process, "ollama")
+    };
+    let mut found = around(case)?.relatives.iter().filter(is_one);
+    let one = found.next()?;
+    found.next().is_none().then_some(one)
+}
+
+/// What a person types to end another user's server for good (FACTS A.8).
+fn end_command(case: &Case<'_>, process: &ProcessSeen) -> String {
+    let supervisor = around(case).and_then(|around| around.supervisor.as_ref());
+    let brew = |name: &String| name.starts_with("homebrew.mxcl.ollama") && name.ends_with("(root)");
+    match supervisor {
+        Some(Supervisor::Unit { name, of_user: false }) => {
+            format!("sudo systemctl disable --now {name}")
+        }
+        Some(_) | None if insight(case).supervisors.iter().any(brew) => {
+            "sudo brew services stop ollama".into()
+        }
+        Some(_) | None => format!("sudo kill {}", process.id.pid),
+    }
 }
 
 fn has_loaded(case: &Case<'_>) -> Option<Sentence> {

@@ -146,6 +146,32 @@ fn r29_the_supervisor_of_a_server_has_fifteen_seconds() {
 }
 
 #[test]
+fn r29_who_started_it_last_goes_before_all_that_could() {
+    for (given, started_by, told) in [
+        ("ollama: the app is installed", "the user's unit mine.service", "start unit mine.service"),
+        ("ollama: a systemd unit of the user exists", "the shell zsh", "start unit ollama.service"),
+        ("ollama", "the user's unit mine.service", "start unit mine.service"),
+        ("ollama", "the shell zsh", "start `/usr/local/bin/ollama serve`"),
+    ] {
+        let mut world = world(&[given]);
+        world.then(&format!("ollama was started by {started_by}"), 11 * 60);
+        world.then("ollama dies", 60);
+        assert_eq!(world.told(told), 1, "{given}, {started_by}");
+    }
+}
+
+#[test]
+fn r29_what_the_systems_own_unit_ran_is_not_started_beside_it() {
+    let mut world = world(&["ollama: the app is installed"]);
+    world.then("ollama was started by the system's unit ai.service", 11 * 60);
+    world.then("ollama dies", 240);
+    assert!(world.nothing_done());
+    let doctor = &world.doctor;
+    let why = doctor.why(&doctor::TargetId::Ollama).expect("known");
+    assert_eq!(why.nothing_done.map(|one| one.says.key), Some("why.systemd".to_owned()));
+}
+
+#[test]
 fn r29_no_waiting_for_a_supervisor_while_the_process_hangs() {
     let mut world = world(&["ollama: the app is installed"]);
     world.then("ollama hangs", 38);

@@ -325,3 +325,36 @@ fn t18_short_memory_sheds_idle_models_one_by_one_and_spares_what_is_used_or_pinn
     fresh.then("memory is critical", 300);
     assert_eq!(fresh.told("> ollama: unload"), 0, "used five minutes ago");
 }
+
+#[test]
+fn another_users_server_is_told_with_the_command_that_ends_it() {
+    for (started_by, command) in [
+        (None, "sudo kill "),
+        (Some("the system's unit ollama.service"), "sudo systemctl disable --now ollama.service"),
+    ] {
+        let mut world = world(&["ollama"]);
+        if let Some(unit) = started_by {
+            world.then(&format!("ollama was started by {unit}"), 0);
+        }
+        world.then("ollama shows the models of another user", 11 * 60);
+        assert_eq!(world.cause("ollama"), "ollama.other_user");
+        let cause = world.doctor.patient(&TargetId::Ollama).and_then(|one| one.phase.cause());
+        let said = format!("{:?}", cause.map(|cause| &cause.says.values));
+        assert!(said.contains(command), "{said}");
+        assert!(world.nothing_done());
+    }
+}
+
+#[test]
+fn a_hidden_server_is_another_users_only_where_one_of_that_name_is() {
+    let mut hidden = world(&["ollama"]);
+    hidden
+        .then("ollama shows the models of another user", 0)
+        .then("ollama is not shown to us", 660);
+    assert_eq!(hidden.cause("ollama"), "ollama.other_user");
+    // Its own user's, and hidden for another reason.
+    let mut own = world(&["ollama"]);
+    own.then("ollama has all its models", 0).then("ollama is not shown to us", 660);
+    assert_eq!(own.phase("ollama"), "healthy");
+    assert!(hidden.nothing_done() && own.nothing_done());
+}

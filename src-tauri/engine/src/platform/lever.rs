@@ -1,4 +1,5 @@
-//! Levers that belong to another program: launchd and application bundles, on macOS only.
+//! Levers that belong to another program: launchd and application bundles on macOS, the user's
+//! systemd on Linux.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -6,13 +7,15 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 
-use super::{system, user_id};
+use super::{Unit, system, user_id};
 
 /// How long launchd or Launch Services may take to answer; both only pass the wish on.
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// How much of what a lever says is read.
 const WORDS_CAP: u64 = 4096;
+/// A Mac has some five hundred jobs.
+const LIST_CAP: u64 = 1 << 20;
 
 #[derive(Debug, thiserror::Error)]
 pub enum LeverError {
@@ -41,9 +44,41 @@ pub async fn open_app(app: &str) -> Result<(), LeverError> {
     run(&["/usr/bin/open", "-j", "-a", app], DEADLINE).await.map(drop)
 }
 
+/// `systemctl --user start UNIT`: starts a unit of the user's own systemd unless it runs.
+pub async fn start_unit(unit: &str) -> Result<(), LeverError> {
+    run(&["systemctl", "--user", "start", unit], DEADLINE).await.map(drop)
+}
+
+/// The process that systemd holds for the main one of a unit; none: it does not say, or there is no
+/// systemd (systemctl(1), `show`; systemd.exec `MainPID` of the D-Bus interface).
+pub(super) async fn main_process(unit: &Unit) -> Option<u32> {
+    let scope = if unit.of_user { "--user" } else { "--system" };
+    let command = ["systemctl", scope, "show", "--property=MainPID", "--value", &unit.name];
+    run(&command, DEADLINE).await.ok()?.trim().parse().ok().filter(|pid| *pid > 0)
+}
+
+/// The label of the launchd job of the user whose process this is. `launchctl list` has three
+/// columns: pid or `-`, last exit status, label (launchctl(1)).
+pub(super) async fn label(pid: u32) -> Option<String> {
+    only_macos("launchctl list").ok()?;
+    labelled(&output(&["/bin/launchctl", "list"], DEADLINE, LIST_CAP).await.ok()?, pid)
+}
+
+fn labelled(list: &str, pid: u32) -> Option<String> {
+    list.lines().find_map(|line| {
+        let mut columns = line.split('\t');
+        let is_its = columns.next()?.parse() == Ok(pid);
+        columns.nth(1).filter(|label| is_its && !label.is_empty()).map(str::to_owned)
+    })
+}
+
 /// Runs an argument list to its end, at most `within`, and gives the first 4 KiB of its standard
 /// output. It is killed when the time is up.
 pub async fn run(command: &[&str], within: Duration) -> Result<String, LeverError> {
+    output(command, within, WORDS_CAP).await
+}
+
+async fn output(command: &[&str], within: Duration, cap: u64) -> Result<String, LeverError> {
     let (program, arguments) = match command {
         [program, arguments @ ..] => ((*program).to_owned(), arguments),
         [] => return Err(not_run("", std::io::ErrorKind::InvalidInput.into())),
@@ -57,7 +92,7 @@ pub async fn run(command: &[&str], within: Duration) -> Result<String, LeverErro
         .spawn()
         .map_err(|source| not_run(&program, source))?;
     let (out, err) = (child.stdout.take(), child.stderr.take());
-    let whole = async { tokio::join!(read(out), read(err), child.wait()) };
+    let whole = async { tokio::join!(read(out, cap), read(err, cap), child.wait()) };
     let (out, err, ended) = tokio::time::timeout(within, whole)
         .await
         .map_err(|_| LeverError::TooSlow { program: program.clone(), within })?;
@@ -74,11 +109,11 @@ fn only_macos(lever: &'static str) -> Result<(), LeverError> {
 }
 
 /// The beginning of a stream. The rest is read and thrown away, so that the writer never blocks.
-async fn read(stream: Option<impl AsyncRead + Unpin>) -> String {
+async fn read(stream: Option<impl AsyncRead + Unpin>, cap: u64) -> String {
     let Some(mut stream) = stream else { return String::new() };
     let mut start = Vec::new();
     // A broken pipe only ends the text early.
-    let _ = (&mut stream).take(WORDS_CAP).read_to_end(&mut start).await;
+    let _ = (&mut stream).take(cap).read_to_end(&mut start).await;
     let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
     String::from_utf8_lossy(&start).into_owned()
 }
@@ -91,7 +126,7 @@ fn not_run(program: &str, source: std::io::Error) -> LeverError {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::{LeverError, run};
+    use super::{LeverError, labelled, run};
 
     const LONG: Duration = Duration::from_secs(20);
 
@@ -120,6 +155,16 @@ mod tests {
         let missing = run(&["/nowhere/launchctl"], LONG).await;
         assert!(matches!(missing, Err(LeverError::NotRun { .. })), "{missing:?}");
         assert!(matches!(run(&[], LONG).await, Err(LeverError::NotRun { .. })));
+    }
+
+    #[test]
+    fn a_job_is_found_by_its_process() {
+        let list = "PID\tStatus\tLabel\n-\t0\tcom.apple.a\n812\t0\thomebrew.mxcl.ollama\n\
+                    81\t-9\tcom.example.b\n";
+        assert_eq!(labelled(list, 812).as_deref(), Some("homebrew.mxcl.ollama"));
+        assert_eq!(labelled(list, 81).as_deref(), Some("com.example.b"));
+        assert_eq!(labelled(list, 8), None);
+        assert_eq!(labelled("garbage\n812\n", 812), None);
     }
 
     #[cfg(target_os = "linux")]

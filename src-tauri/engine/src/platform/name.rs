@@ -80,8 +80,12 @@ fn is_interpreter(program: &str) -> bool {
         || program.starts_with("perl")
 }
 
-fn is_shell(program: &str) -> bool {
-    matches!(program.trim_start_matches('-'), "sh" | "bash" | "dash" | "zsh" | "ksh" | "busybox")
+/// Whether this is a command interpreter, a login one too (`-zsh`).
+pub(super) fn is_shell(program: &str) -> bool {
+    matches!(
+        program.trim_start_matches('-'),
+        "sh" | "bash" | "dash" | "zsh" | "ksh" | "fish" | "busybox"
+    )
 }
 
 fn file_name(path: &str) -> &str {

@@ -8,14 +8,16 @@ use std::time::Duration;
 
 use doctor::{
     Answer, Body, Depth, Listener, Look, MlxSeen, MlxServer, Observation, ProcessSeen, Reply,
-    Signs, Surroundings,
+    Signs, Surroundings, TargetId,
 };
 use serde_json::Value;
 
+use crate::environments::Environments;
 use crate::logs::{self, Logs, Of, Signature};
 use crate::platform;
 
 use super::http::{self, Got, LIST_CAP, Outcome, SHALLOW_CAP};
+use super::supervised::Supervised;
 use super::work::{self, Work};
 use super::{is_program, ollama, port_of};
 
@@ -28,6 +30,7 @@ pub struct Mlx {
     known: Mutex<Option<ProcessSeen>>,
     work: Arc<Work>,
     logs: Arc<Logs>,
+    supervised: Supervised,
 }
 
 const RELATIVES: [&str; 5] =
@@ -40,10 +43,12 @@ impl Mlx {
         program: Option<String>,
         signatures: &[Signature],
     ) -> Self {
+        let environments = Arc::new(Environments::fresh());
         let url = url.trim_end_matches('/').to_owned();
         // oMLX's own (FACTS B.2); the others write to where whoever starts them says.
         let places = vec![platform::home().join(".omlx/logs/server.log")];
         Self {
+            supervised: Supervised::new(TargetId::Mlx, port_of(&url), environments),
             url,
             timeout,
             program,
@@ -51,6 +56,13 @@ impl Mlx {
             work: Arc::default(),
             logs: Arc::new(Logs::new(Of::Mlx, signatures, places)),
         }
+    }
+
+    /// What it sees is remembered there, beyond its own life.
+    #[must_use]
+    pub fn remembering(mut self, environments: Arc<Environments>) -> Self {
+        self.supervised = Supervised::new(TargetId::Mlx, port_of(&self.url), environments);
+        self
     }
 
     /// With `stretch` times the usual patience (R9).
@@ -79,7 +91,7 @@ impl Mlx {
         let listener = ollama::listener(port_of(&self.url), depth, &self.known).await;
         let surroundings = match depth {
             Depth::Shallow => None,
-            Depth::Full | Depth::Deep => Some(self.surroundings().await),
+            Depth::Full | Depth::Deep => Some(self.surroundings(&listener).await),
         };
         let process = match &listener {
             Listener::Process(process) => Some(process),
@@ -108,11 +120,13 @@ impl Mlx {
     }
 
     /// One that has not listened yet is found by its name (FACTS B.1 to B.3).
-    async fn surroundings(&self) -> Surroundings {
+    async fn surroundings(&self, listener: &Listener) -> Surroundings {
+        let supervisor = self.supervised.by(listener).await;
         let program = self.program.clone();
         let gathered = tokio::task::spawn_blocking(move || {
             let mut surroundings = Surroundings {
                 relatives: platform::processes_named(&RELATIVES),
+                supervisor,
                 ..Surroundings::default()
             };
             surroundings.installed.missing_program = program.filter(|program| !is_program(program));

@@ -23,6 +23,7 @@ use self::running::{Running, list};
 use self::slots::Stalls;
 use super::http::{self, LIST_CAP, SHALLOW_CAP};
 use super::port_of;
+use super::supervised::Supervised;
 use super::work::Work;
 use crate::config::Canary;
 use crate::environments::Environments;
@@ -48,6 +49,7 @@ pub struct Ollama {
     stalls: Stalls,
     logs: Arc<Logs>,
     environments: Arc<Environments>,
+    supervised: Supervised,
 }
 
 impl Ollama {
@@ -57,8 +59,8 @@ impl Ollama {
         program: Option<String>,
         canary: Canary,
         signatures: &[Signature],
-        environments: Arc<Environments>,
     ) -> Self {
+        let environments = Arc::new(Environments::fresh());
         Self {
             url: url.trim_end_matches('/').to_owned(),
             timeout,
@@ -70,8 +72,18 @@ impl Ollama {
             keep: Keep::default(),
             stalls: Stalls::default(),
             logs: Arc::new(Logs::new(Of::Ollama, signatures, platform::ollama_logs())),
+            supervised: Supervised::new(TargetId::Ollama, port_of(url), environments.clone()),
             environments,
         }
+    }
+
+    /// What it sees is remembered there, beyond its own life.
+    #[must_use]
+    pub fn remembering(mut self, environments: Arc<Environments>) -> Self {
+        let port = port_of(&self.url);
+        self.supervised = Supervised::new(TargetId::Ollama, port, environments.clone());
+        self.environments = environments;
+        self
     }
 
     /// With `stretch` times the usual patience (R9).
@@ -99,9 +111,12 @@ impl Ollama {
         };
         let listener = listener(port_of(&self.url), depth, &self.known).await;
         self.remember(&listener).await;
-        let surroundings = match depth {
-            Depth::Shallow => None,
-            Depth::Full | Depth::Deep => Some(self.surroundings().await),
+        let (surroundings, supervisors) = match depth {
+            Depth::Shallow => (None, Vec::new()),
+            Depth::Full | Depth::Deep => {
+                let (surroundings, supervisors) = self.surroundings(&listener).await;
+                (Some(surroundings), supervisors)
+            }
         };
         let process = match &listener {
             Listener::Process(process) => Some(process.id.clone()),
@@ -125,7 +140,7 @@ impl Ollama {
             listener,
             surroundings,
             ps_fails,
-            signs: Signs { deep, activity, log, ..Signs::default() },
+            signs: Signs { deep, activity, log, supervisors, ..Signs::default() },
         })
     }
 
@@ -203,12 +218,17 @@ impl Ollama {
         Ok(list)
     }
 
-    async fn surroundings(&self) -> Surroundings {
-        let program = self.program.clone();
+    /// What is around it, and everything that would start it.
+    async fn surroundings(&self, listener: &Listener) -> (Surroundings, Vec<String>) {
+        let supervisor = self.supervised.by(listener).await;
+        let (program, port) = (self.program.clone(), port_of(&self.url));
         let gathered = tokio::task::spawn_blocking(move || {
-            let mut installed = platform::installed_ollama(&platform::Places::here());
+            let places = platform::Places::here();
+            let mut installed = platform::installed_ollama(&places);
             installed.missing_program = program.filter(|program| !super::is_program(program));
-            Surroundings { relatives: platform::processes_named(&RELATIVES), installed }
+            let relatives = platform::processes_named(&RELATIVES);
+            let supervisors = platform::would_start(&places, &relatives, supervisor.as_ref(), port);
+            (Surroundings { relatives, installed, supervisor }, supervisors)
         });
         gathered.await.unwrap_or_default()
     }
