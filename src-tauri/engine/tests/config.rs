@@ -312,6 +312,13 @@ fn the_example_shows_every_key_with_its_default() {
         if let Care::Mlx { launch } = &mut spec.care {
             *launch = Some(Launch::Launchd("com.example.mlx-api-server".into()));
         }
+        if let Care::Ollama { ensure, .. } = &mut spec.care {
+            *ensure = vec![Ensured {
+                model: "uncensored-llama3".into(),
+                modelfile: Some("/etc/homeostat/uncensored.Modelfile".into()),
+                base: Some("llama3".into()),
+            }];
+        }
     }
     let shown: Vec<Spec> = config.roster.iter().filter(|spec| is_default(spec)).cloned().collect();
     assert_eq!(shown, expected.roster);
