@@ -41,7 +41,7 @@ id: string, kind: string, name: string, state: State,
  */
 since: string, intent: Intent, inhibited_by: string | null, cause: Cause | null, restarts_last_hour: number, 
 /**
- * What a click may ask for now: `restart`, `start`, `stop`, `hold`, `release`.
+ * What a click may ask for now: `restart`, `start`, `stop`, `ensure`, `repair`, `hold`, `release`.
  */
 actions: Array<string>, 
 /**
@@ -161,7 +161,7 @@ kind: string, text: string, };
 
 export type Operation = { id: string, target: string, 
 /**
- * `check`, `start`, `stop`, `restart`, `unload`, `measure`.
+ * `check`, `start`, `stop`, `restart`, `unload`, `measure`, `ensure`, `verify`, `repair`.
  */
 verb: string, state: OperationState, steps: Array<OperationStep>, 
 /**
