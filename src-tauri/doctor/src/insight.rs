@@ -115,11 +115,9 @@ impl Insight {
     }
 
     fn took_runners(&mut self, runners: Vec<RunnerSeen>, loaded: &[LoadedFact], now: Awake) {
+        let is_listed = |model: &String| loaded.iter().any(|fact| fact.seen.name == *model);
         let known = |runner: &RunnerSeen| {
-            runner
-                .model
-                .as_ref()
-                .is_none_or(|model| loaded.iter().any(|fact| fact.seen.name == *model))
+            !runner.left_behind && runner.model.as_ref().is_none_or(is_listed)
         };
         let before = std::mem::take(&mut self.orphans);
         let since = |process: &ProcessId| {

@@ -218,6 +218,8 @@ pub struct RunnerSeen {
     /// None: its command line does not tell.
     pub model: Option<String>,
     pub footprint_bytes: u64,
+    /// The server that has started it is gone: nobody will ever end it (FACTS A.1).
+    pub left_behind: bool,
 }
 
 /// A model on disk.

@@ -158,7 +158,17 @@ pub fn server_shows(server: &mut Server, what: &str) -> Option<Result<(), String
                 process: runner.id,
                 model: Some("llama3:70b".into()),
                 footprint_bytes: 40 * GB,
+                left_behind: false,
             }]);
+        }
+        "has a runner of a dead server beside its own" => {
+            let runner = |pid: u32, left_behind| RunnerSeen {
+                process: process(pid, &["/usr/local/lib/ollama/llama-server".to_owned()]).id,
+                model: Some("llama3:8b".into()),
+                footprint_bytes: 5 * GB,
+                left_behind,
+            };
+            insides.runners = Some(vec![runner(977, true), runner(978, false)]);
         }
         "has no runner left" => insides.runners = Some(Vec::new()),
         _ => return server_shows_so_much(server, what),

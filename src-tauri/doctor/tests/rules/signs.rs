@@ -358,3 +358,14 @@ fn a_hidden_server_is_another_users_only_where_one_of_that_name_is() {
     assert_eq!(own.phase("ollama"), "healthy");
     assert!(hidden.nothing_done() && own.nothing_done());
 }
+
+#[test]
+fn a_runner_of_a_dead_server_is_told_though_its_model_is_loaded_again() {
+    let mut world = world(&[OLLAMA]);
+    world.then("ollama has a runner of a dead server beside its own", 11 * 60);
+    assert_eq!(world.cause("ollama"), "ollama.unload_stuck");
+    let cause = world.doctor.patient(&TargetId::Ollama).and_then(|one| one.phase.cause());
+    let said = format!("{:?}", cause.map(|cause| &cause.evidence));
+    assert!(said.contains("977") && !said.contains("978"), "{said}");
+    assert!(world.nothing_done());
+}

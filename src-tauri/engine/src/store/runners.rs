@@ -34,25 +34,34 @@ pub(super) fn runners(
         (seen.id == id).then_some(seen)
     });
     let mut found: Vec<ProcessSeen> = own.collect();
-    // A server that is killed leaves its runners to process 1 (FACTS A.1). Whose model lies here, was
-    // ours.
+    let own = found.len();
+    // A server that is killed leaves its runners behind (FACTS A.1). Whose model lies here, was ours.
     if let Some(blobs) = models.map(|models| models.join("blobs")) {
         for seen in platform::processes_named(&["llama-server", "ollama"]) {
             let is_ours = argument(&seen, "--model")
                 .is_some_and(|model| Path::new(model).starts_with(&blobs));
-            if is_ours && seen.parent == Some(1) && !found.iter().any(|one| one.id == seen.id) {
+            if is_ours && has_lost_its_parent(&seen) && !found.iter().any(|one| one.id == seen.id) {
                 found.push(seen);
             }
         }
     }
-    let runners = found.into_iter().filter_map(|seen| {
+    let runners = found.into_iter().enumerate().filter_map(|(at, seen)| {
         let weights = argument(&seen, "--model")?;
         let port = argument(&seen, "--port").and_then(|port| port.parse().ok());
         let model = model(weights, manifests, loaded);
         let footprint_bytes = platform::footprint(seen.id.pid).unwrap_or(0);
-        Some(Runner { seen: RunnerSeen { process: seen.id, model, footprint_bytes }, port })
+        let left_behind = at >= own;
+        let seen = RunnerSeen { process: seen.id, model, footprint_bytes, left_behind };
+        Some(Runner { seen, port })
     });
     Some(runners.collect())
+}
+
+/// Process 1 takes over the children of the dead; on Linux the user's own systemd does before it
+/// (`PR_SET_CHILD_SUBREAPER`; systemd `src/core/main.c`). A person's shell is a living parent.
+fn has_lost_its_parent(seen: &ProcessSeen) -> bool {
+    let Some(parent) = seen.parent.filter(|parent| *parent > 1) else { return true };
+    platform::process(parent).is_some_and(|parent| parent.id.program() == "systemd")
 }
 
 fn argument<'a>(seen: &'a ProcessSeen, name: &str) -> Option<&'a str> {
