@@ -106,7 +106,7 @@ impl Doctor {
         let Some(ollama) = self.patients.get(&TargetId::Ollama) else { return };
         let Care::Ollama { unload_under_pressure: true, .. } = &ollama.spec.care else { return };
         // Something works, and nobody can tell which model it is.
-        if !ollama.phase.is_usable() || ollama.facts.insight.is_working() {
+        if !ollama.answers() || ollama.facts.insight.is_working() {
             return;
         }
         let Some(idle) = self.idle_models(ollama).first().copied() else { return };
