@@ -316,12 +316,15 @@ fn t18_short_memory_sheds_idle_models_one_by_one_and_spares_what_is_used_or_pinn
     };
     let loaded = "ollama: its work is read, loaded llama3:70b 42 GB, loaded nomic-embed-text 1 GB";
     assert_eq!(unloaded(loaded, "nothing happens"), (1, 1), "the pinned one stays");
-    assert_eq!(unloaded(loaded, "ollama lacks mistral"), (1, 1), "a missing model frees none");
     assert_eq!(unloaded(loaded, "ollama works"), (0, 0), "something works");
     let keeps = "ollama: keeps its models, loaded llama3:70b 42 GB";
     assert_eq!(unloaded(keeps, "nothing happens"), (0, 0));
     let observes = "ollama: heal observe, loaded llama3:70b 42 GB";
     assert_eq!(unloaded(observes, "nothing happens"), (0, 0));
+    let mut lacking = world(&["ollama: loaded llama3:70b 42 GB, wants mistral"]);
+    lacking.then("ollama lacks mistral", 660).then("memory is critical", 600);
+    assert_eq!(lacking.phase("ollama"), "degraded");
+    assert_eq!(lacking.told("> ollama: unload llama3:70b"), 1, "what it lacks frees no memory");
     let mut fresh = world(&["ollama: loaded llama3:70b 42 GB"]);
     fresh.then("memory is critical", 300);
     assert_eq!(fresh.told("> ollama: unload"), 0, "used five minutes ago");
