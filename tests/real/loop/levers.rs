@@ -46,7 +46,7 @@ fn started_by_hand_with_settings_of_its_own_it_comes_back_with_the_same() {
     let mut engine: Engine = watching_with(&ollama, &without_settings(&ollama));
     healthy(&engine);
     let detail = engine.target("ollama").unwrap().detail;
-    assert!(detail["launch"].as_str().unwrap().contains("program"), "{detail:?}");
+    assert!(detail["launch"].as_str().unwrap().starts_with("the program "), "{detail:?}");
     let file = engine.data().join("environment.json");
     wait_until("what it was started with is written down", SOON, || file.exists());
     assert_eq!(mode(&file), 0o600);
@@ -121,7 +121,7 @@ fn another_users_server_is_told_with_the_cure_and_nothing_is_done_to_it() {
     let cause = target.cause.unwrap();
     assert!(cause.advice.contains(&format!("sudo kill {pid}")), "{}", cause.advice);
     let launch = target.detail["launch"].as_str().unwrap().to_owned();
-    assert!(launch.contains("another user"), "{launch}");
+    assert_eq!(launch, "another user (nobody)");
     assert!(
         !engine.data().join("environment.json").exists() || {
             let kept = std::fs::read_to_string(engine.data().join("environment.json")).unwrap();

@@ -144,6 +144,8 @@ fn draw_target(target: &Target, snapshot: &Snapshot) {
     }
     let parent = target.inhibited_by.as_deref();
     add("status.waits_for", parent.map(|id| name_of(id, snapshot)).unwrap_or_default());
+    let launch = target.detail.get("launch").and_then(serde_json::Value::as_str);
+    add("status.launch", launch.map(clean).unwrap_or_default());
     let restarts = Sentence::new("status.last_hour").with("count", target.restarts_last_hour);
     add("status.restarts", words.sentence(&restarts));
     add("status.actions", target.actions.join(", "));
