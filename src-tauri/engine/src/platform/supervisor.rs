@@ -139,6 +139,7 @@ fn file_name(path: &str) -> String {
 mod tests {
     use std::fs;
     use std::process::{Command, Stdio};
+    use std::time::{Duration, Instant};
 
     use doctor::ProcessId;
 
@@ -192,7 +193,16 @@ mod tests {
         let output = shell.stdout.take().unwrap();
         std::io::BufRead::read_line(&mut std::io::BufReader::new(output), &mut line).unwrap();
         let pid: u32 = line.trim().parse().unwrap();
-        let child = platform::process(pid).unwrap();
+        // It is a copy of the shell until it has become its program.
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let child = loop {
+            let child = platform::process(pid).unwrap();
+            if child.id.program() == "sleep" {
+                break child;
+            }
+            assert!(Instant::now() < deadline, "{child:?}");
+            std::thread::yield_now();
+        };
         assert_eq!(supervisor(&child).await, Supervisor::Shell("bash".into()));
         shell.kill().unwrap();
         shell.wait().unwrap();
