@@ -164,6 +164,13 @@ impl Reading {
             if check::is_sound(models, layer, &digests)? {
                 continue;
             }
+            // A manifest that declares another length is wrong itself: what the name says counts, and
+            // what was made on this machine comes back from nowhere.
+            match is_named_rightly(models, layer, &mut go_on)? {
+                None => return Ok(None),
+                Some(true) => continue,
+                Some(false) => {}
+            }
             let blob = layer.blob();
             match fs::remove_file(file(models, layer)) {
                 Ok(()) => {}
@@ -263,6 +270,27 @@ impl Reading {
         }
         Ok(Some(()))
     }
+}
+
+/// Whether its content is what its name says, whatever its length; one of the declared length was
+/// read before. None: it was broken off.
+fn is_named_rightly(
+    models: &Path,
+    layer: &Layer,
+    go_on: &mut impl FnMut(u64, u64) -> bool,
+) -> io::Result<Option<bool>> {
+    let path = file(models, layer);
+    let of = match fs::metadata(&path) {
+        Ok(data) if data.is_file() && data.len() != layer.size => data.len(),
+        Ok(_) => return Ok(Some(false)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(false)),
+        Err(error) => return Err(error),
+    };
+    let mut done = 0;
+    is_intact(&path, &layer.digest, |count| {
+        done += count as u64;
+        go_on(done, of)
+    })
 }
 
 /// All, or the one of that name.

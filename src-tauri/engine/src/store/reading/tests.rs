@@ -166,3 +166,19 @@ fn a_loaded_model_slows_it_down() {
     reading.read_slowly(models.path(), &layer, Pace::default());
     assert!(began.elapsed() >= Duration::from_millis(120), "{:?}", began.elapsed());
 }
+
+#[test]
+fn a_blob_that_is_what_its_name_says_is_not_removed_for_a_wrong_manifest() {
+    let (models, [shared, one, _]) = store();
+    let manifest = models.path().join("manifests/registry.ollama.ai/library/one/latest");
+    let text = fs::read_to_string(&manifest).unwrap();
+    let (first, wrong) = text.split_once("\"layers\"").unwrap();
+    let size = fs::metadata(models.path().join("blobs").join(&shared)).unwrap().len();
+    let wrong = wrong.replace(&format!("\"size\":{size}"), "\"size\":7");
+    fs::write(&manifest, format!("{first}\"layers\"{wrong}")).unwrap();
+    fs::write(models.path().join("blobs").join(&one), "short").unwrap();
+    let reading = Reading::default();
+    let removed = reading.remove_broken(models.path(), "one", |_, _| true).unwrap().unwrap();
+    assert_eq!(removed.blobs, [one], "the one that is cut");
+    assert!(models.path().join("blobs").join(&shared).is_file(), "the other model needs it");
+}
