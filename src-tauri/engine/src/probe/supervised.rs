@@ -35,6 +35,10 @@ impl Supervised {
         if let Ok(mut found) = self.found.lock() {
             *found = Some((process.id.clone(), supervisor.clone()));
         }
+        // Who started a stranger on the port is not whom to start the server with (R8).
+        if self.target == TargetId::Ollama && process.id.program() != "ollama" {
+            return Some(supervisor);
+        }
         let (environments, target, port) =
             (self.environments.clone(), self.target.clone(), self.port);
         let kept = supervisor.clone();
@@ -48,5 +52,27 @@ impl Supervised {
         let found = self.found.lock().ok()?;
         let (_, supervisor) = found.as_ref().filter(|(id, _)| id == process)?;
         Some(supervisor.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_started_a_stranger_on_the_port_is_not_remembered_for_the_server() {
+        let environments = Arc::new(Environments::fresh());
+        let unit = Supervisor::Unit { name: "ollama.service".into(), of_user: true };
+        environments.remember_supervisor(&TargetId::Ollama, 11434, &unit);
+        let supervised = Supervised::new(TargetId::Ollama, 11434, environments.clone());
+        let mut stranger = Command::new("/bin/sleep").arg("60").spawn().unwrap();
+        let seen = platform::process(stranger.id()).unwrap();
+        let of_stranger = supervised.by(&Listener::Process(seen)).await;
+        stranger.kill().unwrap();
+        stranger.wait().unwrap();
+        assert!(of_stranger.is_some_and(|found| found != unit), "told while it is there");
+        assert_eq!(supervised.by(&Listener::Nobody).await, Some(unit));
     }
 }
