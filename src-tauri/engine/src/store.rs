@@ -12,7 +12,7 @@ mod runners;
 mod reading;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use doctor::{Depth, Listener, Observation, OllamaSeen, RunnerSeen, StoreSeen};
@@ -120,7 +120,7 @@ impl Store {
         let (known, reading) = (self.known.clone(), self.reading.clone());
         let looking =
             tokio::task::spawn_blocking(move || look(&listener, &loaded, &known, &reading));
-        tokio::time::timeout(WITHIN, looking).await.ok()?.ok()
+        tokio::time::timeout(WITHIN, looking).await.ok()?.ok()?
     }
 }
 
@@ -145,8 +145,19 @@ pub fn runners_of(listener: &Listener, loaded: &[String]) -> Option<Vec<RunnerSe
     Some(runners.into_iter().map(|runner| runner.seen).collect())
 }
 
-fn look(listener: &Listener, loaded: &[String], known: &Mutex<Known>, reading: &Reading) -> Found {
-    let mut known = lock(known);
+/// None: a look before this one still waits for the disk. Each that waited with it would take a
+/// thread of the few that there are, until nothing at all could be looked at.
+fn look(
+    listener: &Listener,
+    loaded: &[String],
+    known: &Mutex<Known>,
+    reading: &Reading,
+) -> Option<Found> {
+    let mut known = match known.try_lock() {
+        Ok(known) => known,
+        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+        Err(TryLockError::WouldBlock) => return None,
+    };
     let mut seen = StoreSeen::default();
     if let Some(own) = place::own()
         && let Some(owner) = check::owner(&own)
@@ -174,7 +185,7 @@ fn look(listener: &Listener, loaded: &[String], known: &Mutex<Known>, reading: &
         reading.serve(models, &manifests);
     }
     let runners = runners::runners(listener, served.as_deref(), &manifests, loaded);
-    Found { seen, runners, told: place::is_told(listener) }
+    Some(Found { seen, runners, told: place::is_told(listener) })
 }
 
 /// A model that is still being loaded is in no list yet (FACTS 0, 5): its runner answers 503 so long,
@@ -200,4 +211,18 @@ async fn without_loading(runners: Vec<Runner>, loaded: &[String]) -> Vec<RunnerS
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_never_waits_for_one_that_waits_for_the_disk() {
+        let (known, reading) = (Mutex::new(Known::default()), Reading::default());
+        let waiting = known.lock().unwrap();
+        assert!(look(&Listener::Hidden, &[], &known, &reading).is_none());
+        drop(waiting);
+        assert!(look(&Listener::Hidden, &[], &known, &reading).is_some());
+    }
 }
