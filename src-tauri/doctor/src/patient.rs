@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::cause::Cause;
 use crate::clock::{Awake, Now};
+use crate::ensuring::is_same;
 use crate::flapping::Flaps;
 use crate::incident::Incident;
 use crate::latency::Latency;
@@ -230,7 +231,7 @@ impl Patient {
     /// expires (R61).
     pub fn keeps(&self, fact: &LoadedFact) -> bool {
         let Care::Ollama { pinned, .. } = &self.spec.care else { return false };
-        fact.ends_s.is_none() || pinned.iter().any(|name| is_same_model(name, &fact.seen.name))
+        fact.ends_s.is_none() || pinned.iter().any(|name| is_same(name, &fact.seen.name))
     }
 
     /// The process that listens, where it is known.
@@ -307,12 +308,4 @@ impl Patient {
     fn has_cause(&self) -> bool {
         self.phase.cause().is_some()
     }
-}
-
-/// `llama3` is `llama3:latest` to Ollama.
-fn is_same_model(a: &str, b: &str) -> bool {
-    let full = |name: &str| {
-        if name.contains(':') { name.to_owned() } else { format!("{name}:latest") }
-    };
-    full(a) == full(b)
 }
