@@ -66,6 +66,8 @@ pub struct World {
     pub notices_fail: bool,
     /// What reached the disk last.
     pub ledger: Option<Ledger>,
+    /// When it was written, in the time of the story.
+    written: u64,
     /// Every incident as it was last written down.
     pub journal: BTreeMap<String, Incident>,
     pub tale: Tale,
@@ -163,6 +165,7 @@ impl World {
             disk_full: false,
             notices_fail: false,
             ledger: None,
+            written: 0,
             journal: BTreeMap::new(),
             tale: Tale::default(),
             audit: Audit::default(),
@@ -207,10 +210,18 @@ impl World {
         let open: Vec<Incident> =
             self.journal.values().filter(|one| one.closed.is_none()).cloned().collect();
         self.audit.forget_doctor(&open);
+        let known = matches!(found, LedgerFound::Good(_)) && self.ledger.is_some();
         self.tell(&Event::Restored { ledger: found, open });
         if self.engine.answers() {
             self.engine.stream = true;
             self.tell(&Event::DockerStream { connected: true });
+            // What happened since the last record is told again.
+            let since = if known { self.written } else { self.story_ms() };
+            let told = self.engine.told.iter().filter(|(at, _)| *at >= since);
+            let again: Vec<_> = told.map(|(_, news)| news.clone()).collect();
+            for news in again {
+                self.tell_later(20, Event::ContainerNews(news));
+            }
         }
     }
 
@@ -387,6 +398,7 @@ impl World {
                         }
                         if let Some(ledger) = record.ledger {
                             self.ledger = Some(ledger);
+                            self.written = story;
                         }
                         Event::Recorded { record: record.id }
                     };

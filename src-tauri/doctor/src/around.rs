@@ -1,5 +1,7 @@
 //! What is known around a target, and conclusions drawn with it.
 
+use std::time::Duration;
+
 use crate::cause::Cause;
 use crate::container;
 use crate::diagnosis::{self, Around, Case};
@@ -10,6 +12,9 @@ use crate::observation::Reply;
 use crate::patient::Patient;
 use crate::sentence::Sentence;
 use crate::target::{Care, TargetId};
+
+/// So long after its return an end is the engine's own doing: its grace, and a look after it.
+const ENGINE_BACK: Duration = Duration::from_mins(2);
 
 impl Doctor {
     /// What is wrong with this target.
@@ -50,6 +55,7 @@ impl Doctor {
             grown: self.grown(),
             other_engine_works: self.other_engine_works(patient),
             killed_together: self.killed_together(patient),
+            engine_back: self.engine_back.is_some_and(|back| now.since(back) <= ENGINE_BACK),
             unwell_need: self.unwell_need(patient),
             host_bytes: host
                 .and_then(|host| host.facts.host.as_ref())

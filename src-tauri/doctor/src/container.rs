@@ -99,7 +99,14 @@ pub(crate) enum Heard {
 }
 
 impl News {
-    pub(crate) fn hear(&mut self, news: &ContainerNews, limits: Stop, now: Awake) -> Heard {
+    /// `history`: it happened before we began, and only tells whose doing the present is.
+    pub(crate) fn hear(
+        &mut self,
+        news: &ContainerNews,
+        limits: Stop,
+        now: Awake,
+        history: bool,
+    ) -> Heard {
         let this = (news.at_ms, news.what.clone());
         if self.last.as_ref() == Some(&this) {
             return Heard::Old;
@@ -120,6 +127,9 @@ impl News {
                 let killed = self.was_killed_before(news.at_ms, limits);
                 if own || killed {
                     return if own { Heard::LookLater } else { Heard::Stopped };
+                }
+                if history {
+                    return Heard::Look;
                 }
                 let lived = self.started_ms.map(|start| news.at_ms.saturating_sub(start));
                 let soon = lived.is_some_and(|lived| lived < SOON_MS);

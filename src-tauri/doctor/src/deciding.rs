@@ -175,15 +175,18 @@ impl Doctor {
             cause.confidence = Confidence::Possible;
         }
         let since = patient.first_bad.map_or(now.awake, |first| first.awake);
-        if matches!(
-            cause.id,
-            CauseId::ContainerStopped
-                | CauseId::ContainerKilled
-                | CauseId::ContainerOomLimit
-                | CauseId::ContainerCannotRun
-                | CauseId::DockerVmOom
-                | CauseId::DockerMemoryTooSmall
-        ) {
+        let loops = is_of_memory(cause.id) && self.is_never_retried(id, cause.id);
+        if !loops
+            && matches!(
+                cause.id,
+                CauseId::ContainerStopped
+                    | CauseId::ContainerKilled
+                    | CauseId::ContainerOomLimit
+                    | CauseId::ContainerCannotRun
+                    | CauseId::DockerVmOom
+                    | CauseId::DockerMemoryTooSmall
+            )
+        {
             // Docker restarts it right now; its end is judged when it stays ended.
             let cause = None;
             let reason = Reason::new("R29", "why.docker_restarts");
@@ -414,7 +417,8 @@ impl Doctor {
                 patient.facts.container_news.is_crash_loop(self.now.awake, &self.policy)
             })
         };
-        is_incurable(id) || (id == CauseId::ContainerLoggerCrash && loops())
+        let in_a_loop = id == CauseId::ContainerLoggerCrash || is_of_memory(id);
+        is_incurable(id) || (in_a_loop && loops())
     }
 
     /// R60: in `observe` it is written down what would have been done, once per episode.

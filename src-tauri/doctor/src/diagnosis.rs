@@ -61,6 +61,8 @@ pub(crate) struct Around {
     pub(crate) other_engine_works: Option<bool>,
     /// Other containers were killed for no reason at the same time, or the engine hardly answers.
     pub(crate) killed_together: bool,
+    /// Docker's engine came back a moment ago.
+    pub(crate) engine_back: bool,
     /// What it needs and is not well.
     pub(crate) unwell_need: Option<TargetId>,
     /// Bytes of the host, and of the machine that Docker runs in; 0: not known.
@@ -172,6 +174,7 @@ static NOTHING_AROUND: Around = Around {
     grown: None,
     other_engine_works: None,
     killed_together: false,
+    engine_back: false,
     unwell_need: None,
     host_bytes: 0,
     docker_bytes: 0,

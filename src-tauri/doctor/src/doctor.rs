@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use crate::clock::{Awake, Continuous, Now, SteadyClock};
+use crate::clock::{Awake, Continuous, Now, SteadyClock, Wall};
 use crate::crashes::Observing;
 use crate::event::Event;
 use crate::fallback::Fallback;
@@ -70,6 +70,10 @@ pub struct Doctor {
     pub(crate) engine_back: Option<Awake>,
     /// What stopped since then was stopped by the engine.
     pub(crate) engine_stopped: bool,
+    /// Since then we run.
+    pub(crate) began: Wall,
+    /// What the engine tells until then may have happened before that.
+    pub(crate) replayed: Option<Awake>,
     /// The engine has been well before: a return of it gives its containers time (R14).
     pub(crate) engine_was_well: bool,
     clock: SteadyClock,
@@ -120,6 +124,8 @@ impl Doctor {
             engine_gone: false,
             engine_back: None,
             engine_stopped: false,
+            began: now.wall,
+            replayed: None,
             engine_was_well: false,
             clock: SteadyClock { last: now.awake, lag: Duration::ZERO },
             full_check_due: now.awake,

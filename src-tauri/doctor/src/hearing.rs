@@ -1,5 +1,7 @@
 //! Hearing: what a piece of news from Docker's stream changes, and whose stop it tells of (R33 to R37).
 
+use std::time::Duration;
+
 use crate::container::{self, Heard, Stop};
 use crate::containers::PATIENTS;
 use crate::doctor::Doctor;
@@ -9,6 +11,9 @@ use crate::observation::{ContainerEvent, ContainerNews};
 use crate::order::Depth;
 use crate::storm;
 use crate::target::{Care, TargetId};
+
+/// The engine tells what happened since our last record at once, when our first stream begins.
+const REPLAY: Duration = Duration::from_secs(5);
 
 impl Doctor {
     /// News from the stream.
@@ -26,10 +31,11 @@ impl Doctor {
         let own = self.is_our_doing(&id);
         let policy = self.policy.clone();
         let clears_up = self.engine_clears_up();
+        let history = self.is_history(news);
         let Some(patient) = self.patients.get_mut(&id) else { return };
         let container = patient.facts.container.clone();
         let limits = Stop::of(container.as_ref(), &policy);
-        let heard = patient.facts.container_news.hear(news, limits, now.awake);
+        let heard = patient.facts.container_news.hear(news, limits, now.awake, history);
         match heard {
             Heard::Old => return,
             Heard::Look => {}
@@ -102,6 +108,7 @@ impl Doctor {
 
     pub(crate) fn stream(&mut self, connected: bool) {
         if connected {
+            self.replayed.get_or_insert(self.now.awake + REPLAY);
             if std::mem::take(&mut self.engine_lost) {
                 self.engine_back = Some(self.now.awake);
                 self.engine_stopped = false;
@@ -146,6 +153,11 @@ impl Doctor {
             }
         }
         is_engine
+    }
+
+    /// What the engine tells again of the time in which we did not run.
+    fn is_history(&self, news: &ContainerNews) -> bool {
+        self.replayed.is_some_and(|until| self.now.awake < until) && news.at_ms < self.began.0
     }
 
     fn engine_clears_up(&self) -> bool {

@@ -1,6 +1,7 @@
 //! The Docker engine with its containers, and HTTP services: their ends, events and policies as
 //! the real engine makes them.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use doctor::{
@@ -19,6 +20,8 @@ pub struct Engine {
     pub stream: bool,
     /// When it was opened.
     pub since: u64,
+    /// The events that it keeps, with the time of the story; an engine that ends loses them.
+    pub told: VecDeque<(u64, ContainerNews)>,
     /// The stream is open, and says nothing.
     pub stalled: bool,
     /// It was killed: what ran is cleared up when it is started again.
@@ -193,12 +196,18 @@ impl World {
 
     /// Puts an event on the stream.
     pub fn news(&mut self, name: &str, what: ContainerEvent) {
-        if !self.engine.stream || self.engine.stalled || !self.engine.answers() {
-            return;
-        }
         let Some(container) = self.containers.get(name) else { return };
         let (id, at_ms) = (container.seen.id.clone(), self.engine_ms());
         let news = ContainerNews { id, name: name.into(), at_ms, what };
+        if self.engine.answers() {
+            self.engine.told.push_back((self.story_ms(), news.clone()));
+            if self.engine.told.len() > 256 {
+                self.engine.told.pop_front();
+            }
+        }
+        if !self.engine.stream || self.engine.stalled || !self.engine.answers() {
+            return;
+        }
         self.tell_later(5, Event::ContainerNews(news));
     }
 
@@ -331,6 +340,14 @@ impl World {
         }
     }
 
+    /// A person stops it while we do not run; the engine tells it to whoever asks since when.
+    pub fn stopped_while_away(&mut self, name: &str) {
+        self.quit();
+        self.engine.stream = false;
+        self.stopped_by_hand(name);
+        self.relaunch();
+    }
+
     /// P12: nothing that a person stopped is started by the doctor of its own accord.
     pub(super) fn held_stay_down(&self, orders: &[Order]) {
         for order in orders {
@@ -410,6 +427,7 @@ impl World {
         }
         self.later(400, |world| {
             world.engine.state = EngineState::Absent;
+            world.engine.told.clear();
             // Stopped just before its end, it was the engine's doing as far as anybody can tell.
             world.containers.values_mut().for_each(|one| one.held = false);
             if std::mem::replace(&mut world.engine.stream, false) {
@@ -422,6 +440,7 @@ impl World {
     pub fn engine_crashes(&mut self) {
         self.engine.crashed = true;
         self.engine.state = EngineState::Absent;
+        self.engine.told.clear();
         if std::mem::replace(&mut self.engine.stream, false) {
             self.tell(&Event::DockerStream { connected: false });
         }
@@ -435,13 +454,11 @@ impl World {
                 let names: Vec<String> = world.containers.keys().cloned().collect();
                 for name in names {
                     if world.containers.get(&name).is_some_and(Container::is_running) {
-                        world.stopped_by_hand(&name);
+                        world.news(&name, ContainerEvent::Kill { signal: "9".into() });
+                        world.ends(&name, 137, false);
+                        world.news(&name, ContainerEvent::Stop);
                     }
                 }
-                // Nobody's stop.
-                world.later(10, |world| {
-                    world.containers.values_mut().for_each(|one| one.held = false);
-                });
             });
         }
         self.later(300, |world| {

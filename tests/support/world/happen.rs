@@ -288,6 +288,7 @@ fn thing_happens(world: &mut World, line: &str) -> Result<(), String> {
     }
     for (before, act) in [
         ("a person stops ", World::stopped_by_hand as fn(&mut World, &str)),
+        ("while Homeostat does not run, a person stops ", World::stopped_while_away),
         ("a person starts ", World::runs),
         ("compose makes anew ", World::recreated),
     ] {

@@ -15,6 +15,13 @@ pub(super) const UNWELL: &[Rule] = &[
         when: logger_crash,
         against: of_memory,
     },
+    // Each end has its reason: the limit, not the loop, is what has to change.
+    Rule {
+        id: CauseId::ContainerOomLimit,
+        sure: Confidence::Certain,
+        when: oom_loop,
+        against: killed_by_hand,
+    },
     Rule {
         id: CauseId::ContainerCrashLoop,
         sure: Confidence::Certain,
@@ -206,6 +213,10 @@ fn oom_limit(case: &Case<'_>) -> Option<Finding> {
     Some(Finding::of(vec![told, exit(137), line]).with("limit", limit))
 }
 
+fn oom_loop(case: &Case<'_>) -> Option<Finding> {
+    loops(case).then(|| oom_limit(case)).flatten()
+}
+
 /// Out of memory without a limit of its own, in a machine that the host could have made larger.
 fn memory_too_small(case: &Case<'_>) -> Option<Finding> {
     let (host, docker) = (case.around.host_bytes, case.around.docker_bytes);
@@ -246,11 +257,13 @@ fn cannot_run(case: &Case<'_>) -> Option<Finding> {
 }
 
 fn killed(case: &Case<'_>) -> Option<Finding> {
-    ended_with(case, |code| code == 137)
+    ended_with(case, |code| code == 137 && !case.around.engine_back)
 }
 
+/// An engine that comes back has ended what it finds running, with 137 (as dockerd 28 does after a
+/// crash): that needs no other explanation.
 fn stopped(case: &Case<'_>) -> Option<Finding> {
-    ended_with(case, |code| code != 137)
+    ended_with(case, |code| code != 137 || case.around.engine_back)
 }
 
 fn ended_with(case: &Case<'_>, is: impl Fn(i64) -> bool) -> Option<Finding> {

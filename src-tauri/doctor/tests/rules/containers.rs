@@ -56,6 +56,19 @@ fn t114_the_second_want_of_memory_within_the_hour_is_given_up() {
     }
 }
 
+/// 1.14 before R30: what ends again and again for want of memory needs a higher limit.
+#[test]
+fn t114_a_loop_of_ends_for_memory_is_want_of_memory() {
+    let mut world = world(&["docker", "container web: critical, policy always"]);
+    for _ in 0..6 {
+        world.then("web runs out of memory", 5);
+    }
+    world.pass(90);
+    assert_eq!(world.told("container.crash_loop"), 0, "{:?}", world.tale.lines);
+    let cause = world.patient("container:web").phase.cause().map(|cause| cause.id);
+    assert_eq!(cause, Some(doctor::CauseId::ContainerOomLimit), "{:?}", world.tale.lines);
+}
+
 /// R46: the soak of the one restart is within the hour, too.
 #[test]
 fn t114_a_want_of_memory_in_the_soak_is_the_second() {

@@ -46,6 +46,30 @@ fn r33_a_stop_after_a_relaunch_in_the_soak_is_a_persons() {
     assert_eq!(world.treatments.len(), before, "{:?}", world.treatments);
 }
 
+/// R35, P12: the engine tells what happened while we did not run.
+#[test]
+fn r35_what_a_person_stopped_while_we_did_not_run_stays_stopped() {
+    let mut world = world(&[WEB[0], WEB[1], "container db: critical"]);
+    world.pass(300);
+    world.then("while Homeostat does not run, a person stops web", 600);
+    assert_eq!(world.patient("container:web").account.intent, Intent::Held);
+    assert!(world.nothing_done(), "{:?}", world.tale.lines);
+    world.then("db exits with 1", 120);
+    assert_eq!(world.told("start the container"), 1, "and only that");
+}
+
+/// What the engine tells of the past is no crash loop of the present.
+#[test]
+fn r30_what_was_told_before_a_relaunch_is_no_loop_after_it() {
+    let mut world = world(WEB);
+    world.pass(300);
+    for _ in 0..3 {
+        world.then("web exits with 1", 0);
+        world.then("Homeostat is quit and started again", 20);
+    }
+    assert_eq!(world.told("crash_loop"), 0, "{:?}", world.tale.lines);
+}
+
 /// R33: our own stop explains one end, of the incarnation that we ended, and no other.
 #[test]
 fn r33_our_own_stop_explains_no_later_one() {
@@ -420,6 +444,17 @@ fn r34_what_an_engine_clears_up_after_its_crash_is_no_persons_stop() {
     }
     world.pass(300);
     assert_eq!((world.phase("container:web"), world.phase("container:db")), ("healthy", "healthy"));
+}
+
+/// R27, 1.14: what an engine's crash ended is no kill that nobody explains, whatever came before.
+#[test]
+fn r27_what_ended_with_the_engine_is_brought_back_though_it_was_killed_before() {
+    let mut world = world(&[WEB[0], WEB[1], "container db: critical"]);
+    world.then("web exits with 137", 120);
+    assert!(world.told("container:web container.killed: verified") == 1, "{:?}", world.tale.lines);
+    world.then("docker crashes", 60).then("docker comes up", 240);
+    assert_eq!((world.phase("container:web"), world.phase("container:db")), ("healthy", "healthy"));
+    assert_eq!(world.told("NOTICE needs you"), 0);
 }
 
 /// R34: the engine clears up everything that it finds; a person stops one.
