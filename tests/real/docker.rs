@@ -78,6 +78,13 @@ async fn a_person_stops_and_we_start() {
     // Running already is as good.
     assert_eq!(docker.start(&first.id, DEADLINE).await, Outcome::Done);
 
+    // What is paused goes on.
+    engine.command("pause quiet");
+    assert_eq!(news(&mut inbox, "quiet").await, ContainerEvent::Pause);
+    assert_eq!(docker.start(&first.id, DEADLINE).await, Outcome::Done);
+    assert_eq!(news(&mut inbox, "quiet").await, ContainerEvent::Unpause);
+    assert_eq!(container(&docker, "quiet").await.status, ContainerStatus::Running);
+
     // The incarnation of before is not stopped.
     assert_eq!(docker.stop(&first.id, first.started_ms, DEADLINE).await, Outcome::IdentityChanged);
     assert_eq!(container(&docker, "quiet").await.status, ContainerStatus::Running);
@@ -297,7 +304,7 @@ fn said(command: &mut Command) -> String {
 
 fn listen(docker: &Docker) -> mpsc::Receiver<Event> {
     let (sender, inbox) = mpsc::channel(256);
-    tokio::spawn(docker.clone().watch(sender));
+    tokio::spawn(docker.clone().watch(sender, None));
     inbox
 }
 

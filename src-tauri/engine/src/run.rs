@@ -13,8 +13,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use doctor::{
-    Doctor, Event, Look, Observation, Order, Outcome, Policy, Record, Response, Sentence, Tell,
-    Ticket, Timing, Treatment,
+    Doctor, Event, LedgerFound, Look, Observation, Order, Outcome, Policy, Record, Response,
+    Sentence, Tell, Ticket, Timing, Treatment,
 };
 use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -116,8 +116,12 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
         tracing::warn!(%error, "open incidents could not be read");
         Vec::new()
     });
-    let mut orders =
-        doctor.handle(Event::Restored { ledger: ledger.load_beside(ran_before), open }, now);
+    let found = ledger.load_beside(ran_before);
+    let written = match &found {
+        LedgerFound::Good(ledger) => Some(ledger.written),
+        LedgerFound::None | LedgerFound::Damaged => None,
+    };
+    let mut orders = doctor.handle(Event::Restored { ledger: found, open }, now);
     if messages.contains_key("config") {
         orders.extend(doctor.handle(Event::Misconfigured, now));
     }
@@ -162,7 +166,7 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
         published: None,
     };
     engine.serve().await;
-    engine.follow_events();
+    engine.follow_events(written);
     engine.carry_out(&mut orders);
     watchdog::watch(handle.pulse(), stopping.clone());
     let task = tokio::spawn(engine.run(events, stopping));

@@ -97,7 +97,7 @@ async fn a_stream_that_ends_is_told_and_opened_again_without_repeating_itself() 
         }
     });
     let (sender, mut inbox) = mpsc::channel(64);
-    let watching = tokio::spawn(fake.docker().watch(sender));
+    let watching = tokio::spawn(fake.docker().watch(sender, None));
     assert_eq!(next(&mut inbox).await, Event::DockerStream { connected: true });
     assert_eq!(next(&mut inbox).await, news(ContainerEvent::Oom, "db", EPOCH));
     let die = ContainerEvent::Die { exit_code: 137 };
@@ -142,7 +142,7 @@ async fn every_kind_of_news_and_nothing_else() {
         for_ever(stream).await;
     });
     let (sender, mut inbox) = mpsc::channel(64);
-    let watching = tokio::spawn(fake.docker().watch(sender));
+    let watching = tokio::spawn(fake.docker().watch(sender, None));
     next(&mut inbox).await;
     let mut heard = Vec::new();
     while heard.last() != Some(&ContainerEvent::Destroy) {
@@ -184,7 +184,7 @@ async fn a_silent_stream_lives_as_long_as_the_ping() {
         }
     });
     let (sender, mut inbox) = mpsc::channel(64);
-    let watching = tokio::spawn(fake.docker().watch(sender));
+    let watching = tokio::spawn(fake.docker().watch(sender, None));
     assert_eq!(next(&mut inbox).await, Event::DockerStream { connected: true });
     assert_eq!(next(&mut inbox).await, Event::DockerStream { connected: false });
     // Three pings held it, the fourth did not.
@@ -204,7 +204,7 @@ async fn an_engine_that_takes_the_question_and_never_answers_is_told_once() {
         }
     });
     let (sender, mut inbox) = mpsc::channel(64);
-    let watching = tokio::spawn(fake.docker().watch(sender));
+    let watching = tokio::spawn(fake.docker().watch(sender, None));
     assert_eq!(next(&mut inbox).await, Event::DockerStream { connected: false });
     assert_eq!(next(&mut inbox).await, Event::DockerStream { connected: true });
     assert_eq!(fake.calls("GET /events").len(), 4);
@@ -231,7 +231,7 @@ async fn garbage_and_an_endless_event_end_the_stream() {
         }
     });
     let (sender, mut inbox) = mpsc::channel(64);
-    let watching = tokio::spawn(fake.docker().watch(sender));
+    let watching = tokio::spawn(fake.docker().watch(sender, None));
     for connected in [true, false, true, false, true] {
         assert_eq!(next(&mut inbox).await, Event::DockerStream { connected });
     }
@@ -248,7 +248,7 @@ async fn a_kick_opens_the_stream_anew() {
     });
     let docker = fake.docker();
     let (sender, mut inbox) = mpsc::channel(64);
-    let watching = tokio::spawn(docker.clone().watch(sender));
+    let watching = tokio::spawn(docker.clone().watch(sender, None));
     for round in 0..3 {
         assert_eq!(next(&mut inbox).await, Event::DockerStream { connected: true });
         assert_eq!(next(&mut inbox).await, news(ContainerEvent::Start, "db", EPOCH + round));
@@ -276,7 +276,7 @@ async fn a_burst_that_nobody_takes_costs_no_memory_and_ends_in_a_snapshot() {
         for_ever(stream).await;
     });
     let (sender, mut inbox) = mpsc::channel(8);
-    let watching = tokio::spawn(fake.docker().watch(sender));
+    let watching = tokio::spawn(fake.docker().watch(sender, None));
     // A quiet stream is pinged: so the burst was read whole.
     until(|| !fake.calls("GET /_ping").is_empty()).await;
 
@@ -300,7 +300,7 @@ async fn the_watch_ends_with_its_inbox() {
         for_ever(stream).await;
     });
     let (sender, inbox) = mpsc::channel(8);
-    let watching = tokio::spawn(fake.docker().watch(sender));
+    let watching = tokio::spawn(fake.docker().watch(sender, None));
     drop(inbox);
     timeout(DEADLINE, watching).await.unwrap().unwrap();
 }

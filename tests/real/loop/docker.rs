@@ -64,6 +64,40 @@ fn a_critical_container_comes_back_by_compose_unless_a_person_stopped_it() {
     });
 }
 
+/// P12: Docker tells afterwards who stopped it, however we ended.
+#[test]
+fn what_a_person_stops_while_we_do_not_run_stays_stopped() {
+    let docker = DockerEngine::start().unwrap();
+    let critical =
+        |name: &str| format!("[[docker.container]]\nname = \"{name}\"\ncritical = true\n");
+    for name in ["one", "two", "other"] {
+        docker.docker(&["run", "-d", "--name", name, "busybox:local", "sleep", "1000"]).unwrap();
+    }
+    let all = [critical("one"), critical("two"), critical("other")].concat();
+    let mut engine = Engine::start(&configuration(&docker, &all), &[]).unwrap();
+    for (name, by_force) in [("one", false), ("two", true)] {
+        engine.wait_for_target("container:other", "healthy", SOON, is_healthy);
+        let id = format!("container:{name}");
+        engine.wait_for_target(&id, "healthy", SOON, is_healthy);
+        if by_force {
+            engine.kill().unwrap();
+        } else {
+            engine.stop().unwrap();
+        }
+        docker.docker(&["stop", "-t", "1", name]).unwrap();
+        engine.run().unwrap();
+        engine.await_health().unwrap();
+        engine.wait_for_target(&id, "held", SOON, |target| target.intent == Intent::Held);
+    }
+    let running = |name| docker.docker(&["inspect", "-f", "{{.State.Running}}", name]).unwrap();
+    let began = Instant::now();
+    wait_until("ten seconds in which they stay down", SOON, || {
+        assert_eq!((running("one").trim(), running("two").trim()), ("false", "false"));
+        began.elapsed() > Duration::from_secs(10)
+    });
+    assert_eq!(running("other").trim(), "true");
+}
+
 #[test]
 fn a_docker_engine_that_goes_and_comes_is_one_incident() {
     let docker = DockerEngine::start().unwrap();

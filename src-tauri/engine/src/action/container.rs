@@ -13,19 +13,26 @@ const WORDS: u64 = 1 << 16;
 
 impl Docker {
     /// `POST /containers/{id}/start`; `Done` when it runs, also when it did already. The engine's
-    /// restart call is never used: it would start what a person stopped a moment before.
+    /// restart call is never used: it would start what a person stopped a moment before. What is
+    /// paused is let go on.
     pub async fn start(&self, id: &str, within: Duration) -> Outcome {
         let deadline = Instant::now() + within;
-        match self.inspect(id).await {
+        let paused = match self.inspect(id).await {
+            Ok(Some(seen)) if seen.status == ContainerStatus::Paused => true,
             Ok(Some(seen)) if runs(&seen) => return Outcome::Done,
-            Ok(Some(_)) => {}
+            Ok(Some(_)) => false,
             Ok(None) => return gone_for_ever(id),
             Err(trouble) => return failed("was not started", &trouble),
-        }
+        };
         let limits = Limits { within: left(deadline).min(self.pace().answer), cap: WORDS };
         let sent = self
             .ask(limits, async |docker| {
-                docker.start_container(id, None::<StartContainerOptions>).await
+                // The engine refuses to start what is paused (moby `daemon/start.go`).
+                if paused {
+                    docker.unpause_container(id).await
+                } else {
+                    docker.start_container(id, None::<StartContainerOptions>).await
+                }
             })
             .await;
         match sent {

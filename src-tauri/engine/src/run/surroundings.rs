@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use doctor::{Event, Sentence, TargetId};
+use doctor::{Event, Sentence, TargetId, Wall};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -35,11 +35,13 @@ impl Loop {
         }
     }
 
-    pub(super) fn follow_events(&mut self) {
+    /// From what the engine remembers of the time after `since`; none: from now on.
+    pub(super) fn follow_events(&mut self, since: Option<Wall>) {
         if let Some(stream) = self.stream.take() {
             stream.abort();
         }
-        self.stream = Some(tokio::spawn(self.senses.docker.clone().watch(self.inbox.clone())));
+        self.stream =
+            Some(tokio::spawn(self.senses.docker.clone().watch(self.inbox.clone(), since)));
     }
 
     /// A background task that has ended, however it ended, is begun again.
@@ -47,7 +49,7 @@ impl Loop {
         let ended = self.stream.as_ref().is_none_or(JoinHandle::is_finished);
         if ended {
             tracing::error!("the watch on Docker's events had ended; it is begun again");
-            self.follow_events();
+            self.follow_events(None);
         }
         ended
     }
@@ -84,7 +86,7 @@ impl Loop {
         self.senses = senses;
         self.config = config;
         if other_engine {
-            self.follow_events();
+            self.follow_events(None);
         }
         if other_api && let Some(api) = self.api.take() {
             api.stop().await;

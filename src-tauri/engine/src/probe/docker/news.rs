@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use bollard::models::EventMessage;
-use doctor::{ContainerEvent, ContainerHealth, ContainerNews};
+use doctor::{ContainerEvent, ContainerHealth, ContainerNews, Wall};
 
 /// The news in an event; none where it says nothing about the state of a container (`exec_*`,
 /// `attach`, `update` and the like).
@@ -55,7 +55,16 @@ pub(super) struct Heard {
 /// many again may have come live meanwhile.
 const REMEMBERED: usize = 512;
 
+/// A stream begins so long before the newest event that was heard, nanoseconds.
+const OVERLAP: i64 = 5_000_000_000;
+
 impl Heard {
+    /// As if everything up to then had been heard: the next stream begins right there.
+    pub(super) fn after(since: Option<Wall>) -> Self {
+        let newest = since.map(|wall| wall.0.saturating_mul(1_000_000).saturating_add(OVERLAP));
+        Self { newest, ..Self::default() }
+    }
+
     /// Whether this event is new; from now on it is not.
     pub(super) fn is_new(&mut self, event: &EventMessage) -> bool {
         let id = event.actor.as_ref().and_then(|actor| actor.id.clone()).unwrap_or_default();
@@ -74,7 +83,6 @@ impl Heard {
 
     /// The `since` of the next stream: 5 s before the newest, as `seconds.nanoseconds`.
     pub(super) fn since(&self) -> Option<String> {
-        const OVERLAP: i64 = 5_000_000_000;
         const SECOND: i64 = 1_000_000_000;
         let from = self.newest?.saturating_sub(OVERLAP).max(0);
         Some(format!("{}.{:09}", from / SECOND, from % SECOND))

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bollard::models::EventMessage;
 use bollard::query_parameters::{EventsOptions, EventsOptionsBuilder};
-use doctor::{Body, ContainerEvent, DockerSeen, Event, Reply};
+use doctor::{Body, ContainerEvent, DockerSeen, Event, Reply, Wall};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc::error::TrySendError;
@@ -61,10 +61,13 @@ impl Docker {
     ///
     /// `DockerStream { connected: true }` comes at each beginning, and again when events had to be
     /// dropped because the inbox was full: it means "take a snapshot, then listen on".
-    pub async fn watch(self, inbox: mpsc::Sender<Event>) {
+    ///
+    /// What the engine still remembers of the time after `since` is told first: what happened while
+    /// nobody listened.
+    pub async fn watch(self, inbox: mpsc::Sender<Event>, since: Option<Wall>) {
         let pace = self.pace();
         let mut post = Post { inbox, waiting: VecDeque::new(), dropped: false };
-        let mut course = Course::default();
+        let mut course = Course { heard: Heard::after(since), ..Course::default() };
         let mut pause = pace.reconnect;
         loop {
             let began = Instant::now();
