@@ -236,3 +236,24 @@ fn nobody_is_asked_whom_the_configuration_does_not_name() {
         assert_eq!(deep(&one).unwrap().model, NAME);
     }
 }
+
+/// To set the time of a model that has gone would load it.
+#[test]
+fn r7_what_a_person_unloads_meanwhile_is_not_brought_back() {
+    let slow = Model { tokens_per_s: 0.2, ..Model::named(NAME) };
+    let ollama = Ollama::start(&[slow]).unwrap();
+    load(&ollama, &json!({"model": NAME, "keep_alive": "1h"}));
+    let probe = probe(&ollama);
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| deep(&probe));
+        wait_until("what it can do is asked", SOON, || ollama.log().contains("/api/show"));
+        // More than once, for it counts only while the question is under way, which takes six seconds.
+        let began = std::time::Instant::now();
+        wait_until("unloads while it is asked", SOON, || {
+            load(&ollama, &json!({"model": NAME, "keep_alive": 0}));
+            began.elapsed() > Duration::from_secs(2)
+        });
+        assert_eq!(asking.join().unwrap().unwrap().outcome, DeepOutcome::Answered);
+    });
+    wait_until("it has gone", SOON, || listed(&ollama).is_empty());
+}

@@ -93,7 +93,13 @@ impl Deep {
         if let Ok(mut turn) = self.turn.lock() {
             turn.took = told.whole;
         }
-        question.mend(told.whole).await;
+        // Who ended it meanwhile does not get it back for our sake: to set the time of a model loads it.
+        let stays = |one: &Running| {
+            one.name == running.name && one.left().is_some_and(|left| !left.is_zero())
+        };
+        if list(patient.url, LIST).await.is_ok_and(|now| now.iter().any(stays)) {
+            question.mend(told.whole).await;
+        }
         if let Some(left) = question.leaves() {
             patient.keep.lent(&running.name, left, ability.does);
         }
