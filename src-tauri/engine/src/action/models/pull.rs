@@ -38,7 +38,7 @@ pub async fn pull(
         Err(error) => return failed(&error.to_string()),
     };
     // Before a byte is asked for: a full disk takes nothing at all.
-    if let Some(reason) = no_room(1, reserve, store) {
+    if let Some(reason) = no_room(1, reserve, store).await {
         return full(&reason);
     }
     let body = json!({ "model": model, "stream": true });
@@ -80,7 +80,7 @@ async fn follow(
         }
         succeeded |= value["status"] == "success";
         if layers.take(&value)
-            && let Some(reason) = no_room(layers.coming(), reserve, store)
+            && let Some(reason) = no_room(layers.coming(), reserve, store).await
         {
             return Err(End::Full(format!("{model} cannot be downloaded: {reason}")));
         }
@@ -123,9 +123,12 @@ impl Layers {
 }
 
 /// Why so much may not be written there; none: it may, or nobody knows where that is.
-pub(super) fn no_room(coming: u64, reserve: Reserve, store: Option<&Path>) -> Option<String> {
+async fn no_room(coming: u64, reserve: Reserve, store: Option<&Path>) -> Option<String> {
     let store = store?;
-    let volume = host::volumes(&[store.to_owned()]).pop()?;
+    let at = store.to_owned();
+    // A volume that does not answer would stop the loop that this runs on.
+    let volumes = tokio::task::spawn_blocking(move || host::volumes(&[at]));
+    let volume = volumes.await.ok()?.pop()?;
     if reserve.allows(coming, volume.free_bytes, volume.total_bytes) {
         return None;
     }
