@@ -259,6 +259,12 @@ impl Doctor {
                 }
             }
             Err(Refusal::Confirm) => {
+                if let (true, Some(cause)) = (is_trial, self.incurable_by_now(id)) {
+                    // A trial would be confirmed for ever: no look shows any more what it was for.
+                    self.open_incident(id, cause.clone(), self.now.awake);
+                    self.give_up(id, cause, true);
+                    return;
+                }
                 if let Some(patient) = self.patients.get_mut(id) {
                     patient.reason = Reason::new("R11", "why.confirming");
                 }
@@ -280,6 +286,12 @@ impl Doctor {
             let known = patient.phase.cause().map(|cause| cause.id);
             known != Some(self.conclude(patient).id)
         })
+    }
+
+    /// What was given up for one reason fails for another now, which no restart cures.
+    fn incurable_by_now(&self, id: &TargetId) -> Option<Cause> {
+        let cause = self.conclude(self.patients.get(id)?);
+        (self.has_another_cause(id) && self.is_never_retried(id, cause.id)).then_some(cause)
     }
 
     /// What answers is asked what of it does not work; what fails, why.

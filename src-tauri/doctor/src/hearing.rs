@@ -122,8 +122,18 @@ impl Doctor {
 
     /// R34: a daemon that shuts down stops its containers as a person would. What it stopped
     /// within the last 15 s, two or all of them, stays wanted.
-    pub(crate) fn engine_went_away(&mut self) {
+    fn engine_went_away(&mut self) {
         self.want_what_the_engine_stopped();
+    }
+
+    /// Its ping failed while its stream goes on: that one container stopped, though it was the last,
+    /// is rather a person's doing.
+    pub(crate) fn engine_may_have_gone(&mut self) {
+        let (now, window) = (self.now.awake, self.policy.daemon_stop);
+        self.held_lately.retain(|(_, at)| now.since(*at) <= window);
+        if self.held_lately.len() >= 2 {
+            self.want_what_the_engine_stopped();
+        }
     }
 
     /// Whether those that stopped lately were so many that the engine must have stopped them.

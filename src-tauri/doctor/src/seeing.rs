@@ -253,7 +253,7 @@ impl Doctor {
         let usable = self.patients.get(target).is_some_and(|patient| patient.phase.is_usable());
         if matches!(verdict, Verdict::Hard) {
             self.engine_lost = true;
-            self.engine_went_away();
+            self.engine_may_have_gone();
         }
         if let (true, Some(containers)) = (usable, containers) {
             self.saw_snapshot(containers, &unread);

@@ -92,7 +92,11 @@ impl Audit {
                 Order::Treat(treatment)
                     if !matches!(treatment.what, Step::FindListener | Step::FindCopies) =>
                 {
-                    self.acted.insert(treatment.target.clone(), doctor.now().awake);
+                    let errand =
+                        matches!(treatment.what, Step::Unload { .. } | Step::Measure { .. });
+                    if !errand {
+                        self.acted.insert(treatment.target.clone(), doctor.now().awake);
+                    }
                 }
                 Order::Record(record) => {
                     let Some(Entry::Restart(restart)) = &record.entry else { continue };

@@ -1,8 +1,8 @@
 //! Random sequences in random worlds: P1 to P15 hold after every event (the world's audit), what
 //! can be well becomes well (P11), and the same seed tells the same tale (P9).
 //!
-//! `SEQUENCES=n` plays so many, half of them of fixed seeds and half of fresh ones; `SEED=n` plays
-//! one alone and tells its tale.
+//! `SEQUENCES=n` plays so many, of which one in `FRESH=m` (2) is of a fresh seed and the others of
+//! fixed ones; `SEED=n` plays one alone and tells its tale.
 
 use doctor::Intent;
 
@@ -221,10 +221,10 @@ fn prove(name: &str, cases: u64, run: impl Fn(&mut World, u64, &Play) + Sync) {
         play::aloud(seed, |world| run(world, seed, &sequence(seed)));
         return;
     }
-    let fresh = fresh();
-    eprintln!("{name}: {cases} sequences, half of them from the fresh seed {fresh} on");
+    let (fresh, every) = (fresh(), count("FRESH", 2));
+    eprintln!("{name}: {cases} sequences, one in {every} from the fresh seed {fresh} on");
     let failures = spread(cases, most(), |number| {
-        let seed = if number % 2 == 0 { number / 2 + 1 } else { fresh + number / 2 };
+        let seed = if number % every == 1 { fresh + number / every } else { number + 1 };
         let fails = |play: &Play| {
             let mut world = World::new(seed);
             // The tale costs more than all else; it is written where somebody looks at it.

@@ -123,6 +123,28 @@ fn r33_our_own_stop_explains_no_end_of_another_incarnation() {
     assert_eq!(world.patient("container:web").account.intent, Intent::Held);
 }
 
+/// R34: one failing ping beside the last container's stop is no shutdown: the stream goes on.
+#[test]
+fn r34_the_last_one_that_a_person_stops_stays_stopped_though_a_ping_fails() {
+    let mut world = world(&[WEB[0], WEB[1], "container db: critical"]);
+    world.then("a person stops web", 20);
+    world.then("the next looks at docker bring silence", 0);
+    world.then("a person stops db", 600);
+    assert!(world.treatments.is_empty(), "{:?}", world.treatments);
+}
+
+/// R27: a trial is for the reason that it was given up for; another that no restart cures ends it.
+#[test]
+fn r27_no_trial_is_confirmed_for_ever() {
+    let mut world = world(&["ollama"]);
+    world.then("ollama hangs", 0).then("ollama hangs after each start", 0);
+    world.until("ollama", "given up");
+    world.then("ollama loses its port to python3 pid 4711", 40 * 60);
+    let ollama = world.patient("ollama");
+    assert_eq!(ollama.phase.cause().map(|cause| cause.id), Some(doctor::CauseId::OllamaPortTaken));
+    assert_ne!(ollama.reason.says.key, "why.confirming");
+}
+
 /// R34: what is held by a wish runs on: that another one stopped is no shutdown of the engine.
 #[test]
 fn r34_one_of_two_that_stopped_is_no_shutdown() {
