@@ -14,6 +14,8 @@ use crate::target::{Care, TargetId};
 
 /// The engine tells what happened since our last record at once, when our first stream begins.
 const REPLAY: Duration = Duration::from_secs(5);
+/// So far may its clock be ahead of ours: what it told live in that time is taken for the past.
+const APART_MS: i64 = 1_000;
 
 impl Doctor {
     /// News from the stream.
@@ -30,8 +32,8 @@ impl Doctor {
         }
         let own = self.is_our_doing(&id);
         let policy = self.policy.clone();
-        let clears_up = self.engine_clears_up();
         let history = self.is_history(news);
+        let clears_up = !history && self.engine_clears_up();
         let Some(patient) = self.patients.get_mut(&id) else { return };
         let container = patient.facts.container.clone();
         let limits = Stop::of(container.as_ref(), &policy);
@@ -57,6 +59,10 @@ impl Doctor {
             Heard::Stopped if clears_up && self.engine_stopped => {}
             Heard::Stopped => {
                 self.hold_by_event(&id);
+                if history {
+                    // An engine that goes or comes now did not stop it then.
+                    self.held_lately.retain(|(held, _)| *held != id);
+                }
                 self.engine_stopped = clears_up && self.want_what_the_engine_stopped();
             }
             Heard::Started => {
@@ -167,7 +173,8 @@ impl Doctor {
 
     /// What the engine tells again of the time in which we did not run.
     fn is_history(&self, news: &ContainerNews) -> bool {
-        self.replayed.is_some_and(|until| self.now.awake < until) && news.at_ms < self.began.0
+        let began = self.began.0.saturating_add(APART_MS);
+        self.replayed.is_some_and(|until| self.now.awake < until) && news.at_ms <= began
     }
 
     fn engine_clears_up(&self) -> bool {

@@ -58,6 +58,22 @@ fn r35_what_a_person_stopped_while_we_did_not_run_stays_stopped() {
     assert_eq!(world.told("start the container"), 1, "and only that");
 }
 
+/// R34: what was stopped while we did not run was no shutdown of an engine that goes only now.
+#[test]
+fn r34_a_stop_of_the_past_is_no_part_of_a_shutdown_of_the_present() {
+    let mut world = world(WEB);
+    world.pass(300);
+    world.then("while Homeostat does not run, a person stops web", 5);
+    world.then("docker goes away", 60).then("docker comes up", 300);
+    assert_eq!(
+        world.patient("container:web").account.intent,
+        Intent::Held,
+        "{:?}",
+        world.tale.lines
+    );
+    assert!(world.nothing_done(), "{:?}", world.tale.lines);
+}
+
 /// What the engine tells of the past is no crash loop of the present.
 #[test]
 fn r30_what_was_told_before_a_relaunch_is_no_loop_after_it() {
