@@ -76,7 +76,7 @@ impl Paths {
 /// we start and that outlive us: the file is closed when they begin.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -115,7 +115,17 @@ impl Lock {
         if let Err(error) = written {
             tracing::warn!(%error, "the process number could not be written into the lock file");
         }
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+/// Unlocked by hand: a child that is just being started still holds a copy of the file until it
+/// becomes its own program, and closing ours alone would leave the lock with it (flock(2)).
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if let Err(error) = self.file.unlock() {
+            tracing::debug!(%error, "the data directory is unlocked by our end instead");
+        }
     }
 }
 
