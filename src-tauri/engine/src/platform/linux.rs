@@ -6,6 +6,7 @@ mod memory;
 mod port;
 mod power;
 mod process;
+mod sock_diag;
 mod tray;
 
 use std::ffi::{CStr, OsStr, OsString};

@@ -1,4 +1,4 @@
-//! Who listens on a TCP port: `/proc/net/tcp{,6}` gives the socket, `/proc/PID/fd` its holder.
+//! Who listens on a TCP port: the kernel's list of sockets gives the socket, `/proc/PID/fd` its holder.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
@@ -8,6 +8,7 @@ use doctor::{Listener, ProcessSeen};
 
 use super::super::socket::{eldest, rank};
 use super::process::{pids, process};
+use super::sock_diag;
 
 /// `TCP_LISTEN` (Linux `include/net/tcp_states.h`).
 const LISTEN: &str = "0A";
@@ -37,6 +38,14 @@ pub fn is_listening(port: u16) -> bool {
 
 /// Every listening socket on the port as (rank of its address, inode).
 fn sockets(port: u16) -> Vec<(u8, u64)> {
+    match sock_diag::listening(port) {
+        Some(found) => found.into_iter().map(|(address, inode)| (rank(address), inode)).collect(),
+        None => rows(port),
+    }
+}
+
+/// The same from `/proc/net/tcp{,6}`, for a kernel that has no other list.
+fn rows(port: u16) -> Vec<(u8, u64)> {
     let mut found = Vec::new();
     for table in ["/proc/self/net/tcp", "/proc/self/net/tcp6"] {
         // A kernel without IPv6 has no tcp6.
@@ -102,7 +111,7 @@ mod tests {
 
     use doctor::Listener;
 
-    use super::{is_listening, listener, listening_row, parse_address, rank};
+    use super::{is_listening, listener, listening_row, parse_address, rank, rows, sockets};
 
     #[test]
     fn our_own_listener_is_found_on_each_address_and_gone_when_closed() {
@@ -116,6 +125,7 @@ mod tests {
                 std::env::current_exe().unwrap().to_string_lossy().into_owned()
             );
             assert!(is_listening(port));
+            assert_eq!(rows(port), sockets(port), "both lists agree");
             drop(socket);
             // A child forked by another test holds the socket until it has become its program.
             let deadline = Instant::now() + Duration::from_secs(20);
@@ -135,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn rows() {
+    fn one_row() {
         let row = "   0: 0100007F:2CAA 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 12345 1 0 100 0";
         assert_eq!(listening_row(row, 11434), Some((0, 12345)));
         assert_eq!(listening_row(row, 11435), None);
