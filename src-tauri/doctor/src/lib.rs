@@ -40,6 +40,7 @@ mod planning;
 mod rearming;
 mod remedy;
 mod restraint;
+mod unsticking;
 
 mod ending;
 mod operating;

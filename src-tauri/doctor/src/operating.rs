@@ -41,6 +41,8 @@ impl Doctor {
             patient.account.unexplained += u32::from(cause == Some(CauseId::ContainerKilled));
         }
         let attempt = patient.account.attempts;
+        // What is written of it says what is really done.
+        let verb = if plan.unsticks() { Verb::Unload } else { verb };
         let operation = self.new_operation(id, verb, by, plan);
         if let Some(one) = self.operations.iter_mut().find(|one| one.id == operation) {
             one.attempt = attempt;
@@ -160,9 +162,9 @@ impl Doctor {
         let key = match verb {
             Verb::Restart => "story.restart",
             Verb::Stop => "story.stop",
+            Verb::Unload => "story.unstick",
             Verb::Start
             | Verb::Check
-            | Verb::Unload
             | Verb::Measure
             | Verb::Ensure
             | Verb::Verify
@@ -186,7 +188,11 @@ impl Doctor {
     /// The step after the last one: written down first, then ordered.
     fn proceed(&mut self, id: &OperationId, last: Option<(&Step, &Outcome)>) {
         let Some(at) = self.operations.iter().position(|one| one.id == *id) else { return };
+        let unstuck = self.operations[at].plan.unsticks();
         let next = self.operations[at].plan.next(last);
+        if unstuck && !self.operations[at].plan.unsticks() {
+            self.goes_on_to_restart(at);
+        }
         match next {
             Next::Step(step, within) => {
                 self.operations[at].steps.push(step.clone());

@@ -84,25 +84,22 @@ pub(crate) struct Verification {
 
 impl Operation {
     /// Interrupts or starts something: only one such at a time on the whole host.
-    pub(crate) fn is_remedy(&self) -> bool {
-        match self.verb {
-            Verb::Start | Verb::Stop | Verb::Restart => true,
-            Verb::Check
-            | Verb::Unload
-            | Verb::Measure
-            | Verb::Ensure
-            | Verb::Verify
-            | Verb::Repair => false,
-        }
+    pub fn is_remedy(&self) -> bool {
+        self.plan.is_remedy()
     }
 
     /// The queue that it waits in; none for what is no errand.
     pub(crate) fn errand(&self) -> Option<Errand> {
         match self.verb {
-            Verb::Unload | Verb::Measure => Some(Errand::Memory),
+            Verb::Unload | Verb::Measure if !self.is_remedy() => Some(Errand::Memory),
             Verb::Ensure | Verb::Repair => Some(Errand::Download),
             Verb::Verify => Some(Errand::Reading),
-            Verb::Start | Verb::Stop | Verb::Restart | Verb::Check => None,
+            Verb::Unload
+            | Verb::Measure
+            | Verb::Start
+            | Verb::Stop
+            | Verb::Restart
+            | Verb::Check => None,
         }
     }
 

@@ -7,6 +7,7 @@ use crate::observation::{Listener, MlxServer, ProcessId, ProcessSeen};
 use crate::remedy::{Lever, Outcome, Step};
 use crate::sentence::Sentence;
 use crate::target::{Compose, TargetId};
+use crate::unsticking::Unsticking;
 
 /// What is to be done, and how far it is.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +40,8 @@ pub(crate) enum Plan {
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ServerPlan {
+    /// Tried before the server itself is touched (1.8).
+    pub(crate) unsticking: Option<Unsticking>,
     /// Stop what listens; `None` leaves it: only start what is not there.
     pub(crate) stop: Option<StopPlan>,
     /// What we started before and never saw listen: ended first, never a second copy beside it.
@@ -103,6 +106,7 @@ impl Plan {
         // One model that cannot be had or measured is no reason to leave out the others.
         if let Some((_, Outcome::Failed { reason, permanent })) = last
             && !matches!(self, Self::Measure { .. } | Self::Ensure(_))
+            && !self.unsticks()
         {
             if let (Self::Container(plan), Some((Step::ComposeUp(_), _)), true) =
                 (&mut *self, last, *permanent)
@@ -151,6 +155,24 @@ impl Plan {
         }
     }
 
+    /// Interrupts or starts something, or is the first rung of what may.
+    pub(crate) fn is_remedy(&self) -> bool {
+        match self {
+            Self::Server(_) | Self::Container(_) => true,
+            Self::Unload { .. }
+            | Self::UnloadMlx { .. }
+            | Self::Measure { .. }
+            | Self::Ensure(_)
+            | Self::Verify { .. }
+            | Self::Check { .. } => false,
+        }
+    }
+
+    /// One model is being unloaded, and the server not touched yet.
+    pub(crate) fn unsticks(&self) -> bool {
+        matches!(self, Self::Server(plan) if plan.unsticking.is_some())
+    }
+
     /// How many models are still to be measured.
     pub(crate) fn left(&self) -> usize {
         match self {
@@ -168,6 +190,13 @@ impl Plan {
 
 impl ServerPlan {
     fn next(&mut self, last: Option<(&Step, &Outcome)>) -> Next {
+        if let Some(unsticking) = &self.unsticking {
+            if let Some(next) = unsticking.next(last) {
+                return next;
+            }
+            self.unsticking = None;
+            return Next::Step(Step::FindListener, SHORT);
+        }
         let Some((step, outcome)) = last else { return Next::Step(Step::FindListener, SHORT) };
         if *outcome == Outcome::IdentityChanged {
             let own = matches!(

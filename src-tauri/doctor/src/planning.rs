@@ -44,7 +44,11 @@ impl Doctor {
                 };
                 let verb = if stops { Verb::Restart } else { Verb::Start };
                 let plan = self.server_plan(patient, stops);
-                Ok((verb, plan.map_err(|says| Reason::says("R60", says))?))
+                let mut plan = plan.map_err(|says| Reason::says("R60", says))?;
+                if let (Plan::Server(plan), true) = (&mut plan, stops) {
+                    plan.unsticking = self.unsticking(patient, cause.id);
+                }
+                Ok((verb, plan))
             }
             Care::Container { critical: true, .. } => {
                 let curable = matches!(
@@ -143,6 +147,7 @@ impl Doctor {
             None => return Err(Sentence::new("why.no_launch")),
         };
         Ok(Plan::Server(ServerPlan {
+            unsticking: None,
             stop: stops.then(|| self.stop_plan(patient)),
             unproven: patient.started.clone(),
             start,

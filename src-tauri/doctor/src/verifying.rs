@@ -27,13 +27,15 @@ impl Doctor {
         let operation = &mut self.operations[at];
         let (target, by) = (operation.target.clone(), operation.by);
         let is_check = matches!(operation.plan, Plan::Check { .. });
+        let unsticks = operation.plan.unsticks();
         let grace = self
             .patients
             .get(&target)
             .map_or(Duration::ZERO, |patient| patient.spec.grace)
             .min(self.policy.grace_ceiling);
         let within = if is_check { CHECK_WITHIN } else { grace };
-        let deep_model = if is_check { None } else { deep_model };
+        // A model that was unloaded has given its token already (R46 (4)).
+        let deep_model = if is_check || unsticks { None } else { deep_model };
         operation.stage = Stage::Verifying(Verification {
             began: now.awake,
             deadline: now.awake + within,
@@ -51,8 +53,10 @@ impl Doctor {
             Asker::Person | Asker::Agent => RestartedBy::Person,
             Asker::Doctor => RestartedBy::Us,
         };
-        self.restarted(&target, by);
-        self.restarted_with(&target, by);
+        if !unsticks {
+            self.restarted(&target, by);
+            self.restarted_with(&target, by);
+        }
         if let Some(patient) = self.patients.get_mut(&target) {
             patient.forget_counts();
             patient.looking = None;
@@ -76,7 +80,8 @@ impl Doctor {
         let Some(at) = found else { return false };
         let id = self.operations[at].id.clone();
         let this = self.incarnation_of(target);
-        let replaced = self.is_replaced(target, self.operations[at].before.as_deref());
+        let replaced = self.operations[at].plan.unsticks()
+            || self.is_replaced(target, self.operations[at].before.as_deref());
         let waking = self.is_waking();
         let (successes, soak) = (self.policy.successes, self.policy.soak);
         let Stage::Verifying(verification) = &mut self.operations[at].stage else { return true };

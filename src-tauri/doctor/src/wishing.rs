@@ -179,7 +179,8 @@ impl Doctor {
             return Response::Impossible(Sentence::new("why.panic_locked"));
         }
         if let Some(running) = self.running_on(target) {
-            if running.verb == verb || (running.verb == Verb::Restart && verb == Verb::Start) {
+            let starts = matches!(running.verb, Verb::Restart | Verb::Unload);
+            if running.verb == verb || (starts && verb == Verb::Start) {
                 let operation = running.id.clone();
                 return Response::Accepted { operation, targets: vec![target.clone()] };
             }
@@ -240,6 +241,7 @@ impl Doctor {
                         return Err(Sentence::new("why.supervised"));
                     }
                     return Ok(Plan::Server(ServerPlan {
+                        unsticking: None,
                         stop: Some(self.stop_plan(patient)),
                         unproven: patient.started.clone(),
                         start: None,

@@ -26,6 +26,8 @@ mod fallback;
 mod flapping;
 #[path = "rules/intent.rs"]
 mod intent;
+#[path = "rules/ladder.rs"]
+mod ladder;
 #[path = "rules/ledger.rs"]
 mod ledger;
 #[path = "rules/mistakes.rs"]

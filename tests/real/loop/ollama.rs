@@ -129,6 +129,8 @@ fn a_hanging_server_that_ignores_sigterm_is_killed_and_replaced() {
 /// R5: two minutes between two questions, twenty seconds and five and twenty more until the second
 /// one has failed, and the look that confirms it (RECOVERY 4, row 16).
 const VERDICT_WEDGED: Duration = Duration::from_secs(165);
+/// A server that does not take the unload, which is tried first.
+const UNLOAD: Duration = Duration::from_secs(12);
 const NAME: &str = "llama3.2:latest";
 
 /// As with a wedged runner: all is well but generating.
@@ -152,7 +154,7 @@ fn r5_a_server_that_gives_no_token_is_restarted_and_a_token_proves_it() {
     healthy(&engine);
     let old = ollama.pid().unwrap();
     ollama.misbehave(&gives_no_token()).unwrap();
-    wait_until("its end", VERDICT_WEDGED + SLACK, || !programs::is_alive(old));
+    wait_until("its end", VERDICT_WEDGED + UNLOAD + SLACK, || !programs::is_alive(old));
     ollama.turn(Mode::Well).unwrap();
     let incident = engine.wait_for_incident("ollama", "verified", VERIFIED);
     assert_eq!(incident.cause.id, "ollama.wedged", "{incident:#?}");
@@ -163,6 +165,26 @@ fn r5_a_server_that_gives_no_token_is_restarted_and_a_token_proves_it() {
     let log = std::fs::read_to_string(engine.data().join("logs/ollama.log")).unwrap();
     let (_, since) = log.rsplit_once("Listening on").unwrap();
     assert!(since.contains("starting llama-server") && since.contains("/api/generate"), "{since}");
+}
+
+/// Its other model keeps its place, and nobody's server is restarted.
+#[test]
+fn t18_a_stuck_runner_is_unloaded_and_the_server_lives_on() {
+    let _alone = without_mcp();
+    let ollama = Ollama::start(&[Model::named(NAME)]).unwrap();
+    load(&ollama);
+    let engine = watching(&ollama);
+    healthy(&engine);
+    let old = ollama.pid().unwrap();
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
+    let stuck_before_ms = i64::try_from(now.as_millis()).unwrap();
+    ollama.misbehave(&Control { stuck_before_ms, ..Control::default() }).unwrap();
+    let verdict = VERDICT_WEDGED + SLACK + VERIFIED;
+    let incident = engine.wait_for_incident("ollama", "verified", verdict);
+    assert_eq!(incident.cause.id, "ollama.wedged", "{incident:#?}");
+    assert!(programs::is_alive(old), "{incident:#?}");
+    assert_eq!(engine.target("ollama").unwrap().restarts_last_hour, 0);
+    assert_eq!(ollama.log().matches("starting llama-server").count(), 2, "{}", ollama.log());
 }
 
 #[test]

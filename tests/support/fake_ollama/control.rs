@@ -27,6 +27,9 @@ pub struct Control {
     pub die_after_ms: Option<u64>,
     /// Runners are at work on somebody's long prompt: they burn a core, and their slots say so.
     pub runners_work: bool,
+    /// Runners that were loaded before this time (milliseconds since 1970) give no token, without any
+    /// work; those loaded later do.
+    pub stuck_before_ms: i64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

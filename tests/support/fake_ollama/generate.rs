@@ -178,6 +178,13 @@ async fn answer(server: &Server, model: &Model, talk: Talk) -> Result<Response, 
     let mode = server.environment.control.mode_for(talk.path);
     let (pieces, receiver) = mpsc::channel(16);
     let stream = talk.stream;
+    if lease.runner.is_stuck(&server.environment.control.read()) {
+        tokio::spawn(async move {
+            let _slot = lease.runner.slots.acquire().await;
+            pieces.closed().await;
+        });
+        return if stream { streamed(receiver).await } else { at_once(receiver).await };
+    }
     tokio::spawn(speak(talk, lease, began, mode, pieces));
     if stream { streamed(receiver).await } else { at_once(receiver).await }
 }

@@ -15,7 +15,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 
 use super::catalogue::Model;
-use super::control::NEVER;
+use super::control::{Control, NEVER};
 use super::environment::Environment;
 use super::log;
 
@@ -33,6 +33,7 @@ pub(crate) struct Runner {
     pub(crate) context: u64,
     /// `OLLAMA_NUM_PARALLEL` requests at once; others wait.
     pub(crate) slots: Semaphore,
+    loaded_ms: i64,
     child: Mutex<Child>,
     life: Mutex<Life>,
     changed: Notify,
@@ -107,6 +108,7 @@ impl Runners {
             model: model.clone(),
             context,
             slots: Semaphore::new(self.environment.parallel),
+            loaded_ms: Timestamp::now().as_millisecond(),
             child: Mutex::new(child),
             life: Mutex::new(Life {
                 requests: 0,
@@ -260,6 +262,10 @@ impl Runners {
 }
 
 impl Runner {
+    pub(crate) fn is_stuck(&self, control: &Control) -> bool {
+        self.loaded_ms < control.stuck_before_ms
+    }
+
     pub(crate) fn is_alive(&self) -> bool {
         matches!(lock(&self.child).try_wait(), Ok(None))
     }

@@ -119,7 +119,7 @@ impl World {
             Step::Create { model, .. } => self.create(&model, step),
             Step::VerifyModels { .. } => self.verify_models(step),
             Step::RemoveBroken { model } => self.remove_broken(&model, step),
-            Step::Prove { model } => self.prove(&model, step),
+            Step::Prove { model } => self.prove(&model, treatment.within, step),
         }
     }
 }

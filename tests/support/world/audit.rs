@@ -137,7 +137,7 @@ impl Audit {
             if let Some(Some(result)) = before {
                 assert_eq!(operation.result, Some(result), "P5: {} ended twice", operation.id);
             }
-            let is_remedy = matches!(operation.verb, Verb::Start | Verb::Stop | Verb::Restart);
+            let is_remedy = operation.is_remedy();
             // What was superseded has given its attempt back, or made way for a person.
             let ended =
                 matches!(operation.result, Some(RemedyResult::Failed | RemedyResult::Verified));

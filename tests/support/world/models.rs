@@ -1,6 +1,8 @@
 //! Models on the disk of a server: found, pulled, created, proven and read whole.
 
-use doctor::{Event, ModelsRead, Outcome, Progress, StepId};
+use std::time::Duration;
+
+use doctor::{DeepOutcome, Event, ModelsRead, Outcome, Progress, StepId, millis};
 
 use super::World;
 use super::servers::model;
@@ -66,18 +68,31 @@ impl World {
         self.report(3000, step, Outcome::Done);
     }
 
-    pub(super) fn prove(&mut self, name: &str, step: StepId) {
+    pub(super) fn prove(&mut self, name: &str, within: Duration, step: StepId) {
         let found = self
             .ollama
             .as_ref()
             .and_then(|server| server.models.iter().find(|model| model.name == name).cloned());
-        let outcome = match found {
-            Some(model) => Outcome::Proven(model),
-            None => {
-                Outcome::Failed { reason: format!("model '{name}' not found"), permanent: true }
+        let generates = self.ollama.as_ref().map(|server| server.insides.generates);
+        let failed = |reason: &str| Outcome::Failed {
+            reason: format!("{name} does not work: {reason}"),
+            permanent: false,
+        };
+        let (took, outcome) = match (found, generates) {
+            (Some(model), Some(DeepOutcome::Answered)) => (9000, Outcome::Proven(model)),
+            (Some(_), Some(DeepOutcome::Empty)) => (9000, failed("it answered, but wrote nothing")),
+            (Some(_), Some(DeepOutcome::NoFirstByte | DeepOutcome::Busy)) => {
+                (millis(within), failed("no answer"))
+            }
+            (Some(_), Some(DeepOutcome::Failed { status })) => {
+                (9000, failed(&format!("status {status}")))
+            }
+            (None, _) | (_, None) => {
+                let reason = format!("model '{name}' not found");
+                (9000, Outcome::Failed { reason, permanent: true })
             }
         };
-        self.report(9000, step, outcome);
+        self.report(took, step, outcome);
     }
 
     fn has_model(&mut self, name: &str) {

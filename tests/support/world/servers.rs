@@ -1,9 +1,9 @@
 //! Ollama and MLX as the doctor's probes would see them, and as its hands would find them.
 
 use doctor::{
-    Answer, Body, Depth, Holder, Installed, Launch, Lever, Listener, LoadedSeen, MlxSeen,
-    MlxServer, ModelSeen, OllamaSeen, Outcome, ProcessId, ProcessSeen, Reply, StepId, Surroundings,
-    TargetId, Timing, Unloaded,
+    Answer, Body, DeepOutcome, Depth, Holder, Installed, Launch, Lever, Listener, LoadedSeen,
+    MlxSeen, MlxServer, ModelSeen, OllamaSeen, Outcome, ProcessId, ProcessSeen, Reply, StepId,
+    Surroundings, TargetId, Timing, Unloaded,
 };
 
 use super::signs::Insides;
@@ -377,15 +377,23 @@ impl World {
         };
         let mut freed = 0;
         if let Some(server) = &mut self.ollama {
+            let keeps = server.insides.keeps_models;
             server.loaded.retain(|loaded| {
                 let meant = models.is_empty() || models.contains(&loaded.name);
                 if meant {
                     unloaded.models.push(loaded.name.clone());
-                    freed += loaded.size_bytes;
                     unloaded.expected_bytes += loaded.size_bytes;
+                    if keeps {
+                        unloaded.left.push(loaded.name.clone());
+                    } else {
+                        freed += loaded.size_bytes;
+                    }
                 }
-                !meant
+                !meant || keeps
             });
+            if server.insides.cured_by_unload && !keeps {
+                server.insides.generates = DeepOutcome::Answered;
+            }
         }
         let runners = self
             .ollama

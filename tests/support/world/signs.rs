@@ -30,6 +30,10 @@ pub struct Insides {
     pub log: Vec<LogSign>,
     /// A new process generates as it should.
     pub cured_by_restart: bool,
+    /// Only a model's runner is stuck: loaded anew it generates as it should.
+    pub cured_by_unload: bool,
+    /// What is asked to be unloaded stays on the list.
+    pub keeps_models: bool,
     /// When each model was last asked something (run time).
     pub used: BTreeMap<String, u64>,
 }
@@ -52,6 +56,8 @@ impl Default for Insides {
             ps_hangs: false,
             log: Vec::new(),
             cured_by_restart: true,
+            cured_by_unload: false,
+            keeps_models: false,
             used: BTreeMap::new(),
         }
     }
@@ -94,6 +100,7 @@ impl Server {
         if self.insides.cured_by_restart {
             self.insides.generates = DeepOutcome::Answered;
             self.insides.ps_hangs = false;
+            self.insides.keeps_models = false;
             self.insides.runners = None;
             self.insides.activity.server_percent = 0;
             self.insides.activity.footprint_bytes = GB;
@@ -125,6 +132,8 @@ pub fn server_shows(server: &mut Server, what: &str) -> Option<Result<(), String
         "fails every generation" => insides.generates = DeepOutcome::Failed { status: 500 },
         "generates again" => insides.generates = DeepOutcome::Answered,
         "is not cured by a restart" => insides.cured_by_restart = false,
+        "is cured by an unload" => insides.cured_by_unload = true,
+        "does not let go of its models" => insides.keeps_models = true,
         "does not list what is loaded" => insides.ps_hangs = true,
         "lists what is loaded again" => insides.ps_hangs = false,
         "shows the models of another user" => {

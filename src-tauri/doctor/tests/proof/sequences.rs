@@ -118,6 +118,8 @@ const HAPPENS: &[&str] = &[
     "fifty agents complain about ollama",
     "ollama has nothing to do",
     "ollama gives no token",
+    "ollama is cured by an unload",
+    "ollama does not let go of its models",
     "ollama works, and a request waits for 3 min",
     "the next looks at ollama bring silence, well, silence, well, silence, well, silence",
     "the next looks at service:api bring 500, well, 500, well, 500, silence",
