@@ -9,6 +9,7 @@ export type Wish =
       verb: 'restart' | 'start' | 'stop' | 'hold' | 'release' | 'ensure' | 'repair';
       target: string;
     }
+  | { verb: 'stop'; target: string; for: string }
   | { verb: 'recover'; target?: string }
   | { verb: 'check' }
   | { verb: 'unload'; model: string }

@@ -136,7 +136,7 @@ export const request = (wish) => {
       return {
         method: 'POST',
         path: `/targets/${encodeURIComponent(wish.target)}/${wish.verb}`,
-        body: {},
+        body: 'for' in wish ? { for: wish.for } : {},
       };
   }
 };

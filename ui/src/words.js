@@ -63,6 +63,7 @@ export const en = {
     restart: 'Restart',
     start: 'Start',
     stop: 'Stop',
+    pause: 'Pause for an hour',
     ensure: 'Get missing models',
     repair: 'Repair models',
     hold: 'Hold',
@@ -74,6 +75,7 @@ export const en = {
     repair: 'Really remove what is broken?',
   },
   action_hint: {
+    pause: 'Stop it now; after an hour it is started again by itself',
     hold: 'Leave it alone: nothing is healed here until it is released',
     release: 'Watch and heal it again',
   },
@@ -311,6 +313,7 @@ export const ru = {
     restart: 'Перезапустить',
     start: 'Запустить',
     stop: 'Остановить',
+    pause: 'Приостановить на час',
     ensure: 'Скачать недостающие модели',
     repair: 'Восстановить модели',
     hold: 'Не трогать',
@@ -322,6 +325,7 @@ export const ru = {
     repair: 'Точно удалить повреждённое?',
   },
   action_hint: {
+    pause: 'Остановить сейчас; через час запустится само',
     hold: 'Ничего здесь не лечить, пока не вернёте под надзор',
     release: 'Снова наблюдать и лечить',
   },

@@ -53,10 +53,10 @@ pub(crate) enum Command {
     Restart(Targeted),
     /// Start a target
     Start(Targeted),
-    /// Stop a target and keep it stopped
-    Stop(Targeted),
+    /// Stop a target and keep it stopped; with --for it is started again after that time
+    Stop(Timed),
     /// Leave a target alone from now on
-    Hold(Hold),
+    Hold(Timed),
     /// End a hold
     Release(Targeted),
     /// Take models out of memory
@@ -106,10 +106,10 @@ pub(crate) struct Targeted {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Hold {
+pub(crate) struct Timed {
     #[command(flatten)]
     pub(crate) to: Targeted,
-    /// End it after this time, such as 30m, 1h or 2d [default: when it is released]
+    /// End it after this time, such as 30m, 1h or 2d [default: when a person ends it]
     #[arg(long = "for", value_name = "TIME", value_parser = hold_time, allow_hyphen_values = true)]
     pub(crate) within: Option<String>,
 }

@@ -42,8 +42,8 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         }
         Command::Restart(to) => act::act(&connect()?, "restart", to, manner(&to.wait)).await,
         Command::Start(to) => act::act(&connect()?, "start", to, manner(&to.wait)).await,
-        Command::Stop(to) => act::act(&connect()?, "stop", to, manner(&to.wait)).await,
-        Command::Hold(hold) => act::hold(&connect()?, hold, manner(&hold.to.wait)).await,
+        Command::Stop(to) => act::timed(&connect()?, "stop", to, manner(&to.to.wait)).await,
+        Command::Hold(to) => act::timed(&connect()?, "hold", to, manner(&to.to.wait)).await,
         Command::Release(to) => act::act(&connect()?, "release", to, manner(&to.wait)).await,
         Command::Unload(unload) => {
             unload::unload(&connect()?, &unload.which, manner(&unload.wait)).await

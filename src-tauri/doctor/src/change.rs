@@ -94,6 +94,7 @@ pub(crate) fn awaited(key: &str) -> &'static [Change] {
             &[Change::Release]
         }
         "why.held_until" => &[Change::HoldOver, Change::Release],
+        "why.stopped_until" => &[Change::HoldOver, Change::Release],
         "why.crashed" | "why.misconfigured" => &[Change::ObservingOver],
         "why.panic_locked" => &[Change::Unlock],
         "why.paused" => &[Change::Unpause],

@@ -134,8 +134,10 @@ pub enum Wish {
     Start {
         target: TargetId,
     },
+    /// Stop it, for so long or until a person starts it; when the time is over it is started again.
     Stop {
         target: TargetId,
+        within: Option<Duration>,
     },
     /// Leave it alone, for so long or until a person ends it (R36).
     Hold {

@@ -38,23 +38,31 @@ impl Doctor {
         self.close_incident(id, IncidentState::Closed, Some("story.held"));
     }
 
-    /// R37: a timer ends a hold; the target is looked at and, when it is down, healed.
+    /// R37: a timer ends a hold; the target is looked at and, when it is down, healed. What we
+    /// stopped for that time is started again.
     pub(crate) fn end_holds(&mut self) {
         let now = self.now.continuous;
+        // R42: nothing is started while the machine is waking.
+        let waking = self.is_waking();
         let over = |hold: &Hold| hold.until.is_some_and(|until| now >= until);
         let ended: Vec<TargetId> = self
             .patients
             .iter()
             .filter(|(_, one)| one.account.hold.as_ref().is_some_and(over))
+            .filter(|(_, one)| !(waking && is_paused(&one.account)))
             .map(|(id, _)| id.clone())
             .collect();
         for id in ended {
+            let paused = self.patients.get(&id).is_some_and(|one| is_paused(&one.account));
             if let Some(patient) = self.patients.get_mut(&id) {
                 patient.account.want();
                 // It was held on purpose: it is wanted, though it may never have been seen to run.
                 patient.met = true;
             }
             self.look_soon(&id, Depth::Full);
+            if paused {
+                self.end_pause(&id);
+            }
         }
     }
 
@@ -66,6 +74,12 @@ impl Doctor {
         }
         self.look_soon(target, Depth::Full);
     }
+}
+
+/// A person had it stopped for a time.
+fn is_paused(account: &Account) -> bool {
+    let timed = |hold: &Hold| hold.by == HeldBy::Stop && hold.until.is_some();
+    account.hold.as_ref().is_some_and(timed)
 }
 
 /// It did not run when it came to be held. Who asked us to stop it may not have been obeyed before
@@ -86,7 +100,8 @@ pub(crate) fn held(account: &Account, now: Now) -> Sentence {
     if let Some(until) = hold.until {
         let left = i64::try_from(millis(until.since(now.continuous))).unwrap_or(i64::MAX);
         let until = Wall(now.wall.0.saturating_add(left));
-        return Sentence::new("why.held_until").with("until", until);
+        let key = if is_paused(account) { "why.stopped_until" } else { "why.held_until" };
+        return Sentence::new(key).with("until", until);
     }
     let since = |key: &str| Sentence::new(key).with("at", hold.since);
     match hold.by {

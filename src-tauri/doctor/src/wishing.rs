@@ -12,6 +12,7 @@ use crate::ledger::{HeldBy, Intent};
 use crate::lever::lever;
 use crate::observation::Listener;
 use crate::order::{Depth, Order, Response, Tell, Ticket};
+use crate::patient::Patient;
 use crate::phase::Phase;
 use crate::plan::{Plan, ServerPlan};
 use crate::planning::container_plan;
@@ -45,7 +46,7 @@ impl Doctor {
             Wish::CheckEverything => self.wish_recover(Vec::new(), Asker::Agent),
             Wish::Restart { target } => self.wish_remedy(&target, Verb::Restart, by),
             Wish::Start { target } => self.wish_remedy(&target, Verb::Start, by),
-            Wish::Stop { target } => self.wish_remedy(&target, Verb::Stop, by),
+            Wish::Stop { target, within } => self.wish_stop(&target, within, by),
             Wish::Hold { target, within } => self.wish_hold(&target, within),
             Wish::Release { target } => self.wish_release(&target),
             Wish::Unload(what) => self.wish_unload(what, by),
@@ -152,6 +153,35 @@ impl Doctor {
         self.forgive(target);
         if meant && !inhibited && self.running_on(target).is_none() {
             self.look(target, true);
+        }
+    }
+
+    /// R37: with a time it is a pause. It ends in a start, since it was we who stopped it.
+    fn wish_stop(&mut self, target: &TargetId, within: Option<Duration>, by: Asker) -> Response {
+        if within.is_some()
+            && let Some(patient) = self.patients.get(target)
+            && let Some(says) = cannot_start(patient)
+        {
+            return Response::Impossible(says);
+        }
+        let response = self.wish_remedy(target, Verb::Stop, by);
+        let container = self.container_in(target);
+        if let (Response::Accepted { .. }, Some(patient)) =
+            (&response, self.patients.get_mut(&container))
+        {
+            let until = within.map(|within| self.now.continuous + within);
+            patient.account.hold(HeldBy::Stop, until, self.now.wall);
+        }
+        response
+    }
+
+    /// The time for which a person had it stopped is over. Where no start can be ordered at once
+    /// (its lever is not known yet, what it lives in is not well), it is looked at and healed as
+    /// at a person's word.
+    pub(crate) fn end_pause(&mut self, target: &TargetId) {
+        let started = self.wish_remedy(target, Verb::Start, Asker::Person);
+        if !matches!(started, Response::Accepted { .. } | Response::Done) {
+            self.suspect(target, Asker::Person, true);
         }
     }
 
@@ -289,6 +319,15 @@ impl Doctor {
         Response::Done
     }
 
+    /// Whether a click may have it stopped for an hour: a model server that can be stopped now, and
+    /// started again then.
+    pub fn may_pause(&self, target: &TargetId) -> bool {
+        let Some(patient) = self.patients.get(target) else { return false };
+        matches!(patient.spec.care, Care::Ollama { .. } | Care::Mlx { .. })
+            && self.actions(target).contains(&Verb::Stop)
+            && cannot_start(patient).is_none()
+    }
+
     /// What a click may ask for now.
     pub fn actions(&self, target: &TargetId) -> Vec<Verb> {
         let Some(patient) = self.patients.get(target) else { return Vec::new() };
@@ -315,6 +354,15 @@ impl Doctor {
             }
             Care::Service { .. } | Care::Host | Care::Docker => Vec::new(),
         }
+    }
+}
+
+/// Why a server that is stopped could not be started again by us; containers always can.
+fn cannot_start(patient: &Patient) -> Option<Sentence> {
+    match (&patient.spec.care, lever(patient)) {
+        (_, Some(Err(says))) => Some(says),
+        (Care::Mlx { launch: None }, _) => Some(Sentence::new("why.no_launch")),
+        (_, Some(Ok(_)) | None) => None,
     }
 }
 

@@ -38,6 +38,8 @@ mod notices;
 mod numbers;
 #[path = "rules/outcomes.rs"]
 mod outcomes;
+#[path = "rules/pauses.rs"]
+mod pauses;
 #[path = "rules/phases.rs"]
 mod phases;
 #[path = "rules/proof.rs"]

@@ -183,7 +183,8 @@ fn action(target: &Target, verb: &str, words: &Words) -> Option<Entry> {
     let wish = match verb {
         "restart" => Request::Restart { target: id },
         "start" => Request::Start { target: id },
-        "stop" => Request::Stop { target: id },
+        "stop" => Request::Stop { target: id, within: None },
+        "pause" => Request::Stop { target: id, within: Some("1h".into()) },
         "hold" => Request::Hold { target: id, within: None },
         "release" => Request::Release { target: id },
         "ensure" => Request::Ensure { model: None },

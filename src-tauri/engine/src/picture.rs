@@ -86,6 +86,9 @@ fn target(doctor: &Doctor, patient: &Patient, frame: &Frame<'_>) -> Target {
     let now = doctor.now();
     let mut actions: Vec<String> =
         doctor.actions(&patient.spec.id).iter().map(view::word).collect();
+    if doctor.may_pause(&patient.spec.id) {
+        actions.push("pause".into());
+    }
     let held = patient.account.intent == doctor::Intent::Held;
     if patient.is_found() && !matches!(patient.spec.care, Care::Host) {
         actions.push(if held { "release" } else { "hold" }.into());

@@ -53,7 +53,8 @@ pub struct Target {
     pub inhibited_by: Option<String>,
     pub cause: Option<Cause>,
     pub restarts_last_hour: u32,
-    /// What a click may ask for now: `restart`, `start`, `stop`, `ensure`, `repair`, `hold`, `release`.
+    /// What a click may ask for now: `restart`, `start`, `stop`, `pause` (a stop for
+    /// an hour), `ensure`, `repair`, `hold`, `release`.
     pub actions: Vec<String>,
     /// One short line under the name: a version, an address, how long it is up.
     pub line: String,

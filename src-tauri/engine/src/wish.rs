@@ -23,8 +23,11 @@ pub enum Request {
     Start {
         target: TargetId,
     },
+    /// With `for` (`30m`, `1h`) it is started again after that time.
     Stop {
         target: TargetId,
+        #[serde(rename = "for", default, skip_serializing_if = "Option::is_none")]
+        within: Option<String>,
     },
     /// With `for` (`30m`, `1h`) it ends by itself.
     Hold {
@@ -113,7 +116,10 @@ impl TryFrom<Request> for Wish {
         Ok(match request {
             Request::Restart { target } => Self::Restart { target },
             Request::Start { target } => Self::Start { target },
-            Request::Stop { target } => Self::Stop { target },
+            Request::Stop { target, within } => {
+                let within = within.as_deref().map(hold_time).transpose()?;
+                Self::Stop { target, within }
+            }
             Request::Hold { target, within } => {
                 let within = within.as_deref().map(hold_time).transpose()?;
                 Self::Hold { target, within }
@@ -193,6 +199,10 @@ mod tests {
             (
                 r#"{"verb":"hold","target":"ollama","for":"90m"}"#,
                 Wish::Hold { target: ollama.clone(), within: Some(Duration::from_mins(90)) },
+            ),
+            (
+                r#"{"verb":"stop","target":"ollama","for":"1h"}"#,
+                Wish::Stop { target: ollama.clone(), within: Some(Duration::from_hours(1)) },
             ),
             (r#"{"verb":"recover"}"#, Wish::Recover { targets: vec![] }),
             (

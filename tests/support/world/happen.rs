@@ -468,7 +468,7 @@ fn wish_of(text: &str) -> Result<Wish, String> {
         "recover" => Ok(Wish::Recover { targets: vec![target] }),
         "restart" => Ok(Wish::Restart { target }),
         "start" => Ok(Wish::Start { target }),
-        "stop" => Ok(Wish::Stop { target }),
+        "stop" => Ok(Wish::Stop { target, within }),
         "hold" => Ok(Wish::Hold { target, within }),
         "release" => Ok(Wish::Release { target }),
         _ => Err(format!("`{verb}` is nothing a person can ask")),

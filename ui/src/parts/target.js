@@ -72,10 +72,16 @@ const actions = (scene, target) => {
     ${wishButton(scene, { wish: { verb: 'recover', target: target.id }, label: words.action.check })}
     ${ACTIONS.filter((verb) => target.actions.includes(verb)).map((verb) =>
       wishButton(scene, {
-        wish: { verb, target: target.id },
+        wish:
+          verb === 'pause'
+            ? { verb: 'stop', target: target.id, for: '1h' }
+            : { verb, target: target.id },
         label: words.action[verb],
         name: `${words.action[verb]}: ${target.name}`,
-        hint: verb === 'hold' || verb === 'release' ? words.action_hint[verb] : undefined,
+        hint:
+          verb === 'hold' || verb === 'release' || verb === 'pause'
+            ? words.action_hint[verb]
+            : undefined,
         really:
           verb === 'restart' || verb === 'stop' || verb === 'repair'
             ? words.really[verb]
@@ -92,8 +98,8 @@ const actions = (scene, target) => {
   </div>`;
 };
 
-/** @type {('restart' | 'start' | 'stop' | 'ensure' | 'repair' | 'hold' | 'release')[]} */
-const ACTIONS = ['ensure', 'repair', 'start', 'restart', 'stop', 'hold', 'release'];
+/** @type {('restart' | 'start' | 'stop' | 'pause' | 'ensure' | 'repair' | 'hold' | 'release')[]} */
+const ACTIONS = ['ensure', 'repair', 'start', 'restart', 'stop', 'pause', 'hold', 'release'];
 
 /** @param {Target} target @param {Scene['words']} words */
 const advice = ({ cause }, words) =>

@@ -3,7 +3,7 @@
 use doctor::Sentence;
 use serde_json::{Value, json};
 
-use crate::arguments::{Hold, Targeted};
+use crate::arguments::{Targeted, Timed};
 use crate::connection::{Connection, encoded};
 use crate::failure::{Exit, Failure};
 use crate::follow::{Manner, follow};
@@ -17,13 +17,14 @@ pub(crate) async fn act(
     tell(connection, verb, to, &json!({}), manner).await
 }
 
-pub(crate) async fn hold(
+pub(crate) async fn timed(
     connection: &Connection,
-    hold: &Hold,
+    verb: &str,
+    timed: &Timed,
     manner: Manner,
 ) -> Result<Exit, Failure> {
-    let body = hold.within.as_ref().map_or(json!({}), |within| json!({ "for": within }));
-    tell(connection, "hold", &hold.to, &body, manner).await
+    let body = timed.within.as_ref().map_or(json!({}), |within| json!({ "for": within }));
+    tell(connection, verb, &timed.to, &body, manner).await
 }
 
 async fn tell(

@@ -58,7 +58,7 @@ async fn every_wish_reaches_the_loop() {
     world.operations.send_replace(vec![operation(OperationState::Verified, &[], "done")].into());
     let web = || TargetId::Container("web".into());
     for (arguments, wish) in [
-        (&["stop", "container:web"][..], Wish::Stop { target: web() }),
+        (&["stop", "container:web"][..], Wish::Stop { target: web(), within: None }),
         (&["hold", "container:web"], Wish::Hold { target: web(), within: None }),
         (
             &["hold", "container:web", "--for", "90m"],

@@ -44,7 +44,8 @@ pub(super) enum TargetVerb {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct TargetBody {
-    /// How long a hold lasts: `30m`, `1h`, `2d`; without it, until it is released.
+    /// How long a hold or a stop lasts: `30m`, `1h`, `2d`; without it, until a person ends it. What
+    /// was stopped for a time is started again after it.
     #[serde(rename = "for", deserialize_with = "written")]
     within: Option<String>,
     /// Which model `ensure` or `repair` means; without it, every configured one, or every broken one.
@@ -98,8 +99,8 @@ pub(super) async fn target(
         ))
     })?;
     let asked: TargetBody = read(&body)?;
-    if asked.within.is_some() && !matches!(verb, TargetVerb::Hold) {
-        return Err(Problem::unprocessable("`for` is understood by hold only"));
+    if asked.within.is_some() && !matches!(verb, TargetVerb::Hold | TargetVerb::Stop) {
+        return Err(Problem::unprocessable("`for` is understood by hold and stop only"));
     }
     if asked.model.is_some() && !matches!(verb, TargetVerb::Ensure | TargetVerb::Repair) {
         return Err(Problem::unprocessable("`model` is understood by ensure and repair only"));
@@ -114,7 +115,7 @@ pub(super) async fn target(
     let wish = match verb {
         TargetVerb::Restart => Wish::Restart { target: target.clone() },
         TargetVerb::Start => Wish::Start { target: target.clone() },
-        TargetVerb::Stop => Wish::Stop { target: target.clone() },
+        TargetVerb::Stop => Wish::Stop { target: target.clone(), within },
         TargetVerb::Hold => Wish::Hold { target: target.clone(), within },
         TargetVerb::Release => Wish::Release { target: target.clone() },
         TargetVerb::Ensure if target == TargetId::Ollama => Wish::Ensure { model: asked.model },

@@ -239,7 +239,7 @@ async fn acting_reaches_the_loop() {
         Wish::Restart { target: web.clone() },
         Wish::Release { target: web },
         Wish::Start { target: victoria },
-        Wish::Stop { target: TargetId::Ollama },
+        Wish::Stop { target: TargetId::Ollama, within: None },
         Wish::Unload(Unload::Model("llama3:8b".into())),
         Wish::Unload(Unload::Idle),
         Wish::Unload(Unload::All),
