@@ -24,6 +24,7 @@ mod service;
 
 pub(crate) use container::{ended, oom_child};
 pub(crate) use docker::resource_saver;
+pub(crate) use evidence::ended as ended_lines;
 pub(crate) use host::process_killed;
 pub(crate) use identity::{is_copy, is_own_server};
 

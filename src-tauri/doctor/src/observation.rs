@@ -503,6 +503,18 @@ pub struct EndedSeen {
     pub pid: u32,
     /// Who held most of the memory then, where it was told.
     pub largest: Option<String>,
+    pub why: EndedWhy,
+}
+
+/// What the system wrote down as the reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EndedWhy {
+    /// The machine had no memory left.
+    OutOfMemory,
+    /// It passed the limit that was set for it, or for its group.
+    OverLimit,
+    /// A fault of its own; the signal by its name, empty where none was told.
+    Crashed { signal: String },
 }
 
 /// One row of the memory ledger: an owner and what it really holds (PSS on Linux, footprint on macOS).

@@ -12,8 +12,8 @@ use crate::latency::Latency;
 use crate::ledger::Account;
 use crate::looking::NEVER;
 use crate::observation::{
-    ContainerSeen, DeepSeen, DockerSeen, HostSeen, Listener, LoadedSeen, MlxSeen, ModelSeen,
-    OllamaSeen, ProcessId, Surroundings,
+    ContainerSeen, DeepSeen, DockerSeen, EndedSeen, HostSeen, Listener, LoadedSeen, MlxSeen,
+    ModelSeen, OllamaSeen, ProcessId, Surroundings,
 };
 use crate::order::{Depth, LookId};
 use crate::phase::{Phase, Reason};
@@ -103,6 +103,8 @@ pub struct Facts {
     pub(crate) pressure: crate::host::Pressure,
     pub(crate) disk: crate::host::Disk,
     pub(crate) insight: crate::insight::Insight,
+    /// The system wrote down that it ended this server, or that it crashed.
+    pub(crate) ended: Option<(Awake, EndedSeen)>,
 }
 
 /// A loaded model, and since when no request has moved its end.

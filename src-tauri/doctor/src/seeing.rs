@@ -7,11 +7,12 @@ use crate::diagnosis::{self, Case};
 use crate::doctor::Doctor;
 use crate::holding::hold_is_of_what_is_gone;
 use crate::host::Strain;
+use crate::incident::StoryKind;
 use crate::ledger::{HeldBy, Intent};
 use crate::lever::lever;
 use crate::observation::{
-    DeepSeen, DockerSeen, EndedSeen, HostSeen, Listener, MlxSeen, OllamaSeen, ProcessSeen, Reply,
-    ServiceSeen, Signs,
+    DeepSeen, DockerSeen, EndedSeen, EndedWhy, HostSeen, Listener, MlxSeen, OllamaSeen,
+    ProcessSeen, Reply, ServiceSeen, Signs,
 };
 use crate::order::Depth;
 use crate::patient::{LoadedFact, Looking, Patient};
@@ -190,6 +191,7 @@ impl Doctor {
         let is_new = before.is_some_and(|before| before != this);
         if is_new {
             patient.facts.insight.forget_incarnation();
+            patient.facts.ended = None;
         }
         if !is_new || own_operation || !diagnosis::is_own_server(patient, process) {
             return;
@@ -306,10 +308,31 @@ impl Doctor {
         }
     }
 
-    /// A13: what the system ended is told, though nothing of the host fails.
+    /// A13: what the system ended for want of memory is told, though nothing of the host fails. What
+    /// crashed, or passed its own limit, says nothing of the host and is written down. Where it is
+    /// a server that is watched, it explains why that one is gone.
     fn process_was_ended(&mut self, host: &TargetId, ended: &EndedSeen) {
+        let now = self.now.awake;
+        let prefix = format!("{}@", ended.pid);
+        for server in [TargetId::Ollama, TargetId::Mlx] {
+            if let Some(patient) = self.patients.get_mut(&server)
+                && patient.incarnation.as_ref().is_some_and(|this| this.starts_with(&prefix))
+            {
+                patient.facts.ended = Some((now, ended.clone()));
+                let is_told = patient.incident.as_ref().is_some_and(|one| one.closed.is_none());
+                if is_told {
+                    // It was concluded without it: the look at the host came after.
+                    for line in diagnosis::ended_lines(ended) {
+                        self.tell_story(&server, StoryKind::Seen, line);
+                    }
+                }
+            }
+        }
         let cause = diagnosis::process_killed(ended);
-        self.remark(host, cause);
+        match ended.why {
+            EndedWhy::OutOfMemory => self.remark(host, cause),
+            EndedWhy::OverLimit | EndedWhy::Crashed { .. } => self.note_down(host, cause),
+        }
     }
 
     /// R59: it died and was brought back between two looks. No probe ever failed; it is written

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use doctor::{
-    Activity, Answer, Body, CauseId, Confidence, DeepOutcome, DeepSeen, Depth, EndedSeen, LogSign,
-    ProgressSeen, Reply, RunnerSeen, Signs, StoreSeen, Supervisor, VolumeSeen,
+    Activity, Answer, Body, CauseId, Confidence, DeepOutcome, DeepSeen, Depth, EndedSeen, EndedWhy,
+    LogSign, ProgressSeen, Reply, RunnerSeen, Signs, StoreSeen, Supervisor, TargetId, VolumeSeen,
 };
 
 use super::World;
@@ -257,10 +257,33 @@ impl World {
                 Some((victim, rest)) => (victim, rest.strip_suffix(" holds most")),
                 None => (program, None),
             };
+            let (victim, why) = match victim.strip_suffix(" for its limit") {
+                Some(victim) => (victim, EndedWhy::OverLimit),
+                None => (victim, EndedWhy::OutOfMemory),
+            };
+            // A server that is watched is that very process, and gone.
+            let server = match victim {
+                "the server ollama" => Some(TargetId::Ollama),
+                "the server mlx" => Some(TargetId::Mlx),
+                _ => None,
+            };
+            let process = server.as_ref().and_then(|id| self.server_mut(id)?.process.as_ref());
+            let (victim, pid) = process.map_or((victim.to_owned(), 4321), |process| {
+                (process.seen.id.program().to_owned(), process.seen.id.pid)
+            });
+            let largest = largest.map(String::from);
+            self.host.ended.push(EndedSeen { victim, pid, largest, why });
+            if let Some(server) = server {
+                self.dies(&server);
+            }
+            return Some(Ok(()));
+        }
+        if let Some(program) = line.strip_suffix(" crashes, says the system") {
             self.host.ended.push(EndedSeen {
-                victim: victim.into(),
+                victim: program.into(),
                 pid: 4321,
-                largest: largest.map(String::from),
+                largest: None,
+                why: EndedWhy::Crashed { signal: "SIGABRT".into() },
             });
             return Some(Ok(()));
         }

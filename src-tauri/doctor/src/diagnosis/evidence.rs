@@ -1,9 +1,14 @@
 //! Evidence: what was seen, one line each.
 
+use std::time::Duration;
+
 use super::{Case, Finding};
 use crate::cause::CauseId;
-use crate::observation::{Answer, Body, ProcessSeen, Reply};
+use crate::observation::{Answer, Body, EndedSeen, EndedWhy, ProcessSeen, Reply};
 use crate::sentence::{Sentence, Value};
+
+/// How long what the system wrote down explains why a server is gone.
+const ENDED_LATELY: Duration = Duration::from_mins(10);
 
 /// Nothing takes the connection.
 pub(super) fn is_refused(reply: &Reply) -> bool {
@@ -29,6 +34,31 @@ pub(super) fn sign(case: &Case<'_>, id: CauseId) -> Option<Finding> {
     let sign = case.patient.facts.insight.sign(id, case.now.awake, case.policy)?;
     let line = Sentence::new("evidence.log").with("line", sign.line.as_str());
     Some(Finding::of(vec![line]).only(sign.sure()))
+}
+
+/// The system wrote down that it ended this very server, not longer ago than ten minutes (A13).
+pub(super) fn server_ended(case: &Case<'_>) -> Option<Finding> {
+    let (at, ended) = case.patient.facts.ended.as_ref()?;
+    let lately = case.now.awake.since(*at) <= ENDED_LATELY;
+    lately.then(|| Finding::of(self::ended(ended)))
+}
+
+/// A process that the system ended, and who held the memory then.
+pub(crate) fn ended(ended: &EndedSeen) -> Vec<Sentence> {
+    let line = Sentence::new(match &ended.why {
+        EndedWhy::OutOfMemory => "evidence.ended",
+        EndedWhy::OverLimit => "evidence.ended_limit",
+        EndedWhy::Crashed { .. } => "evidence.ended_crash",
+    });
+    let line = line.with("program", ended.victim.as_str()).with("pid", ended.pid);
+    let line = match &ended.why {
+        EndedWhy::Crashed { signal } => line.with("signal", signal.as_str()),
+        EndedWhy::OutOfMemory | EndedWhy::OverLimit => line,
+    };
+    let largest = ended.largest.as_ref();
+    let largest =
+        largest.map(|owner| Sentence::new("evidence.largest").with("owner", owner.as_str()));
+    [line].into_iter().chain(largest).collect()
 }
 
 pub(super) fn listener(process: &ProcessSeen) -> Sentence {

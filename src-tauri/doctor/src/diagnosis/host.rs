@@ -1,6 +1,6 @@
 //! What the host lacks.
 
-use super::{Case, Finding, Rule, nothing};
+use super::{Case, Finding, Rule, evidence, nothing};
 use crate::cause::{Cause, CauseId, Confidence};
 use crate::host::Strain;
 use crate::observation::{EndedSeen, HostSeen};
@@ -43,14 +43,8 @@ fn seen<'a>(case: &Case<'a>) -> Option<&'a HostSeen> {
 
 /// The system ended a process, or it crashed (A13).
 pub(crate) fn process_killed(ended: &EndedSeen) -> Cause {
-    let line = Sentence::new("evidence.ended")
-        .with("program", ended.victim.as_str())
-        .with("pid", ended.pid);
-    let largest = ended.largest.as_ref();
-    let largest =
-        largest.map(|owner| Sentence::new("evidence.largest").with("owner", owner.as_str()));
-    let evidence = [line].into_iter().chain(largest).collect();
-    let mut cause = super::cause(CauseId::HostProcessKilled, Confidence::Certain, evidence);
+    let mut cause =
+        super::cause(CauseId::HostProcessKilled, Confidence::Certain, evidence::ended(ended));
     cause.says = cause.says.with("program", ended.victim.as_str()).with("pid", ended.pid);
     cause
 }

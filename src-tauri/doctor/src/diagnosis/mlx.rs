@@ -1,6 +1,6 @@
 //! Why an MLX server does not answer, or does not work though it answers (FACTS B).
 
-use super::evidence::{answers_despite, is_hung, is_refused, listener, reply, sign};
+use super::evidence::{answers_despite, is_hung, is_refused, listener, reply, server_ended, sign};
 use super::{Case, Finding, Rule, identity, nothing};
 use crate::cause::{CauseId, Confidence};
 use crate::observation::{DeepOutcome, Listener, MlxSeen, Reply};
@@ -145,7 +145,8 @@ fn metal_oom(case: &Case<'_>) -> Option<Finding> {
 }
 
 fn crashed(case: &Case<'_>) -> Option<Finding> {
-    refused(case).then(|| sign(case, CauseId::MlxCrashed)).flatten()
+    let told = || server_ended(case).or_else(|| sign(case, CauseId::MlxCrashed));
+    refused(case).then(told).flatten()
 }
 
 fn not_running(case: &Case<'_>) -> Option<Finding> {

@@ -1,6 +1,8 @@
 //! Why Ollama does not answer, or does not work though it answers (FACTS A, F).
 
-use super::evidence::{answers_despite, is_hung, is_refused, listener, relative, reply, sign};
+use super::evidence::{
+    answers_despite, is_hung, is_refused, listener, relative, reply, server_ended, sign,
+};
 use super::{Case, Finding, Rule, identity, nothing};
 use crate::cause::{CauseId, Confidence};
 use crate::insight::Insight;
@@ -225,7 +227,8 @@ fn only_mcp(case: &Case<'_>) -> Option<Finding> {
 }
 
 fn crashed(case: &Case<'_>) -> Option<Finding> {
-    refused(case).then(|| sign(case, CauseId::OllamaCrashed)).flatten()
+    let told = || server_ended(case).or_else(|| sign(case, CauseId::OllamaCrashed));
+    refused(case).then(told).flatten()
 }
 
 fn not_running(case: &Case<'_>) -> Option<Finding> {

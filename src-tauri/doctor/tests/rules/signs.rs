@@ -1,6 +1,8 @@
 //! What tells more than answers: requests for a token, work, logs, disks (R5 to R10, R58 to R65).
 
-use doctor::{CauseId, Confidence, Depth, LedgerFound, Order, Phase, TargetId};
+use doctor::{
+    CauseId, Confidence, Depth, EndedSeen, EndedWhy, LedgerFound, Order, Phase, TargetId,
+};
 
 use super::{world, world_with};
 use crate::world::World;
@@ -372,4 +374,66 @@ fn a_runner_of_a_dead_server_is_told_though_its_model_is_loaded_again() {
     let said = format!("{:?}", cause.map(|cause| &cause.evidence));
     assert!(said.contains("977") && !said.contains("978"), "{said}");
     assert!(world.nothing_done());
+}
+
+/// What the system wrote down explains why a server is gone, and is told at once.
+#[test]
+fn a13_a_server_that_the_kernel_ended_for_memory_says_so() {
+    for (server, cause) in [("ollama", "ollama.crashed"), ("mlx", "mlx.crashed")] {
+        let mut world = world(&["ollama", "mlx"]);
+        world.then(&format!("the system ends the server {server} while chrome holds most"), 0);
+        world.until(server, "recovering");
+        assert_eq!(world.cause(server), cause);
+        let cause = world.patient(server).phase.cause().expect("a cause");
+        let keys: Vec<&str> = cause.evidence.iter().map(|line| line.key.as_str()).collect();
+        assert!(keys.contains(&"evidence.ended"), "{keys:?}");
+        assert!(keys.contains(&"evidence.largest"), "{keys:?}");
+        assert_eq!(world.told("incident host host.process_killed"), 1);
+        assert_eq!(world.told("NOTICE out of memory"), 1);
+    }
+}
+
+/// Told only after the remedy has begun, it is a line of the story.
+#[test]
+fn a13_what_the_system_wrote_down_late_is_told_in_the_story() {
+    let mut world = world(&["ollama"]);
+    let process = world.server_mut(&TargetId::Ollama).and_then(|server| server.process.clone());
+    world.then("ollama starts do nothing", 0).then("ollama dies", 0).until("ollama", "recovering");
+    assert_eq!(world.cause("ollama"), "ollama.not_running");
+    let pid = process.expect("it runs").seen.id.pid;
+    let why = EndedWhy::OutOfMemory;
+    world.host.ended.push(EndedSeen { victim: "ollama".into(), pid, largest: None, why });
+    world.pass(20);
+    let incident = world.patient("ollama").incident.as_ref().expect("an incident");
+    assert!(incident.story.iter().any(|line| line.says.key == "evidence.ended"), "{incident:?}");
+}
+
+/// Another process with another pid explains nothing of it.
+#[test]
+fn a13_what_ended_elsewhere_explains_no_server() {
+    let mut world = world(&["ollama"]);
+    world.then("the system ends ollama", 0).then("ollama dies", 0).until("ollama", "recovering");
+    assert_eq!(world.cause("ollama"), "ollama.not_running");
+}
+
+/// What explained the last end does not explain the next one.
+#[test]
+fn a13_a_server_that_came_back_has_a_clean_record() {
+    let mut world = world(&["ollama"]);
+    world.then("the system ends the server ollama", 0).until("ollama", "recovering");
+    world.until("ollama", "healthy").pass(120);
+    world.then("ollama dies", 0).until("ollama", "recovering");
+    assert_eq!(world.cause("ollama"), "ollama.not_running");
+}
+
+/// A crash, or a limit of one's own, says nothing of the host: written down, and nobody is called.
+#[test]
+fn a13_a_crash_and_a_limit_are_written_down_only() {
+    for what in ["python3 crashes, says the system", "the system ends python3 for its limit"] {
+        let mut world = world(&["ollama"]);
+        world.then(what, 60);
+        assert_eq!(world.told("incident host host.process_killed"), 1, "{what}");
+        assert_eq!(world.told("NOTICE"), 0, "{what}");
+        assert_eq!(world.phase("host"), "healthy");
+    }
 }
