@@ -159,6 +159,7 @@ export const en = {
   },
   /** @param {string} names */
   also_affected: (names) => `Also affected: ${names}`,
+  last_words: 'What the container wrote last',
   /** @param {string} span */
   found_after: (span) => `Found after ${span}`,
   /** @param {string} span */
@@ -406,6 +407,7 @@ export const ru = {
     closed: 'закрыт',
   },
   also_affected: (names) => `Заодно страдают: ${names}`,
+  last_words: 'Что контейнер написал последним',
   found_after: (span) => `Замечено через ${span}`,
   answering_after: (span) => `снова отвечает через ${span}`,
   recovered_after: (span) => `доказано через ${span}`,

@@ -122,6 +122,7 @@ impl Doctor {
             return;
         }
         self.met_container(id, &seen);
+        self.keep_last_words(id);
         self.conclude_end(id);
         let up = container::is_up(seen.status);
         let running = seen.status == ContainerStatus::Running;

@@ -30,6 +30,9 @@ pub struct Incident {
     /// What suffers with it and is told of here alone, in the order of the ids.
     #[serde(default)]
     pub affects: Vec<TargetId>,
+    /// What a container wrote last, the newest line last; without prompts and secrets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub log: Vec<String>,
     pub story: Vec<StoryLine>,
 }
 

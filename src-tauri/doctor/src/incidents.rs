@@ -53,6 +53,7 @@ impl Doctor {
                     recovered_after_ms: None,
                     attempts: 0,
                     affects: Vec::new(),
+                    log: Vec::new(),
                     story: Vec::new(),
                 });
                 patient.opened = now.awake;
@@ -79,6 +80,23 @@ impl Doctor {
         for (kind, says) in lines {
             self.tell_story(id, kind, says);
         }
+        self.keep_last_words(id);
+        self.touch_incident(id);
+    }
+
+    /// What a container wrote last goes with its incident: by the time somebody reads it, it runs
+    /// again, or is gone.
+    pub(crate) fn keep_last_words(&mut self, id: &TargetId) {
+        let Some(patient) = self.patients.get_mut(id) else { return };
+        let Some(seen) = &patient.facts.container else { return };
+        let Some(incident) = &mut patient.incident else { return };
+        // What one that lives writes goes on and on; its first words here tell how it began.
+        let goes_on = seen.log.silent_for_s.is_some() && !incident.log.is_empty();
+        let known = seen.log.tail.is_empty() || seen.log.tail == incident.log;
+        if incident.closed.is_some() || known || goes_on {
+            return;
+        }
+        incident.log.clone_from(&seen.log.tail);
         self.touch_incident(id);
     }
 

@@ -397,6 +397,9 @@ pub struct ContainerLog {
     pub silent_for_s: Option<u64>,
     pub last_line: Option<String>,
     pub signs: Vec<LogSign>,
+    /// Its last lines, the newest last, without prompts and secrets: up to its end, or up to now
+    /// while it is unwell. Empty: not read.
+    pub tail: Vec<String>,
 }
 
 /// Whether work goes on.

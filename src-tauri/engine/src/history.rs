@@ -28,6 +28,7 @@ pub async fn page(handle: &Handle, next: Option<&str>, limit: usize) -> Result<P
         .map(|incident| {
             let mut incident = handle.words.incident(incident);
             incident.story.clear();
+            incident.log.clear();
             incident
         })
         .collect();

@@ -1,8 +1,9 @@
-//! Logs of the model servers as evidence: what is new in them is matched with known signatures, and
-//! nothing else of it is kept.
+//! Logs as evidence: what is new in those of the model servers is matched with known signatures, and
+//! nothing else of it is kept; of a container its last words are.
 
 mod journal;
 mod line;
+mod secrets;
 mod signature;
 mod tail;
 
@@ -38,7 +39,6 @@ const LOOK_BACK: SignedDuration = SignedDuration::from_mins(10);
 
 /// The logs of one server, from look to look.
 pub(crate) struct Logs {
-    of: Of,
     signatures: Vec<Signature>,
     /// Where it may write, whether or not its process shows us.
     places: Vec<PathBuf>,
@@ -56,7 +56,7 @@ struct Followed {
 impl Logs {
     pub(crate) fn new(of: Of, own: &[Signature], places: Vec<PathBuf>) -> Self {
         let signatures = built_in().iter().chain(own).filter(|one| one.of == of).cloned();
-        Self { of, signatures: signatures.collect(), places, followed: Mutex::default() }
+        Self { signatures: signatures.collect(), places, followed: Mutex::default() }
     }
 
     /// What it has written since the last look. A log stays followed when its process has ended:
@@ -66,7 +66,7 @@ impl Logs {
         followed.add(process, &self.places);
         let mut signs: Vec<LogSign> = Vec::new();
         for line in followed.read() {
-            if let Some(sign) = self.matching(&line) {
+            if let Some(sign) = matching(&self.signatures, &line) {
                 // The same one again is no more evidence; the newest is nearest to the cause.
                 signs.retain(|one| one.cause != sign.cause);
                 signs.push(sign);
@@ -75,15 +75,35 @@ impl Logs {
         signs.drain(..signs.len().saturating_sub(SIGNS));
         signs
     }
+}
 
-    /// The surest signature, and of equals the first.
-    fn matching(&self, line: &str) -> Option<LogSign> {
-        let lower = line.to_lowercase();
-        let fit = self.signatures.iter().rev().filter(|one| one.matches(&lower));
-        let one = fit.max_by_key(|one| one.confidence)?;
-        tracing::info!(signature = one.id, of = ?self.of, "seen in a log");
-        Some(LogSign { cause: one.cause, confidence: one.confidence, line: line.to_owned() })
+/// What is known of containers' logs.
+pub(crate) fn of_containers(own: &[Signature]) -> Vec<Signature> {
+    built_in().iter().chain(own).filter(|one| one.of == Of::Container).cloned().collect()
+}
+
+/// A container's lines without private parts and secrets, in their order.
+pub(crate) fn told(lines: &[String]) -> Vec<String> {
+    Lines::default().told(lines, None)
+}
+
+/// What these lines show, each cause once, by its newest line.
+pub(crate) fn signs_in(signatures: &[Signature], lines: &[String]) -> Vec<LogSign> {
+    let mut signs: Vec<LogSign> = Vec::new();
+    for sign in lines.iter().filter_map(|line| matching(signatures, line)) {
+        signs.retain(|one| one.cause != sign.cause);
+        signs.push(sign);
     }
+    signs
+}
+
+/// The surest signature, and of equals the first.
+fn matching(signatures: &[Signature], line: &str) -> Option<LogSign> {
+    let lower = line.to_lowercase();
+    let fit = signatures.iter().rev().filter(|one| one.matches(&lower));
+    let one = fit.max_by_key(|one| one.confidence)?;
+    tracing::info!(signature = one.id, of = ?one.of, "seen in a log");
+    Some(LogSign { cause: one.cause, confidence: one.confidence, line: line.to_owned() })
 }
 
 impl Followed {

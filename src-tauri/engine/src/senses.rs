@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use doctor::{Care, Depth, Launch, Look, Observation, TargetId};
+use doctor::{Care, ContainerSeen, Depth, Launch, Look, Observation, TargetId};
 
 use crate::config::{Config, DockerHost};
 use crate::docker_host::Surroundings;
 use crate::environments::Environments;
+use crate::logs::{self, Signature};
 use crate::platform;
 use crate::probe::docker::Docker;
 use crate::probe::host;
@@ -26,6 +27,8 @@ pub struct Senses {
     /// What servers were started with.
     pub environments: Arc<Environments>,
     services: BTreeMap<TargetId, Service>,
+    /// What is known of containers' logs.
+    signatures: Vec<Signature>,
     groups: BTreeMap<String, Vec<String>>,
     /// Where the models, the journal and Docker's containers lie.
     paths: Vec<PathBuf>,
@@ -98,6 +101,7 @@ impl Senses {
             store: Store::new(config, before.map(|before| &before.store)),
             environments,
             services: services.collect(),
+            signatures: logs::of_containers(&config.signatures),
             groups: config.memory.groups.clone(),
             paths: platform::places_that_fill(),
             watched: watched.collect(),
@@ -121,11 +125,20 @@ impl Senses {
             }
             TargetId::Mlx => self.mlx.look(look).await,
             TargetId::Docker if look.depth >= Depth::Full => {
-                Observation::Docker(self.docker.snapshot(&self.watched).await)
+                let mut seen = self.docker.snapshot(&self.watched).await;
+                for container in seen.containers.iter_mut().flatten() {
+                    self.match_log(container);
+                }
+                Observation::Docker(seen)
             }
             TargetId::Docker => Observation::Docker(self.docker.ping().await),
             TargetId::Container(name) => match self.docker.container(name).await {
-                Ok(seen) => Observation::Container(seen),
+                Ok(mut seen) => {
+                    if let Some(seen) = &mut seen {
+                        self.match_log(seen);
+                    }
+                    Observation::Container(seen)
+                }
                 Err(answer) => {
                     Observation::Unasked { reason: format!("{} gave no answer", answer.url) }
                 }
@@ -135,5 +148,9 @@ impl Senses {
                 None => Observation::Unasked { reason: "it is no longer configured".into() },
             },
         }
+    }
+
+    fn match_log(&self, seen: &mut ContainerSeen) {
+        seen.log.signs = logs::signs_in(&self.signatures, &seen.log.tail);
     }
 }

@@ -204,6 +204,9 @@ pub struct Incident {
     /// Names of the targets that suffer with this one and have no incident of their own.
     #[serde(default)]
     pub affects: Vec<String>,
+    /// What a container wrote last, the newest line last; without prompts and secrets.
+    #[serde(default)]
+    pub log: Vec<String>,
     pub story: Vec<StoryLine>,
 }
 

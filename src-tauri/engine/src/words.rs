@@ -164,6 +164,7 @@ impl Words {
             recovered_after_ms: incident.recovered_after_ms,
             attempts: incident.attempts,
             affects: incident.affects.iter().map(ToString::to_string).collect(),
+            log: incident.log.clone(),
             story: incident
                 .story
                 .iter()

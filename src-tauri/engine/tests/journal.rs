@@ -32,6 +32,7 @@ fn incident(id: &str, opened: i64) -> Incident {
         recovered_after_ms: None,
         attempts: 0,
         affects: Vec::new(),
+        log: Vec::new(),
         story: vec![StoryLine {
             at: Wall(opened),
             kind: StoryKind::Seen,

@@ -118,7 +118,7 @@ const story = (incident, snapshot, words) => {
         </li>`,
       )}
     </ol>
-    ${affected(incident, snapshot, words)}
+    ${affected(incident, snapshot, words)} ${lastWords(incident, words)}
     <p class="why tabular">${figures(incident, words)}</p>`;
 };
 
@@ -127,6 +127,15 @@ const affected = ({ affects }, snapshot, words) =>
   affects.length === 0
     ? nothing
     : html`<p class="affected">${words.also_affected(affects.map((id) => nameOf(snapshot, id)).join(', '))}</p>`;
+
+/** @param {Incident} incident @param {Scene['words']} words */
+const lastWords = ({ log }, words) =>
+  log.length === 0
+    ? nothing
+    : html`<details class="log">
+        <summary>${words.last_words}</summary>
+        <pre>${log.join('\n')}</pre>
+      </details>`;
 
 /** @param {Incident} incident @param {Scene['words']} words */
 const figures = (incident, words) => {

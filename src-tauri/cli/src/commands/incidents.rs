@@ -94,6 +94,11 @@ pub(crate) async fn one(connection: &Connection, id: &str, json: bool) -> Result
         .map(|line| vec![local(&line.at, "%H:%M:%S"), kind(&words, &line.kind), clean(&line.text)])
         .collect();
     columns(&story).iter().for_each(output::line);
+    if !incident.log.is_empty() {
+        output::line("");
+        output::line(words.say("cli.last_words"));
+    }
+    incident.log.iter().for_each(|line| output::line(format!("| {}", clean(line))));
     Ok(Exit::Fine)
 }
 

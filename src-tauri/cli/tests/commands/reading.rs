@@ -212,6 +212,7 @@ fn incident(id: &str, at: i64) -> Incident {
         recovered_after_ms: Some(63_000),
         attempts: 1,
         affects: Vec::new(),
+        log: Vec::new(),
         story: vec![StoryLine { at: Wall(at), kind: StoryKind::Seen, says: Sentence::new("seen") }],
     }
 }

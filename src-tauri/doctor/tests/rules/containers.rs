@@ -1,6 +1,7 @@
 //! 1.14: out of memory and exit codes.
 
 use super::world;
+use super::world::World;
 
 const LIMITED: &[&str] = &["docker", "container web: critical"];
 const UNLIMITED: &[&str] = &["docker", "container web: critical, no memory limit"];
@@ -126,4 +127,32 @@ fn r19_what_the_host_has_no_memory_for_waits_for_it() {
     assert!(world.nothing_done(), "{:#?}", world.tale.lines);
     world.then("memory is calm again", 120);
     assert_eq!(world.told("start the container"), 1, "{:#?}", world.tale.lines);
+}
+
+/// What it wrote last is kept with its incident, whatever it writes later.
+#[test]
+fn t114_the_last_words_go_with_the_incident() {
+    let mut world = world(LIMITED);
+    let write = |world: &mut World, lines: &[&str]| {
+        let web = world.containers.get_mut("web").expect("the container");
+        web.seen.log.tail = lines.iter().map(ToString::to_string).collect();
+    };
+    let kept =
+        |world: &World| world.patient("container:web").incident.as_ref().map(|one| one.log.clone());
+    write(&mut world, &["reading", "Killed"]);
+    world.then("web runs out of memory", 5);
+    assert_eq!(kept(&world), Some(vec!["reading".into(), "Killed".into()]));
+    write(&mut world, &[]);
+    world.pass(120);
+    assert_eq!(world.phase("container:web"), "healthy");
+    assert_eq!(kept(&world), Some(vec!["reading".into(), "Killed".into()]));
+
+    // Of one that hangs, the first words that were read: it goes on writing.
+    let web = world.containers.get_mut("web").expect("the container");
+    web.seen.log.silent_for_s = Some(0);
+    write(&mut world, &["one"]);
+    world.then("web becomes unhealthy", 5);
+    write(&mut world, &["one", "two"]);
+    world.pass(10);
+    assert_eq!(kept(&world), Some(vec!["one".into()]));
 }

@@ -62,6 +62,7 @@ pub(super) async fn incidents(
         .map(|incident| {
             let mut incident = api.handle.words.incident(incident);
             incident.story.clear();
+            incident.log.clear();
             incident
         })
         .collect();

@@ -5,6 +5,8 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
+use super::secrets;
+
 /// Characters of a line that are kept at most.
 const KEPT: usize = 240;
 
@@ -116,6 +118,7 @@ fn is_debug(line: &str) -> bool {
 }
 
 fn shown(line: &str, is_cut: bool) -> String {
+    let line = &secrets::masked(line);
     let mut text: String = line.trim().chars().filter(|one| !one.is_control()).take(KEPT).collect();
     if is_cut || line.trim().chars().count() > KEPT {
         text.push('…');

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use doctor::{CauseId, Confidence};
 
-use super::{Logs, Of, Signature, built_in, read};
+use super::{Logs, Of, Signature, built_in, matching, read};
 
 const WHERE: &str = "/etc/homeostat/signatures.toml";
 
@@ -34,16 +34,24 @@ fn what_the_old_healers_looked_for_is_among_them() {
         (Of::Container, "Knowledge OS Database pool создан", CauseId::ContainerStartupHang),
     ];
     for (of, line, cause) in table {
-        assert_eq!(logs(of).matching(line).map(|sign| sign.cause), Some(cause), "{line}");
+        assert_eq!(
+            matching(&logs(of).signatures, line).map(|sign| sign.cause),
+            Some(cause),
+            "{line}"
+        );
     }
-    assert_eq!(logs(Of::Mlx).matching("Reentrancy avoided"), None, "a log of another server");
+    assert_eq!(
+        matching(&logs(Of::Mlx).signatures, "Reentrancy avoided"),
+        None,
+        "a log of another server"
+    );
 }
 
 #[test]
 fn the_surest_one_of_several_counts() {
     let logs = Logs::new(Of::Ollama, &[], Vec::new());
     let line = "llama-server process has terminated: exit status 1: failed to allocate context";
-    let sign = logs.matching(line).unwrap();
+    let sign = matching(&logs.signatures, line).unwrap();
     assert_eq!((sign.cause, sign.confidence), (CauseId::OllamaMetalOom, Confidence::Likely));
 }
 
@@ -62,8 +70,11 @@ counter_example = "silence"
 fn a_persons_own_signatures_add_to_them() {
     let own = parsed(OWN).unwrap();
     let logs = Logs::new(Of::Ollama, &own, Vec::new());
-    assert_eq!(logs.matching("my fan howls again").unwrap().cause, CauseId::OllamaLeak);
-    assert!(logs.matching("Reentrancy avoided").is_some());
+    assert_eq!(
+        matching(&logs.signatures, "my fan howls again").unwrap().cause,
+        CauseId::OllamaLeak
+    );
+    assert!(matching(&logs.signatures, "Reentrancy avoided").is_some());
 }
 
 #[test]

@@ -76,6 +76,7 @@ fn incident(recovered_after_ms: Option<u64>, closed: Option<&str>) -> Incident {
         recovered_after_ms,
         attempts: 1,
         affects: Vec::new(),
+        log: Vec::new(),
         story: Vec::new(),
     }
 }

@@ -2,6 +2,7 @@
 
 mod inspect;
 mod line;
+mod log;
 mod news;
 mod snapshot;
 mod stream;
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use bollard::query_parameters::InspectContainerOptions;
 use doctor::{Answer, Body, ContainerSeen, DockerSeen, Reply, millis};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::docker_host::{Endpoint, Surroundings};
 
@@ -63,6 +64,9 @@ struct Shared {
     current: Mutex<Option<Endpoint>>,
     /// What the last snapshot read, by id.
     known: Mutex<HashMap<String, snapshot::Known>>,
+    words: Mutex<log::Words>,
+    /// Logs of the dying that are being read: more at once would be a burst of our own.
+    hearing: Arc<Semaphore>,
     kick: Notify,
 }
 
@@ -71,6 +75,9 @@ struct Shared {
 const SMALL: u64 = 1 << 18;
 const LIST: u64 = 32 << 20;
 const CONTAINER: u64 = 4 << 20;
+
+/// Logs of the dying that are read at once.
+const HEARD_AT_ONCE: usize = 4;
 
 impl Docker {
     /// `host` is `auto`, `unix://…` or `tcp://…`; nothing is opened yet.
@@ -85,6 +92,8 @@ impl Docker {
             pace,
             current: Mutex::default(),
             known: Mutex::default(),
+            words: Mutex::default(),
+            hearing: Arc::new(Semaphore::new(HEARD_AT_ONCE)),
             kick: Notify::new(),
         };
         Self { shared: Arc::new(shared) }
@@ -108,9 +117,14 @@ impl Docker {
         DockerSeen { ping, engine: None, containers: None, unread: Vec::new() }
     }
 
-    /// One container as it is now; none where the engine knows no container of that name or id.
+    /// One container as it is now, with what its log tells of its end or its hanging; none where the
+    /// engine knows no container of that name or id.
     pub async fn container(&self, name: &str) -> Result<Option<ContainerSeen>, Answer> {
-        self.inspect(name).await.map_err(|trouble| trouble.answer)
+        let Some(mut seen) = self.inspect(name).await.map_err(|trouble| trouble.answer)? else {
+            return Ok(None);
+        };
+        seen.log = self.log_of(&seen, true).await;
+        Ok(Some(seen))
     }
 
     /// Opens the event stream anew at once, as after a wake.

@@ -528,6 +528,7 @@ fn incident(day: i64) -> Incident {
         recovered_after_ms: None,
         attempts: 1,
         affects: Vec::new(),
+        log: Vec::new(),
         story: Vec::new(),
     }
 }

@@ -131,7 +131,8 @@ pub(crate) fn event(action: &str, name: &str, nanoseconds: i64) -> String {
         "Actor": {
             "ID": id(name),
             "Attributes": {
-                "name": name, "exitCode": "137", "signal": "15", "oldName": "/before",
+                "name": name, "exitCode": "137", "execDuration": "2", "signal": "15",
+                "oldName": "/before",
                 "image": "busybox:local", "com.docker.compose.project": "knowledge",
             },
         },

@@ -37,6 +37,31 @@ pub(super) fn news(event: &EventMessage) -> Option<ContainerNews> {
     Some(ContainerNews { id, name, at_ms: nanoseconds(event).div_euclid(1_000_000), what })
 }
 
+/// An end that was not orderly.
+pub(super) struct Death {
+    pub(super) id: String,
+    pub(super) at_ms: i64,
+    /// None: a child of it was killed, and it lives on.
+    pub(super) lived_ms: Option<i64>,
+}
+
+/// The death that an event tells of: an end with an error, or a process that was killed for memory.
+pub(super) fn death(event: &EventMessage) -> Option<Death> {
+    let actor = event.actor.as_ref()?;
+    let id = actor.id.clone().filter(|id| !id.is_empty())?;
+    let attribute = |name: &str| Some(actor.attributes.as_ref()?.get(name)?.as_str());
+    let lived_ms = match event.action.as_deref()? {
+        "oom" => None,
+        "die" if attribute("exitCode") != Some("0") => {
+            // Whole seconds (moby `daemon/monitor.go`), so it may have been one more.
+            let seconds: Option<i64> = attribute("execDuration").and_then(|text| text.parse().ok());
+            seconds.map(|seconds| seconds.saturating_add(1).saturating_mul(1000))
+        }
+        _ => return None,
+    };
+    Some(Death { id, at_ms: nanoseconds(event).div_euclid(1_000_000), lived_ms })
+}
+
 /// Nanoseconds since 1970 on the engine's clock.
 pub(super) fn nanoseconds(event: &EventMessage) -> i64 {
     let whole = || event.time.unwrap_or_default().saturating_mul(1_000_000_000);

@@ -90,7 +90,11 @@ impl Docker {
                 match known {
                     Some(known) => Ok(Some(known)),
                     None => match self.inspect(&listed.id).await {
-                        Ok(found) => Ok(found.map(|seen| Known { listed, seen })),
+                        Ok(Some(mut seen)) => {
+                            seen.log = self.log_of(&seen, watched.contains(&listed.name)).await;
+                            Ok(Some(Known { listed, seen }))
+                        }
+                        Ok(None) => Ok(None),
                         Err(trouble) => {
                             let (name, message) = (listed.name, trouble.message);
                             tracing::warn!(name, message, "a container could not be inspected");

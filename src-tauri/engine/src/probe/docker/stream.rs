@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::models::EventMessage;
@@ -17,7 +18,7 @@ use tokio::sync::mpsc::{self, Permit};
 use tokio::time::{Instant, sleep_until};
 
 use super::line::words;
-use super::news::{Heard, news};
+use super::news::{Heard, death, news};
 use super::{Docker, Limits};
 
 /// Bytes of one event, labels included, before the stream is not believed any more.
@@ -161,6 +162,17 @@ impl Docker {
         }
         if let Some(id) = event.actor.as_ref().and_then(|actor| actor.id.as_deref()) {
             self.forget(id);
+        }
+        if let Some(death) = death(event)
+            && let Ok(permit) = Arc::clone(&self.shared.hearing).try_acquire_owned()
+        {
+            // Now, before a restart writes over it or `--rm` takes it away. Whom nobody has time for
+            // is asked when it is looked at.
+            let docker = self.clone();
+            tokio::spawn(async move {
+                docker.hear_last_words(death.id, death.at_ms, death.lived_ms).await;
+                drop(permit);
+            });
         }
         if let Some(news) = news(event) {
             post.put(Event::ContainerNews(news));
