@@ -4,6 +4,7 @@
 //! Everything here blocks, though briefly: whoever is async calls it on a blocking thread when it
 //! walks over all processes (`listener`, `processes_named`, `descendants`, `memory_ledger`).
 
+mod ended;
 mod ledger;
 mod lever;
 mod name;
@@ -33,9 +34,9 @@ pub use place::{Places, home, installed_ollama};
 pub use signal::{Signal, SignalError, signal};
 pub use supervisor::{supervisor, would_start};
 pub use system::{
-    Activity, awake, boot, continuous, detach, environment, footprint, has_tray_host, is_listening,
-    is_same, keep_awake_activity, listener, lower_priority, memory, process, unit, usage,
-    user_home, user_id, variable, watch_power, written_files,
+    Activity, Ends, awake, boot, continuous, detach, environment, footprint, has_tray_host,
+    is_listening, is_same, keep_awake_activity, listener, lower_priority, memory, process, unit,
+    usage, user_home, user_id, variable, watch_power, written_files,
 };
 
 /// News of the machine's sleep.

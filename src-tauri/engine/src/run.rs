@@ -139,7 +139,8 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
     let (stop, stopping) = watch::channel(false);
     let (inbox, events) = mpsc::channel(INBOX);
     let environments = Arc::new(Environments::load(&paths.environments()));
-    let senses = Arc::new(Senses::new(&config, environments, None));
+    let away = written.map(|written| now.wall.since(written));
+    let senses = Arc::new(Senses::new(&config, environments, None).told_of_ends(away));
     senses.store.reading().begin(paths.digests());
     let (records, writer) = records::spawn_writer(journal.clone(), ledger, inbox.clone());
     let mut engine = Loop {

@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use doctor::{Care, ContainerSeen, Depth, Launch, Look, Observation, TargetId};
+use doctor::{Care, ContainerSeen, Depth, EndedSeen, Launch, Look, Observation, TargetId};
 
 use crate::config::{Config, DockerHost};
 use crate::docker_host::Surroundings;
 use crate::environments::Environments;
 use crate::logs::{self, Signature};
-use crate::platform;
+use crate::platform::{self, Ends};
 use crate::probe::docker::Docker;
 use crate::probe::host;
 use crate::probe::mlx::Mlx;
@@ -32,6 +33,8 @@ pub struct Senses {
     groups: BTreeMap<String, Vec<String>>,
     /// Where the models, the journal and Docker's containers lie.
     paths: Vec<PathBuf>,
+    /// What the system ended, or saw crash.
+    ends: Arc<Mutex<Ends>>,
     /// Containers whose every detail is read in each snapshot.
     watched: BTreeSet<String>,
 }
@@ -104,8 +107,25 @@ impl Senses {
             signatures: logs::of_containers(&config.signatures),
             groups: config.memory.groups.clone(),
             paths: platform::places_that_fill(),
+            ends: before.map_or_else(Arc::default, |before| before.ends.clone()),
             watched: watched.collect(),
         }
+    }
+
+    /// What the system ended since so long ago is told too.
+    #[must_use]
+    pub fn told_of_ends(mut self, since: Option<Duration>) -> Self {
+        self.ends = Arc::new(Mutex::new(Ends::new(since)));
+        self
+    }
+
+    async fn ended(&self) -> Vec<EndedSeen> {
+        let ends = self.ends.clone();
+        let reading = tokio::task::spawn_blocking(move || match ends.lock() {
+            Ok(mut ends) => ends.news(),
+            Err(_) => Vec::new(),
+        });
+        reading.await.unwrap_or_default()
     }
 
     /// Asks once. What cannot be asked any more, a service that has left the configuration, says
@@ -113,9 +133,10 @@ impl Senses {
     pub async fn look(&self, look: &Look) -> Observation {
         match &look.target {
             TargetId::Host => {
-                let seen = host::look(look.depth, &self.groups, &self.paths).await;
-                if let Observation::Host(host) = &seen {
+                let mut seen = host::look(look.depth, &self.groups, &self.paths).await;
+                if let Observation::Host(host) = &mut seen {
                     self.store.reading().pause(host.pressure >= 2);
+                    host.ended = self.ended().await;
                 }
                 seen
             }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod docker;
+mod ended;
 mod engine_itself;
 mod ensure;
 mod levers;

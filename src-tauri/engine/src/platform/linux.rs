@@ -2,6 +2,7 @@
 //! `/proc` in the modules below.
 #![allow(unsafe_code, reason = "clocks, signals and setsid are system calls without a safe form")]
 
+mod ended;
 mod memory;
 mod port;
 mod power;
@@ -24,6 +25,7 @@ use doctor::ProcessId;
 
 use super::signal::{Signal, SignalError, check, refusal};
 
+pub use ended::Ends;
 pub use memory::{footprint, memory};
 pub use port::{is_listening, listener};
 pub use power::watch_power;

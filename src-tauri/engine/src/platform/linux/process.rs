@@ -203,7 +203,7 @@ fn unit_in(cgroup: &str) -> Option<Unit> {
 
 /// `…/docker/HEX` with the cgroupfs driver, `…/docker-HEX.scope` with systemd's (moby
 /// `daemon/oci_linux.go`).
-fn names_container(cgroup: &str) -> bool {
+pub(super) fn names_container(cgroup: &str) -> bool {
     let is_id = |text: &str| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     cgroup.lines().any(|line| {
         let parts: Vec<&str> = line.split('/').collect();
