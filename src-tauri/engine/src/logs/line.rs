@@ -12,7 +12,7 @@ const KEPT: usize = 240;
 
 /// Names of fields, in slog's form (`prompt="…"`), in JSON (`"content": "…"`) and in plain words
 /// (`Request Body: …`, `mlx_lm/server.py`).
-const PRIVATE: [&str; 16] = [
+const PRIVATE: [&str; 22] = [
     "prompt",
     "prompts",
     "message",
@@ -29,6 +29,12 @@ const PRIVATE: [&str; 16] = [
     "body",
     "query",
     "arguments",
+    "reasoning",
+    "reasoning_content",
+    "thinking",
+    "suffix",
+    "template",
+    "tool_calls",
 ];
 
 /// One log's lines in their order: some go on over several lines.
@@ -157,6 +163,10 @@ mod tests {
             "slot launch: PROMPT = SECRET",
             r#"{"role":"user","content" : "SECRET""#,
             r#"level=WARN err="bad" Input="SECRET" code=5"#,
+            r#"chunk {"delta":{"reasoning_content":"SECRET"}}"#,
+            r#"{"role":"assistant","thinking":"SECRET","done":false}"#,
+            r#"level=INFO msg=generate suffix="SECRET" code=5"#,
+            r#"level=INFO msg=create template="SECRET {{ .Prompt }}""#,
         ] {
             for kept in told(line) {
                 assert!(!kept.contains("SECRET") && !kept.contains("out of memory"), "{kept}");
