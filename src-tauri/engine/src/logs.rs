@@ -114,7 +114,15 @@ impl Followed {
         if let Some(unit) = unit {
             self.follow(unit);
         }
+        let wanted = |path: &PathBuf| written.contains(path) || places.contains(path);
         for path in written.iter().chain(places) {
+            if self.files.len() >= FILES
+                && !self.files.contains_key(path)
+                && let Some(left) = self.files.keys().find(|one| !wanted(one)).cloned()
+            {
+                // Nobody writes to it any more; what is written to now tells more.
+                self.files.remove(&left);
+            }
             if self.files.len() < FILES && !self.files.contains_key(path) {
                 self.files.insert(path.clone(), (Tail::new(path), Lines::default()));
             }

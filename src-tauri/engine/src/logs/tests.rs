@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use doctor::{CauseId, Confidence};
 
-use super::{Logs, Of, Signature, built_in, matching, read};
+use super::{FILES, Followed, Logs, Of, Signature, built_in, matching, read};
 
 const WHERE: &str = "/etc/homeostat/signatures.toml";
 
@@ -160,4 +160,20 @@ fn the_file_that_a_process_writes_to_is_found_by_itself() {
     assert_eq!(sign.cause, CauseId::OllamaMetalSessionLost);
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+#[test]
+fn a_log_that_nobody_writes_to_any_more_makes_room_for_another() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |number: usize| {
+        let path = directory.path().join(format!("{number}.log"));
+        std::fs::write(&path, "").unwrap();
+        path
+    };
+    let mut followed = Followed::default();
+    for number in 0..3 * FILES {
+        followed.add(None, &[path(number)]);
+        assert!(followed.files.contains_key(&path(number)), "{number}");
+        assert!(followed.files.len() <= FILES);
+    }
 }
