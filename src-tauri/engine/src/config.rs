@@ -28,6 +28,11 @@ const LARGEST: u64 = 1 << 20;
 /// Beside the configuration: a person's own signatures of trouble in logs.
 const SIGNATURES: &str = "signatures.toml";
 
+/// Where they are looked for.
+pub fn signatures_beside(config: &Path) -> PathBuf {
+    config.with_file_name(SIGNATURES)
+}
+
 /// Everything as it is meant, with nothing left open.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {

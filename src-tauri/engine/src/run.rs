@@ -207,6 +207,8 @@ impl Loop {
         let (saved, mut config_saved) = mpsc::channel(4);
         let _activity = platform::keep_awake_activity();
         let power_watch = tokio::spawn(platform::watch_power(power));
+        let signatures = config::signatures_beside(&self.paths.config);
+        let signature_watch = tokio::spawn(config::watch(signatures, saved.clone()));
         let config_watch = tokio::spawn(config::watch(self.paths.config.clone(), saved));
         let mut upkeep = tokio::time::interval(UPKEEP);
         let mut retry = tokio::time::interval(RETRY);
@@ -283,6 +285,7 @@ impl Loop {
         }
         power_watch.abort();
         config_watch.abort();
+        signature_watch.abort();
         self.senses.store.reading().end();
         self.handle(Event::Ending);
         self.publish();
