@@ -19,11 +19,41 @@ use crate::platform;
 pub type Variables = BTreeMap<String, String>;
 
 /// Beginnings of the names that a model server reads: Ollama's own settings, and which graphics
-/// hardware it may use (Ollama `envconfig/config.go` `AsMap`).
-const FAMILIES: [&str; 8] =
-    ["OLLAMA_", "CUDA_", "HIP_", "ROCR_", "HSA_", "GGML_", "GPU_", "LLAMA_ARG_"];
-/// What every program reads.
-const COMMON: [&str; 5] = ["HOME", "PATH", "LANG", "TMPDIR", "LD_LIBRARY_PATH"];
+/// hardware it may use (Ollama `envconfig/config.go` `AsMap`); where MLX servers find their models
+/// (huggingface_hub `constants.py`) and their Python its packages.
+const FAMILIES: [&str; 14] = [
+    "OLLAMA_",
+    "CUDA_",
+    "HIP_",
+    "ROCR_",
+    "HSA_",
+    "GGML_",
+    "GPU_",
+    "LLAMA_ARG_",
+    "MLX_",
+    "OMLX_",
+    "HF_",
+    "TRANSFORMERS_",
+    "PYTHON",
+    "VIRTUAL_ENV",
+];
+/// What every program reads. Behind a proxy a download fails without the last ones (Go
+/// `net/http` `ProxyFromEnvironment`, Python `urllib.request.getproxies`).
+const COMMON: [&str; 13] = [
+    "HOME",
+    "PATH",
+    "LANG",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+];
 
 /// By target; in memory, and in a file that outlives us.
 pub struct Environments {
@@ -36,7 +66,7 @@ pub struct Environments {
 struct Known {
     ran: BTreeMap<TargetId, Ran>,
     /// Read already: a process keeps the environment that it was started with.
-    read: Option<ProcessId>,
+    read: BTreeMap<TargetId, ProcessId>,
 }
 
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,7 +98,7 @@ impl Environments {
                 BTreeMap::new()
             }
         };
-        let known = Mutex::new(Known { ran, read: None });
+        let known = Mutex::new(Known { ran, read: BTreeMap::new() });
         Self { file: Some(file.to_owned()), known }
     }
 
@@ -81,7 +111,7 @@ impl Environments {
     /// also where we could read it: its settings are not ours to run with. Blocks.
     pub fn remember(&self, target: &TargetId, port: u16, process: &ProcessSeen) {
         let mut known = self.lock();
-        if process.uid != Some(platform::user_id()) || known.read.as_ref() == Some(&process.id) {
+        if process.uid != Some(platform::user_id()) || known.read.get(target) == Some(&process.id) {
             return;
         }
         let Some(all) = platform::environment(process.id.pid) else { return };
@@ -94,7 +124,7 @@ impl Environments {
         if variables.is_empty() {
             return;
         }
-        known.read = Some(process.id.clone());
+        known.read.insert(target.clone(), process.id.clone());
         let names = variables.keys().cloned().collect::<Vec<_>>().join(" ");
         tracing::info!(%target, pid = process.id.pid, names, "its environment is remembered");
         self.change(&mut known, target, port, |ran| ran.variables = variables);
@@ -213,6 +243,8 @@ mod tests {
             ("OLLAMA_MODELS", "/volumes/models"),
             ("CUDA_VISIBLE_DEVICES", "1"),
             ("HOME", "/home/a"),
+            ("https_proxy", "http://proxy:3128"),
+            ("HF_HOME", "/volumes/hf"),
             ("AWS_SECRET_ACCESS_KEY", "s3cret"),
         ]);
         Environments::load(&file).remember(&TargetId::Ollama, 11434, &seen(&child));
@@ -223,8 +255,10 @@ mod tests {
         let after = Environments::load(&file);
         let expected = [
             ("CUDA_VISIBLE_DEVICES", "1"),
+            ("HF_HOME", "/volumes/hf"),
             ("HOME", "/home/a"),
             ("OLLAMA_MODELS", "/volumes/models"),
+            ("https_proxy", "http://proxy:3128"),
         ];
         let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         assert_eq!(after.of(&TargetId::Ollama, 11434), Some(expected));

@@ -129,15 +129,26 @@ impl Hands {
         }
     }
 
-    /// `ollama serve` gets the settings of the one that ran before, and listens where we look for it
-    /// (FACTS A.6).
+    /// A server gets the settings of the one that ran before; `ollama serve` listens where we look for
+    /// it (FACTS A.6).
     fn environment(&self, target: &TargetId) -> Vec<(String, Option<String>)> {
-        let Ok(url) = reqwest::Url::parse(&self.senses.ollama.url) else { return Vec::new() };
-        let (TargetId::Ollama, Some(host)) = (target, url.host_str()) else { return Vec::new() };
         let port = self.port(target);
+        let address = match target {
+            TargetId::Ollama => {
+                let url = reqwest::Url::parse(&self.senses.ollama.url).ok();
+                let Some(host) = url.as_ref().and_then(reqwest::Url::host_str) else {
+                    return Vec::new();
+                };
+                Some(format!("{host}:{port}"))
+            }
+            TargetId::Mlx => None,
+            TargetId::Host | TargetId::Docker | TargetId::Container(_) | TargetId::Service(_) => {
+                return Vec::new();
+            }
+        };
         let before = self.senses.environments.of(target, port);
         let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
-        inherited(before, names, format!("{host}:{port}"), &Places::here())
+        inherited(before, names, address, &Places::here())
     }
 
     async fn unload(&self, models: &[String], within: Duration) -> Outcome {
@@ -156,12 +167,16 @@ impl Hands {
 fn inherited(
     before: Option<Variables>,
     ours: Vec<String>,
-    address: String,
+    address: Option<String>,
     places: &Places,
 ) -> Vec<(String, Option<String>)> {
     const HOST: &str = "OLLAMA_HOST";
-    let Some(mut before) = before else { return vec![(HOST.into(), Some(address))] };
-    before.entry(HOST.into()).or_insert(address);
+    let Some(mut before) = before else {
+        return address.map(|address| (HOST.into(), Some(address))).into_iter().collect();
+    };
+    if let Some(address) = address {
+        before.entry(HOST.into()).or_insert(address);
+    }
     if let Some(path) = before.get_mut("PATH") {
         let whole = Places { path: path.as_str().into(), ..places.clone() }.search_path();
         *path = whole.into_string().unwrap_or_else(|_| path.clone());
@@ -227,7 +242,7 @@ mod tests {
         let before = [("OLLAMA_MODELS", "/m"), ("PATH", "/own/bin"), ("OLLAMA_HOST", "0.0.0.0")];
         let before = before.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let ours = ["OLLAMA_MODELS", "OLLAMA_DEBUG", "HOME"].map(str::to_owned).to_vec();
-        let found = inherited(Some(before), ours, ADDRESS.into(), &places());
+        let found = inherited(Some(before), ours, Some(ADDRESS.into()), &places());
         let mut found: BTreeMap<String, Option<String>> = found.into_iter().collect();
         let path = found.remove("PATH").flatten().unwrap();
         assert!(path.starts_with("/own/bin:") && path.contains("/usr/bin"), "{path}");
@@ -242,11 +257,14 @@ mod tests {
 
     #[test]
     fn without_one_before_only_the_address_is_ours() {
-        let found = inherited(None, vec!["OLLAMA_MODELS".into()], ADDRESS.into(), &places());
+        let found = inherited(None, vec!["OLLAMA_MODELS".into()], Some(ADDRESS.into()), &places());
         assert_eq!(found, [("OLLAMA_HOST".to_owned(), Some(ADDRESS.to_owned()))]);
         // The standard address needs no variable: so it stays when ours is another one.
         let bare = [("HOME".to_owned(), "/home/a".to_owned())].into();
-        let found = inherited(Some(bare), vec!["OLLAMA_HOST".into()], ADDRESS.into(), &places());
+        let found =
+            inherited(Some(bare), vec!["OLLAMA_HOST".into()], Some(ADDRESS.into()), &places());
         assert!(found.contains(&("OLLAMA_HOST".into(), Some(ADDRESS.into()))), "{found:?}");
+        // An MLX server has no such variable.
+        assert_eq!(inherited(None, vec!["HF_HOME".into()], None, &places()), []);
     }
 }

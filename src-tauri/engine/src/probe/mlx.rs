@@ -31,6 +31,7 @@ pub struct Mlx {
     work: Arc<Work>,
     logs: Arc<Logs>,
     supervised: Supervised,
+    environments: Arc<Environments>,
 }
 
 const RELATIVES: [&str; 5] =
@@ -48,7 +49,8 @@ impl Mlx {
         // oMLX's own (FACTS B.2); the others write to where whoever starts them says.
         let places = vec![platform::home().join(".omlx/logs/server.log")];
         Self {
-            supervised: Supervised::new(TargetId::Mlx, port_of(&url), environments),
+            supervised: Supervised::new(TargetId::Mlx, port_of(&url), environments.clone()),
+            environments,
             url,
             timeout,
             program,
@@ -61,8 +63,19 @@ impl Mlx {
     /// What it sees is remembered there, beyond its own life.
     #[must_use]
     pub fn remembering(mut self, environments: Arc<Environments>) -> Self {
-        self.supervised = Supervised::new(TargetId::Mlx, port_of(&self.url), environments);
+        let port = port_of(&self.url);
+        self.supervised = Supervised::new(TargetId::Mlx, port, environments.clone());
+        self.environments = environments;
         self
+    }
+
+    /// With what it runs, while it answers as what it is: a stranger's settings are not ours.
+    async fn remember(&self, process: &ProcessSeen) {
+        let (process, port) = (process.clone(), port_of(&self.url));
+        let environments = self.environments.clone();
+        let remembering = move || environments.remember(&TargetId::Mlx, port, &process);
+        // What is not remembered now is at the next look.
+        let _ = tokio::task::spawn_blocking(remembering).await;
     }
 
     /// With `stretch` times the usual patience (R9).
@@ -97,6 +110,9 @@ impl Mlx {
             Listener::Process(process) => Some(process),
             Listener::Nobody | Listener::Hidden | Listener::NotAsked => None,
         };
+        if let (Some(process), true) = (process, alive && is_mlx(server)) {
+            self.remember(process).await;
+        }
         let activity = match process {
             Some(process) => work::activity(&self.work, &process.id, depth).await,
             None => None,
@@ -164,6 +180,17 @@ impl Mlx {
 }
 
 /// A path that is not there says nothing: the next one may be.
+fn is_mlx(server: MlxServer) -> bool {
+    match server {
+        MlxServer::MlxLm
+        | MlxServer::OpenAi
+        | MlxServer::Omni
+        | MlxServer::Omlx
+        | MlxServer::ModelServer => true,
+        MlxServer::LmStudio | MlxServer::Ollama | MlxServer::Unrecognised => false,
+    }
+}
+
 fn goes_on(path: &str, answer: &Answer) -> bool {
     match &answer.reply {
         Reply::Status { code: 404 | 405, .. } => true,
