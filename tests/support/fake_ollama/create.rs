@@ -68,10 +68,10 @@ async fn build(
     environment.add(Model { name, ..base })
 }
 
-/// `create NAME -f FILE`, as a client of the server that `OLLAMA_HOST` names.
+/// `create -f FILE -- NAME`, as a client of the server that `OLLAMA_HOST` names.
 pub(crate) fn command(arguments: &[String]) -> Result<(), String> {
-    let [name, option, file] = arguments else { return Err("accepts 1 arg(s)".into()) };
-    if option != "-f" {
+    let [option, file, end, name] = arguments else { return Err("accepts 1 arg(s)".into()) };
+    if option != "-f" || end != "--" {
         return Err(format!("unknown shorthand flag: {option}"));
     }
     let text = std::fs::read_to_string(file)

@@ -18,7 +18,7 @@ use crate::probe::port_of;
 /// Bytes of what it prints that are kept, from the end.
 const OUTPUT: usize = 16 << 10;
 
-/// `ollama create MODEL -f FILE`; dropping this ends it.
+/// `ollama create -f FILE -- MODEL`, so that no name is taken for an option; dropping this ends it.
 pub async fn create(ollama: &Ollama, model: &str, modelfile: &str, within: Duration) -> Outcome {
     if !Path::new(modelfile).is_file() {
         let reason = format!("{modelfile} is not there; it says what {model} is made of");
@@ -30,7 +30,7 @@ pub async fn create(ollama: &Ollama, model: &str, modelfile: &str, within: Durat
     };
     let mut command = Command::new(&program);
     command
-        .args(["create", model, "-f", modelfile])
+        .args(["create", "-f", modelfile, "--", model])
         .env("OLLAMA_HOST", &ollama.url)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
