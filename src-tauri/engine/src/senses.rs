@@ -16,7 +16,7 @@ use crate::probe::docker::Docker;
 use crate::probe::host;
 use crate::probe::mlx::Mlx;
 use crate::probe::ollama::Ollama;
-use crate::probe::service::Service;
+use crate::probe::service::{Inside, Service};
 use crate::store::Store;
 
 pub struct Senses {
@@ -73,9 +73,23 @@ impl Senses {
             Some(_) | None => Docker::new(address, Surroundings::of_this_process()),
         };
         let services = config.services.iter().map(|service| {
-            let probe = Service { url: service.url.to_string(), timeout: service.timeout };
-            (service.id.clone(), probe)
+            let spec = config.roster.iter().find(|spec| spec.id == service.id);
+            let (expect, container) = match spec.map(|spec| &spec.care) {
+                Some(Care::Service { expect, container }) => (expect.clone(), container.clone()),
+                Some(
+                    Care::Host
+                    | Care::Docker
+                    | Care::Ollama { .. }
+                    | Care::Mlx { .. }
+                    | Care::Container { .. },
+                )
+                | None => (vec![200], None),
+            };
+            let container = container.map(|name| Inside::new(docker.clone(), name));
+            let url = service.url.to_string();
+            (service.id.clone(), Service { url, timeout: service.timeout, expect, container })
         });
+        let services = services.collect();
         let watched = config.roster.iter().filter_map(|spec| match &spec.id {
             TargetId::Container(name) => Some(name.clone()),
             TargetId::Host
@@ -103,7 +117,7 @@ impl Senses {
             docker,
             store: Store::new(config, before.map(|before| &before.store)),
             environments,
-            services: services.collect(),
+            services,
             signatures: logs::of_containers(&config.signatures),
             groups: config.memory.groups.clone(),
             paths: platform::places_that_fill(),

@@ -2,6 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
+#[path = "docker/log.rs"]
+mod log;
+#[path = "docker/service.rs"]
+mod service;
+
 mod fake;
 
 use std::collections::BTreeSet;

@@ -4,6 +4,7 @@ mod inspect;
 mod line;
 mod log;
 mod news;
+mod ports;
 mod snapshot;
 mod stream;
 mod wire;
@@ -19,6 +20,7 @@ use tokio::sync::{Notify, Semaphore};
 use crate::docker_host::{Endpoint, Surroundings};
 
 pub(crate) use line::{Limits, Trouble};
+pub use ports::Doors;
 
 /// One engine as configured. Cheap to clone; all clones share what is known of it.
 #[derive(Clone)]

@@ -50,7 +50,7 @@ pub(super) fn seen(found: ContainerInspectResponse) -> Option<ContainerSeen> {
 
 /// One for each network that it is on, and each kind of address; an engine writes an empty text for
 /// none (moby api/types/network/endpoint.go).
-fn addresses(settings: Option<NetworkSettings>) -> Vec<IpAddr> {
+pub(super) fn addresses(settings: Option<NetworkSettings>) -> Vec<IpAddr> {
     let networks = settings.and_then(|settings| settings.networks).unwrap_or_default();
     let each = networks.into_values().flat_map(|one| [one.ip_address, one.global_ipv6_address]);
     let mut found: Vec<IpAddr> =

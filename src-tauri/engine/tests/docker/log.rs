@@ -1,12 +1,8 @@
 //! What a container wrote last, read when it dies or hangs, and of no container that is well.
 
-#![allow(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
-
-mod fake;
-
 use std::collections::BTreeSet;
 
-use fake::{DEADLINE, Fake, begin, chunk, container, event, for_ever, id, json};
+use crate::fake::{DEADLINE, Fake, begin, chunk, container, event, for_ever, id, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
