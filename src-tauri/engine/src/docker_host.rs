@@ -35,6 +35,16 @@ pub enum HostError {
         "the Docker context `{name}` (from DOCKER_CONTEXT) is not in {place}; see `docker context ls`"
     )]
     NoContext { name: String, place: String },
+    #[error(
+        "`{host}` (from {source_name}) is reached through ssh, which is not supported; forward its \
+         socket (`ssh -L /tmp/docker.sock:/var/run/docker.sock …`) and name that in [docker] host"
+    )]
+    Ssh { host: String, source_name: &'static str },
+    #[error(
+        "the Docker host `{host}` (from {source_name}) wants TLS, which is not supported; expected \
+         unix:///PATH or tcp://HOST:PORT without TLS"
+    )]
+    Encrypted { host: String, source_name: &'static str },
 }
 
 impl Surroundings {
@@ -71,12 +81,31 @@ pub fn endpoints(host: &str, surroundings: &Surroundings) -> Result<Vec<Endpoint
         return Ok(vec![endpoint(host, "the configuration")?]);
     }
     if let Some(host) = surroundings.variable("DOCKER_HOST") {
-        return Ok(vec![endpoint(host, "DOCKER_HOST")?]);
+        let found = endpoint(host, "DOCKER_HOST")?;
+        // Both switch it on, whatever they are set to (docker/cli `cli/flags/options.go`).
+        let encrypted = ["DOCKER_TLS_VERIFY", "DOCKER_TLS"];
+        let encrypted = encrypted.iter().any(|name| surroundings.variable(name).is_some());
+        return unencrypted(found, encrypted, "DOCKER_HOST and DOCKER_TLS_VERIFY");
     }
-    if let Some(host) = context_host(surroundings)? {
-        return Ok(vec![endpoint(&host, "the Docker context")?]);
+    if let Some((host, encrypted)) = context_host(surroundings)? {
+        let found = endpoint(&host, "the Docker context")?;
+        return unencrypted(found, encrypted, "the Docker context");
     }
-    Ok(known_sockets(surroundings.home.as_deref()))
+    Ok(known_sockets(surroundings))
+}
+
+/// A socket is the owner's alone, and nobody encrypts it.
+fn unencrypted(
+    endpoint: Endpoint,
+    encrypted: bool,
+    source_name: &'static str,
+) -> Result<Vec<Endpoint>, HostError> {
+    match endpoint {
+        Endpoint::Tcp(address) if encrypted => {
+            Err(HostError::Encrypted { host: format!("tcp://{address}"), source_name })
+        }
+        endpoint @ (Endpoint::Unix(_) | Endpoint::Tcp(_)) => Ok(vec![endpoint]),
+    }
 }
 
 fn endpoint(host: &str, source_name: &'static str) -> Result<Endpoint, HostError> {
@@ -84,6 +113,12 @@ fn endpoint(host: &str, source_name: &'static str) -> Result<Endpoint, HostError
     if let Some(path) = host.strip_prefix("unix://") {
         let absolute = path.starts_with('/').then(|| Endpoint::Unix(path.into()));
         return absolute.ok_or_else(unsupported);
+    }
+    if host.starts_with("ssh://") {
+        return Err(HostError::Ssh { host: host.to_owned(), source_name });
+    }
+    if host.starts_with("https://") {
+        return Err(HostError::Encrypted { host: host.to_owned(), source_name });
     }
     let address = host
         .strip_prefix("tcp://")
@@ -96,9 +131,10 @@ fn endpoint(host: &str, source_name: &'static str) -> Result<Endpoint, HostError
     Ok(Endpoint::Tcp(if ported { address.to_owned() } else { format!("{address}:2375") }))
 }
 
-/// The host of the current context; none where that is the default one. A context that only
-/// `config.json` names and that is gone is a leftover of an engine that was removed.
-fn context_host(surroundings: &Surroundings) -> Result<Option<String>, HostError> {
+/// The host of the current context, and whether it has keys for TLS; none where that is the default
+/// one. A context that only `config.json` names and that is gone is a leftover of an engine that was
+/// removed.
+fn context_host(surroundings: &Surroundings) -> Result<Option<(String, bool)>, HostError> {
     let configured = surroundings.variable("DOCKER_CONFIG").map(PathBuf::from);
     let Some(folder) =
         configured.or_else(|| surroundings.home.as_ref().map(|home| home.join(".docker")))
@@ -111,16 +147,21 @@ fn context_host(surroundings: &Surroundings) -> Result<Option<String>, HostError
     if name.is_empty() || name == "default" {
         return Ok(None);
     }
-    let place = folder.join("contexts/meta").join(hexadecimal(&name)).join("meta.json");
+    let hashed = hexadecimal(&name);
+    let place = folder.join("contexts/meta").join(&hashed).join("meta.json");
+    // Its keys lie beside it, and it is encrypted when there are any (docker/cli
+    // `cli/context/tlsdata.go`).
+    let encrypted = folder.join("contexts/tls").join(&hashed).join("docker").is_dir();
     let host = read_json::<Context>(&place).and_then(|context| context.endpoints.docker?.host);
     match (host, asked) {
         (None, Some(_)) => Err(HostError::NoContext { name, place: place.display().to_string() }),
-        (host, _) => Ok(host),
+        (host, _) => Ok(host.map(|host| (host, encrypted))),
     }
 }
 
-/// Docker Desktop, `OrbStack`, Colima (now and older), Rancher Desktop, and the place on Linux.
-fn known_sockets(home: Option<&Path>) -> Vec<Endpoint> {
+/// Docker Desktop, `OrbStack`, Colima (now and older, and its other profiles), Rancher Desktop, the
+/// place on Linux, an engine without root, and podman, which speaks the same language.
+fn known_sockets(surroundings: &Surroundings) -> Vec<Endpoint> {
     const IN_HOME: [&str; 5] = [
         ".docker/run/docker.sock",
         ".orbstack/run/docker.sock",
@@ -128,8 +169,37 @@ fn known_sockets(home: Option<&Path>) -> Vec<Endpoint> {
         ".colima/docker.sock",
         ".rd/docker.sock",
     ];
-    let of_person = home.into_iter().flat_map(|home| IN_HOME.map(|socket| home.join(socket)));
-    of_person.chain([PathBuf::from("/var/run/docker.sock")]).map(Endpoint::Unix).collect()
+    /// Where `podman machine` puts it on a Mac, and an engine with root on Linux (podman
+    /// `docs/source/markdown/podman-system-service.1.md`).
+    const PODMAN_IN_HOME: &str = ".local/share/containers/podman/machine/podman.sock";
+    const PODMAN: &str = "/run/podman/podman.sock";
+    let home = surroundings.home.as_deref();
+    let running = surroundings.variable("XDG_RUNTIME_DIR").map(PathBuf::from);
+    let in_home = home.into_iter().flat_map(|home| IN_HOME.map(|socket| home.join(socket)));
+    let mut places: Vec<PathBuf> = in_home.collect();
+    places.extend(home.into_iter().flat_map(colima_profiles));
+    places.push("/var/run/docker.sock".into());
+    places.extend(running.iter().map(|running| running.join("docker.sock")));
+    places.extend(running.iter().map(|running| running.join("podman/podman.sock")));
+    places.extend(home.map(|home| home.join(PODMAN_IN_HOME)));
+    places.push(PODMAN.into());
+    let mut found: Vec<Endpoint> = Vec::new();
+    for place in places.into_iter().map(Endpoint::Unix) {
+        if !found.contains(&place) {
+            found.push(place);
+        }
+    }
+    found
+}
+
+/// `~/.colima/PROFILE/docker.sock`, those that are there.
+fn colima_profiles(home: &Path) -> Vec<PathBuf> {
+    const AT_MOST: usize = 16;
+    let Ok(folders) = std::fs::read_dir(home.join(".colima")) else { return Vec::new() };
+    let sockets = folders.flatten().map(|folder| folder.path().join("docker.sock"));
+    let mut found: Vec<PathBuf> = sockets.filter(|path| path.exists()).take(AT_MOST).collect();
+    found.sort_unstable();
+    found
 }
 
 #[derive(Deserialize)]

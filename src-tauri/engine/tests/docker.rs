@@ -82,10 +82,35 @@ async fn no_socket_and_a_socket_without_engine_are_refused() {
 
 #[tokio::test]
 async fn a_host_that_is_not_understood_says_what_is() {
-    let docker = Docker::with_pace("ssh://me@box", Surroundings::default(), PACE);
+    let docker = Docker::with_pace("npipe:////./pipe/docker", Surroundings::default(), PACE);
     let reply = docker.ping().await.ping.reply;
     let Reply::Unreachable { reason } = reply else { panic!("{reply:?}") };
     assert!(reason.contains("expected unix:///PATH or tcp://HOST:PORT"), "{reason}");
+}
+
+#[tokio::test]
+async fn an_engine_that_is_too_old_says_so_until_it_is_updated() {
+    let fake = Fake::start(async |call: String, before, stream| {
+        let body = match call.split('?').next().unwrap() {
+            "GET /_ping" => "OK".to_owned(),
+            "GET /version" if before < 2 => r#"{"Version":"1.12.6","ApiVersion":"1.24"}"#.into(),
+            "GET /version" => r#"{"Version":"17.06.0","ApiVersion":"1.30"}"#.into(),
+            "GET /info" => "{}".into(),
+            _ => "[]".into(),
+        };
+        json(stream, 200, &body).await;
+    });
+    let docker = fake.docker();
+    let well = Reply::Status { code: 200, body: Body::Expected };
+    assert_eq!(docker.ping().await.ping.reply, well, "a ping tells no version");
+    for _ in 0..2 {
+        let reply = docker.snapshot(&BTreeSet::new()).await.ping.reply;
+        let Reply::Unreachable { reason } = reply else { panic!("{reply:?}") };
+        assert!(reason.contains("too old") && reason.contains("1.24"), "{reason}");
+        assert_eq!(docker.ping().await.ping.reply, Reply::Unreachable { reason });
+    }
+    assert_eq!(docker.snapshot(&BTreeSet::new()).await.ping.reply, well);
+    assert_eq!(docker.ping().await.ping.reply, well);
 }
 
 #[tokio::test]

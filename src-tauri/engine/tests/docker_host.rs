@@ -23,7 +23,7 @@ fn a_port_that_is_not_named_is_dockers() {
     let tcp = |address: &str| Ok(vec![Endpoint::Tcp(address.into())]);
     assert_eq!(endpoints("tcp://10.0.0.5:2376", &around), tcp("10.0.0.5:2376"));
     assert_eq!(endpoints("tcp://box/", &around), tcp("box:2375"));
-    for wrong in ["ssh://box", "npipe:////./pipe/docker", "unix://relative", "tcp://", "box", ""] {
+    for wrong in ["npipe:////./pipe/docker", "unix://relative", "tcp://", "box", ""] {
         let found = endpoints(wrong, &around);
         assert!(matches!(found, Err(HostError::Unsupported { .. })), "{wrong}: {found:?}");
     }
@@ -66,10 +66,59 @@ fn without_a_word_the_known_places_are_tried() {
             unix("/Users/me/.colima/docker.sock"),
             unix("/Users/me/.rd/docker.sock"),
             unix("/var/run/docker.sock"),
+            unix("/Users/me/.local/share/containers/podman/machine/podman.sock"),
+            unix("/run/podman/podman.sock"),
         ]
     );
-    let homeless = endpoints("auto", &Surroundings::default()).unwrap();
-    assert_eq!(homeless, [unix("/var/run/docker.sock")]);
+    let homeless = surroundings(None, &[("XDG_RUNTIME_DIR", "/run/user/1000")]);
+    assert_eq!(
+        endpoints("auto", &homeless).unwrap(),
+        [
+            unix("/var/run/docker.sock"),
+            unix("/run/user/1000/docker.sock"),
+            unix("/run/user/1000/podman/podman.sock"),
+            unix("/run/podman/podman.sock"),
+        ]
+    );
+}
+
+#[test]
+fn other_profiles_of_colima_are_found() {
+    let home = tempfile::tempdir().unwrap();
+    write(home.path(), ".colima/agents/docker.sock", "");
+    write(home.path(), ".colima/_lima/colima.yaml", "");
+    let found = endpoints("auto", &surroundings(Some(home.path()), &[])).unwrap();
+    let profile = Endpoint::Unix(home.path().join(".colima/agents/docker.sock"));
+    assert!(found.contains(&profile), "{found:?}");
+    assert_eq!(found.iter().filter(|one| one.to_string().contains("_lima")).count(), 0);
+}
+
+#[test]
+fn what_is_encrypted_or_behind_ssh_is_told_as_not_supported() {
+    let tls = |host, variable| surroundings(None, &[("DOCKER_HOST", host), (variable, "1")]);
+    for variable in ["DOCKER_TLS_VERIFY", "DOCKER_TLS"] {
+        let error = endpoints("auto", &tls("tcp://box:2376", variable)).unwrap_err();
+        assert!(matches!(error, HostError::Encrypted { .. }), "{error:?}");
+        assert!(error.to_string().contains("TLS, which is not supported"), "{error}");
+        // A socket is not encrypted, whatever is set.
+        assert!(endpoints("auto", &tls("unix:///a.sock", variable)).is_ok());
+    }
+    let error = endpoints("https://box:2376", &Surroundings::default()).unwrap_err();
+    assert!(matches!(error, HostError::Encrypted { .. }), "{error:?}");
+    let error = endpoints("ssh://me@box", &Surroundings::default()).unwrap_err();
+    assert!(error.to_string().contains("ssh, which is not supported"), "{error}");
+
+    let home = tempfile::tempdir().unwrap();
+    let meta = format!(".docker/contexts/meta/{DESKTOP}/meta.json");
+    let around = surroundings(Some(home.path()), &[("DOCKER_CONTEXT", "desktop-linux")]);
+    let says = r#"{"Name":"desktop-linux","Endpoints":{"docker":{"Host":"tcp://10.0.0.5:2376"}}}"#;
+    write(home.path(), &meta, says);
+    assert_eq!(endpoints("auto", &around), Ok(vec![Endpoint::Tcp("10.0.0.5:2376".into())]));
+    write(home.path(), &format!(".docker/contexts/tls/{DESKTOP}/docker/ca.pem"), "");
+    let error = endpoints("auto", &around).unwrap_err();
+    assert!(matches!(error, HostError::Encrypted { .. }), "{error:?}");
+    write(home.path(), &meta, &says.replace("tcp://10.0.0.5:2376", "ssh://me@box"));
+    assert!(matches!(endpoints("auto", &around).unwrap_err(), HostError::Ssh { .. }));
 }
 
 fn surroundings(home: Option<&Path>, variables: &[(&str, &str)]) -> Surroundings {

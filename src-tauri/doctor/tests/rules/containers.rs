@@ -156,3 +156,21 @@ fn t114_the_last_words_go_with_the_incident() {
     world.pass(10);
     assert_eq!(kept(&world), Some(vec!["one".into()]));
 }
+
+/// An idle hour: a ping every 15 s, a snapshot a minute, and no question about any one container.
+/// Nothing keeps a machine awake that Docker has put to sleep for want of work but these.
+#[test]
+fn r63_an_idle_engine_is_asked_no_more_than_its_schedule_says() {
+    let mut world = world(&["docker", "container web", "container db: critical"]);
+    world.looks = Some(Vec::new());
+    world.pass(3600);
+    let looks = world.looks.take().unwrap_or_default();
+    let count = |of: &dyn Fn(&doctor::Look) -> bool| looks.iter().filter(|look| of(look)).count();
+    let docker = |look: &doctor::Look| look.target == doctor::TargetId::Docker;
+    let full = count(&|look| docker(look) && look.depth == doctor::Depth::Full);
+    assert!((55..=75).contains(&full), "{full} snapshots");
+    let all = count(&docker);
+    assert!((200..=275).contains(&all), "{all} questions");
+    let one = count(&|look| matches!(look.target, doctor::TargetId::Container(_)));
+    assert_eq!(one, 0, "{looks:?}");
+}

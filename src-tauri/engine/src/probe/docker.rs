@@ -69,6 +69,8 @@ struct Shared {
     words: Mutex<log::Words>,
     /// Logs of the dying that are being read: more at once would be a burst of our own.
     hearing: Arc<Semaphore>,
+    /// Why the engine that answered last is of no use.
+    too_old: Mutex<Option<String>>,
     kick: Notify,
 }
 
@@ -96,6 +98,7 @@ impl Docker {
             known: Mutex::default(),
             words: Mutex::default(),
             hearing: Arc::new(Semaphore::new(HEARD_AT_ONCE)),
+            too_old: Mutex::default(),
             kick: Notify::new(),
         };
         Self { shared: Arc::new(shared) }
@@ -103,6 +106,21 @@ impl Docker {
 
     /// `GET /_ping`, over a new connection.
     pub async fn ping(&self) -> DockerSeen {
+        let mut seen = self.ping_now().await;
+        let answers = matches!(seen.ping.reply, Reply::Status { code: 200, .. });
+        if let Some(reply) = self.too_old().filter(|_| answers) {
+            seen.ping.reply = reply;
+        }
+        seen
+    }
+
+    /// What the last snapshot found of its version.
+    fn too_old(&self) -> Option<Reply> {
+        let reason = self.shared.too_old.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        reason.map(|reason| Reply::Unreachable { reason })
+    }
+
+    async fn ping_now(&self) -> DockerSeen {
         let began = Instant::now();
         let limits = Limits { within: self.pace().answer, cap: SMALL };
         let ping = match self.ask(limits, async |docker| docker.ping().await).await {

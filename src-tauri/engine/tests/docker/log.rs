@@ -96,8 +96,27 @@ async fn nobody_who_is_well_is_asked_for_a_log() {
     let logs = fake.calls("GET /containers/");
     let logs: Vec<_> = logs.iter().filter(|call| call.contains("/logs")).collect();
     assert_eq!(logs.len(), 1, "{logs:?}");
-    let all = fake.calls("");
-    assert!(all.iter().all(|call| !call.contains("/stats")), "{all:?}");
+    // What an idle engine is asked, and nothing else: a list of all, and who is named by name.
+    let mut all = fake.calls("");
+    all.retain(|call| !call.contains("/logs"));
+    let ended = format!("GET /containers/{}/json", id("ended"));
+    let (once, always): (Vec<_>, Vec<_>) = all.into_iter().partition(|call| *call == ended);
+    assert_eq!(once.len(), 1, "read again only when it changed");
+    let asked = always.iter().map(|call| call.split('?').next().unwrap().to_owned());
+    let kinds: BTreeSet<String> = asked.collect();
+    let inspected = |name: &str| format!("GET /containers/{}/json", id(name));
+    assert_eq!(
+        kinds,
+        BTreeSet::from([
+            "GET /_ping".to_owned(),
+            "GET /version".to_owned(),
+            "GET /info".to_owned(),
+            "GET /containers/json".to_owned(),
+            inspected("named"),
+            inspected("well"),
+        ])
+    );
+    assert_eq!(always.len(), 3 * kinds.len());
 }
 
 #[tokio::test]

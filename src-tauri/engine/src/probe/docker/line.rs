@@ -22,7 +22,8 @@ use super::Docker;
 use super::wire::{Failure, Io, Metered, Phase, Wire, dial, unconnected};
 use crate::docker_host::{Endpoint, endpoints};
 
-/// Spoken by every engine from 20.10 to 29 (moby `api/common.go`: 29 still speaks 1.40).
+/// bollard wants one, and asks without: what is asked without a version is answered in the engine's
+/// own (bollard `src/uri.rs`; moby `api/server/middleware/version.go`).
 const API_VERSION: ClientVersion = ClientVersion { major_version: 1, minor_version: 41 };
 
 /// What one question may cost.

@@ -26,6 +26,9 @@ struct Listed {
     status: String,
 }
 
+/// The least version of the API that tells all that is asked for: of Docker 17.06.
+const LEAST: u32 = 30;
+
 /// Inspects under way at once.
 const AT_ONCE: usize = 8;
 
@@ -34,7 +37,7 @@ impl Docker {
     /// fails leaves out what it asks: an engine without version, no containers, or a container's
     /// name under `unread`.
     pub async fn snapshot(&self, watched: &BTreeSet<String>) -> DockerSeen {
-        let mut seen = self.ping().await;
+        let mut seen = self.ping_now().await;
         if seen.ping.reply != (Reply::Status { code: 200, body: Body::Expected }) {
             return seen;
         }
@@ -46,6 +49,13 @@ impl Docker {
             self.ask(small, async |docker| docker.info().await),
             self.ask(large, async |docker| docker.list_containers(Some(all())).await),
         );
+        if let Ok(version) = &version {
+            self.judge_version(version.api_version.as_deref().unwrap_or_default());
+        }
+        if let Some(reply) = self.too_old() {
+            seen.ping.reply = reply;
+            return seen;
+        }
         seen.engine = version.ok().zip(information.ok()).map(|(version, information)| EngineSeen {
             version: version.version.unwrap_or_default(),
             memory_bytes: information
@@ -64,6 +74,17 @@ impl Docker {
             }
         }
         seen
+    }
+
+    fn judge_version(&self, spoken: &str) {
+        let minor = spoken.strip_prefix("1.").and_then(|minor| minor.parse::<u32>().ok());
+        let reason = minor.filter(|minor| *minor < LEAST).map(|minor| {
+            format!(
+                "the engine is too old: it speaks version 1.{minor} of the API, and 1.{LEAST} is \
+                 the least that is needed; update Docker"
+            )
+        });
+        *self.shared.too_old.lock().unwrap_or_else(PoisonError::into_inner) = reason;
     }
 
     /// Something happened to this container: the next snapshot reads it anew.
