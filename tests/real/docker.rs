@@ -143,7 +143,7 @@ async fn what_can_never_run_fails_for_good() {
 #[tokio::test(flavor = "multi_thread")]
 async fn compose_brings_a_service_back() {
     let engine = Engine::shared();
-    let project = tempfile::tempdir().unwrap();
+    let (project, light) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let file = project.path().join("docker-compose.yml");
     let yaml = |word: &str| {
         format!(
@@ -164,25 +164,25 @@ async fn compose_brings_a_service_back() {
     assert_eq!(compose.directory, Some(project.path().display().to_string()));
 
     engine.run(&["stop", "-t", "0", &web.name]);
-    assert_eq!(docker.compose_up(&compose, DEADLINE).await, Outcome::Done);
+    assert_eq!(docker.compose_up(&compose, light.path(), DEADLINE).await, Outcome::Done);
     let back = container(&docker, &web.name).await;
     assert_eq!((back.status, &back.id), (ContainerStatus::Running, &web.id));
     assert!(back.started_ms > web.started_ms);
 
     // Another description makes another container, under the same name; its neighbours stay.
     fs::write(&file, yaml("second")).unwrap();
-    assert_eq!(docker.compose_up(&compose, DEADLINE).await, Outcome::Done);
+    assert_eq!(docker.compose_up(&compose, light.path(), DEADLINE).await, Outcome::Done);
     let anew = container(&docker, &web.name).await;
     assert_ne!(anew.id, back.id);
     assert!(!engine.run(&["ps", "-a"]).contains("other"));
 
     fs::write(&file, "services: [").unwrap();
-    let outcome = docker.compose_up(&compose, DEADLINE).await;
+    let outcome = docker.compose_up(&compose, light.path(), DEADLINE).await;
     let Outcome::Failed { reason, permanent: false } = outcome else { panic!("{outcome:?}") };
     assert!(reason.contains("docker-compose.yml"), "{reason}");
 
     fs::remove_file(&file).unwrap();
-    let outcome = docker.compose_up(&compose, DEADLINE).await;
+    let outcome = docker.compose_up(&compose, light.path(), DEADLINE).await;
     let Outcome::Failed { reason, permanent: true } = outcome else { panic!("{outcome:?}") };
     assert!(reason.contains("is missing"), "{reason}");
 }

@@ -56,6 +56,8 @@ struct OwnStop {
     until: Awake,
     /// The incarnation that it ends; another one that was seen to run is ended by somebody else.
     of: String,
+    /// Compose makes the whole container anew: it may start by its policy until it is stopped.
+    anew: bool,
     /// With the engine's time: a stream that was connected anew tells it again.
     told: Vec<(Brought, i64)>,
 }
@@ -69,10 +71,18 @@ enum Brought {
 }
 
 impl OwnStop {
+    /// Any incarnation of this container is ended.
+    fn is_of(&self, id: &str) -> bool {
+        self.anew && self.of.split('@').next() == Some(id)
+    }
+
     fn brings(&mut self, what: Brought, at_ms: i64, limits: Stop, now: Awake) -> bool {
-        let another = |seen: &ContainerSeen| incarnation(seen) != self.of;
+        let another = |seen: &ContainerSeen| incarnation(seen) != self.of && !self.is_of(&seen.id);
         if now >= self.until || limits.running.is_some_and(another) {
             return false;
+        }
+        if self.anew {
+            return true;
         }
         if let Some((_, told_ms)) = self.told.iter().find(|(told, _)| *told == what) {
             return *told_ms == at_ms;
@@ -166,7 +176,7 @@ impl News {
             ContainerEvent::Start | ContainerEvent::Restart => {
                 self.kill = None;
                 self.started_ms = Some(news.at_ms);
-                self.own_stop = None;
+                self.own_stop.take_if(|own| !own.is_of(&news.id));
                 Heard::Started
             }
             ContainerEvent::Pause => Heard::Paused,
@@ -241,8 +251,15 @@ impl News {
     }
 
     /// We stop this incarnation ourselves now: what the stream tells of it is no person's doing.
-    pub(crate) fn expect_own_stop(&mut self, of: String, until: Awake) {
-        self.own_stop = Some(OwnStop { until, of, told: Vec::new() });
+    pub(crate) fn expect_own_stop(&mut self, of: String, anew: bool, until: Awake) {
+        self.own_stop = Some(OwnStop { until, of, anew, told: Vec::new() });
+    }
+
+    /// What was to be made anew has been: from then on an end of it is not ours.
+    pub(crate) fn expect_no_stop_after(&mut self, until: Awake) {
+        if let Some(own) = self.own_stop.as_mut().filter(|own| own.anew) {
+            own.until = own.until.min(until);
+        }
     }
 
     /// Our stop was not carried out: whatever ends it now is not ours.

@@ -1,5 +1,6 @@
 //! Containers: what a reading or a snapshot changes (RECOVERY 1.9, 1.14).
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::cause::CauseId;
@@ -37,7 +38,7 @@ pub(crate) fn uncritical(name: &str) -> Spec {
         interval: Duration::from_mins(1),
         grace: Duration::from_secs(50),
         needs: Vec::new(),
-        care: Care::Container { critical: false, compose: None },
+        care: Care::Container { critical: false, compose: None, light: BTreeMap::new() },
     }
 }
 
@@ -268,6 +269,8 @@ impl Doctor {
             // Without a health check it is healthy at its first running reading (R63).
             patient.enter(Phase::Healthy, Reason::new("R63", "why.runs"), now);
             self.became_healthy(id);
+            self.light_is_seen(id);
+            self.say_light(id);
         }
     }
 

@@ -90,7 +90,7 @@ impl Doctor {
         // A person may have mended what no restart cures: their word is worth one try (R22).
         let asked = patient.urged && matches!(patient.spec.care, Care::Container { .. });
         if self.is_never_retried(id, cause.id) && !asked {
-            self.give_up(id, cause, true);
+            self.is_beyond_restarts(id, cause);
         } else if let Some(GivenUp { trial, .. }) = restored {
             // Given up before the app was started anew, and told then (R55).
             self.stay_given_up(id, cause, trial);
@@ -208,7 +208,7 @@ impl Doctor {
         };
         patient.enter(Phase::Degraded { cause: Some(cause.clone()) }, reason, now);
         if self.is_never_retried(id, cause.id) {
-            self.give_up(id, cause, true);
+            self.is_beyond_restarts(id, cause);
         }
     }
 
@@ -385,13 +385,15 @@ impl Doctor {
             let says = Sentence::new("why.dies_of_its_need").with("parent", need.name());
             return Err(Refusal::Wait(Reason::says("R58", says)));
         }
-        if is_of_memory(cause.id) && account.ooms.len() >= 2 {
+        // R30: the light start is the loop's one trial, whatever was tried before.
+        let light = self.light_is_due(patient, cause);
+        if !light && is_of_memory(cause.id) && account.ooms.len() >= 2 {
             return Err(Refusal::Hopeless);
         }
         // 1.14: killed, and nobody knows by whom: one attempt tells whether it stays.
         let unexplained = cause.id == CauseId::ContainerKilled && account.unexplained >= 1;
         let spent = unexplained || account.attempts >= self.policy.attempts;
-        if spent && account.given_up.is_none() {
+        if !light && spent && account.given_up.is_none() {
             return Err(Refusal::Hopeless);
         }
         // R29: of a service, those of its container as well.
@@ -412,6 +414,7 @@ impl Doctor {
         }
         if let Some(until) = self.stagger_until
             && self.now.awake < until
+            && !light
             && matches!(
                 patient.spec.care,
                 Care::Container { .. } | Care::Service { container: Some(_), .. }
@@ -423,7 +426,7 @@ impl Doctor {
     }
 
     /// R31: no restart cures these; a person is told at once.
-    fn is_never_retried(&self, target: &TargetId, id: CauseId) -> bool {
+    pub(crate) fn is_never_retried(&self, target: &TargetId, id: CauseId) -> bool {
         let loops = || {
             self.patients.get(target).is_some_and(|patient| {
                 patient.facts.container_news.is_crash_loop(self.now.awake, &self.policy)

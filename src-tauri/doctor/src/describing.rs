@@ -1,5 +1,6 @@
 //! Steps and how they ended, as sentences.
 
+use crate::light;
 use crate::observation::Listener;
 use crate::remedy::{Lever, Outcome, Step};
 use crate::sentence::{Sentence, Value};
@@ -45,7 +46,11 @@ pub(crate) fn describe(step: &Step, outcome: &Outcome) -> Sentence {
         }
         Step::StartContainer { .. } => Sentence::new("step.container_started"),
         Step::ComposeUp(compose) => {
-            Sentence::new("step.compose_up").with("service", compose.service.as_str())
+            let key =
+                if compose.light.is_empty() { "step.compose_up" } else { "step.compose_light" };
+            Sentence::new(key)
+                .with("service", compose.service.as_str())
+                .with("lines", light::lines(&compose.light))
         }
         Step::StopContainer { .. } => Sentence::new("step.container_stopped"),
         Step::Unload { models } => unloaded(&models.join(", "), outcome),

@@ -8,7 +8,7 @@ use crate::crashes::Observing;
 use crate::event::Event;
 use crate::fallback::Fallback;
 use crate::incident::Verb;
-use crate::ledger::{Account, Ledger};
+use crate::ledger::{Account, Ledger, LightStage};
 use crate::operation::{Operation, Stage};
 use crate::order::{Depth, OperationId, Order};
 use crate::patient::Patient;
@@ -91,6 +91,8 @@ struct Stirred {
     accounts: bool,
     /// Some target is down or given up.
     sick: bool,
+    /// Some container was started light.
+    light: bool,
 }
 
 impl Doctor {
@@ -216,10 +218,9 @@ impl Doctor {
             Phase::GivenUp { trial: None, .. }
             | Phase::Starting { .. }
             | Phase::Unknown
-            | Phase::Healthy
-            | Phase::Slow
             | Phase::Degraded { .. }
             | Phase::Recovering { .. } => None,
+            Phase::Healthy | Phase::Slow => self.policy.light_stable_at(patient),
         }
     }
 
@@ -290,6 +291,9 @@ impl Doctor {
         if stirred.sick {
             self.consider_all();
         }
+        if stirred.light {
+            self.return_to_normal();
+        }
         if !self.operations.is_empty() {
             self.begin_queued();
             self.finish_checks();
@@ -301,9 +305,10 @@ impl Doctor {
     }
 
     fn stirred(&self) -> Stirred {
-        let mut stirred = Stirred { accounts: false, sick: false };
+        let mut stirred = Stirred { accounts: false, sick: false, light: false };
         for patient in self.patients.values() {
             stirred.accounts |= patient.account.is_running_down();
+            stirred.light |= patient.account.light.is_some();
             stirred.sick |= matches!(patient.phase, Phase::Down { .. } | Phase::GivenUp { .. });
         }
         stirred
@@ -396,6 +401,8 @@ impl Doctor {
             patient.account.renew_attempts();
             patient.account.given_up = None;
             patient.facts.container_news.ends.clear();
+            // Its light start did not help in a world that is another one now.
+            patient.account.light.take_if(|light| light.stage == LightStage::Spent);
             if let Phase::GivenUp { cause, .. } = &patient.phase {
                 let cause = Some(cause.clone());
                 let reason = Reason::new("R27", "why.world_changed");

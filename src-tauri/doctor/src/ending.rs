@@ -7,6 +7,7 @@ use crate::doctor::Doctor;
 use crate::holding::held;
 use crate::incident::{IncidentState, RemedyResult, RestartRecord, RestartedBy, StoryKind, Verb};
 use crate::ledger::{Intent, Restart};
+use crate::light;
 use crate::operation::Stage;
 use crate::order::{Depth, Entry, OperationId};
 use crate::phase::{Phase, Reason};
@@ -38,6 +39,7 @@ impl Doctor {
             (operation.target.clone(), operation.verb, operation.is_remedy());
         let stopping = matches!(operation.steps.last(), Some(Step::StopContainer { .. }));
         let did_nothing = operation.counted && operation.steps.iter().all(Step::only_looks);
+        let plan = operation.plan.clone();
         if verb != Verb::Check {
             let entry = Entry::Remedy(self.remedy_record(at, says.clone()));
             self.record(Some(entry));
@@ -57,10 +59,18 @@ impl Doctor {
                 patient.account.last_attempt = Some(now.continuous);
             }
         }
+        let light = self.light_ended(&target, &plan, result);
         match result {
             RemedyResult::Verified => self.remedy_verified(&target, verb),
+            RemedyResult::Failed if light == light::Ended::AsBefore => {
+                self.remedy_superseded(&target, says);
+            }
             RemedyResult::Failed => {
+                let permanent = permanent || light == light::Ended::Spent;
                 self.remedy_failed(&target, says, permanent, stopping);
+                if light == light::Ended::LightAgain {
+                    self.light_again(&target);
+                }
                 self.failed_for_others(&target);
             }
             RemedyResult::Superseded => self.remedy_superseded(&target, says),
@@ -95,6 +105,7 @@ impl Doctor {
         patient.account.given_up = None;
         patient.observed_only = false;
         patient.enter(Phase::Healthy, Reason::new("R46", "why.verified"), now);
+        self.say_light(target);
         self.verified_in_storm(target);
         self.close_incident(target, IncidentState::Verified, Some("story.verified"));
         self.inhibit_children(target);
@@ -124,10 +135,24 @@ impl Doctor {
             Some(cause) => cause.clone(),
             None => self.diagnose(patient),
         };
+        // R30: what ends again and again although we start it is a loop like any other.
+        let looped = self.diagnose(patient);
+        let loops = patient.facts.container_news.is_crash_loop(now.awake, &self.policy)
+            && looped.id != cause.id
+            && self.is_never_retried(target, looped.id);
         if patient.incident.as_ref().is_none_or(|incident| incident.closed.is_some()) {
             self.open_incident(target, cause.clone(), now.awake);
         }
         self.incident_state(target, IncidentState::Open, None);
+        if loops && !permanent {
+            if let Some(patient) = self.patients.get_mut(target) {
+                patient.forget_counts();
+            }
+            self.open_incident(target, looped.clone(), now.awake);
+            self.is_beyond_restarts(target, looped);
+            self.look_soon(target, Depth::Full);
+            return;
+        }
         let Some(patient) = self.patients.get_mut(target) else { return };
         patient.forget_counts();
         let spent = patient.account.attempts >= self.policy.attempts;

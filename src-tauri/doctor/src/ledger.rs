@@ -68,6 +68,30 @@ pub struct Account {
     /// Since when it is held, and whether that was told of (R35).
     pub held_since: Option<Continuous>,
     pub held_told: bool,
+    /// Its light start; none: there was none since it was made (R30).
+    pub light: Option<Light>,
+}
+
+/// The light start of a container that ended again and again (R30).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Light {
+    pub since: Wall,
+    pub stage: LightStage,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LightStage {
+    /// Being tried.
+    Trial,
+    /// It holds; when it has been stable it goes back to normal.
+    Runs,
+    /// It runs as its files say again. That is tried once: if it loops now, it stays light.
+    Returned,
+    /// Light until a person says otherwise.
+    Stays,
+    /// It did not help, and is not tried again.
+    Spent,
 }
 
 /// A hold (R36, R37).

@@ -35,6 +35,7 @@ mod weighing;
 mod deciding;
 mod giving_up;
 mod lever;
+mod light;
 mod plan;
 mod planning;
 mod rearming;

@@ -381,6 +381,8 @@ pub struct ContainerSeen {
     /// Of its health check; 0 without one.
     pub start_period_s: u64,
     pub compose: Option<Compose>,
+    /// It was made with our variables beside its files (R30), which `compose` does not name.
+    pub light: bool,
     /// On the engine's networks, while it runs.
     pub addresses: Vec<IpAddr>,
     /// Labelled to be left alone.

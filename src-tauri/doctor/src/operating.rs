@@ -25,28 +25,33 @@ const REPORT_MARGIN: Duration = Duration::from_secs(10);
 const RECORD_WITHIN: Duration = Duration::from_secs(10);
 /// After our own stop, its events may still be on their way for so long.
 const STOP_ECHO: Duration = Duration::from_secs(30);
+/// Compose itself waits for what it stops.
+const COMPOSE_ECHO: Duration = Duration::from_secs(5);
 
 impl Doctor {
     /// An automatic remedy.
     pub(crate) fn begin(&mut self, id: &TargetId, verb: Verb, plan: Plan, is_trial: bool) {
         let Some(patient) = self.patients.get_mut(id) else { return };
         let by = if std::mem::take(&mut patient.urged) { Asker::Person } else { Asker::Doctor };
+        // R30: neither is a light start, the loop's own trial.
+        let is_light = plan.makes_anew();
         if is_trial {
             if let Some(given_up) = &mut patient.account.given_up {
                 given_up.trials += 1;
             }
-        } else {
+        } else if !is_light {
             patient.account.attempts += 1;
             let cause = patient.phase.cause().map(|cause| cause.id);
             patient.account.unexplained += u32::from(cause == Some(CauseId::ContainerKilled));
         }
-        let attempt = patient.account.attempts;
+        let attempt = if is_light { 0 } else { patient.account.attempts };
+        self.light_begins(id, &plan);
         // What is written of it says what is really done.
         let verb = if plan.unsticks() { Verb::Unload } else { verb };
         let operation = self.new_operation(id, verb, by, plan);
         if let Some(one) = self.operations.iter_mut().find(|one| one.id == operation) {
             one.attempt = attempt;
-            one.counted = !is_trial;
+            one.counted = !is_trial && !is_light;
         }
     }
 
@@ -234,8 +239,9 @@ impl Doctor {
             let until = self.now.awake + within + STOP_ECHO;
             let container = self.container_in(&target);
             let of = self.incarnation_of(&container).unwrap_or_default();
+            let anew = self.operations[at].plan.makes_anew();
             if let Some(patient) = self.patients.get_mut(&container) {
-                patient.facts.container_news.expect_own_stop(of, until);
+                patient.facts.container_news.expect_own_stop(of, anew, until);
             }
         }
         let operation = &mut self.operations[at];
@@ -300,6 +306,12 @@ impl Doctor {
                     patient.facts.container_news.expect_no_stop();
                 }
             }
+        }
+        if matches!(step, Step::ComposeUp(_))
+            && let Some(patient) = self.patients.get_mut(&target)
+        {
+            // What Compose ended is told by now.
+            patient.facts.container_news.expect_no_stop_after(now.awake + COMPOSE_ECHO);
         }
         if matches!((&step, outcome), (Step::StopContainer { .. }, Outcome::Done | Outcome::Gone))
             && let Some(patient) = self.patients.get_mut(&target)

@@ -9,7 +9,8 @@ use crate::ensuring::is_same;
 use crate::flapping::Flaps;
 use crate::incident::Incident;
 use crate::latency::Latency;
-use crate::ledger::Account;
+use crate::ledger::{Account, Light};
+use crate::light;
 use crate::looking::NEVER;
 use crate::observation::{
     ContainerSeen, DeepSeen, DockerSeen, EndedSeen, HostSeen, Listener, LoadedSeen, MlxSeen,
@@ -234,6 +235,11 @@ impl Patient {
     pub fn keeps(&self, fact: &LoadedFact) -> bool {
         let Care::Ollama { pinned, .. } = &self.spec.care else { return false };
         fact.ends_s.is_none() || pinned.iter().any(|name| is_same(name, &fact.seen.name))
+    }
+
+    /// A container that runs light: since when, and for how long it may.
+    pub fn light(&self) -> Option<Light> {
+        self.account.light.filter(|_| light::runs_light(self))
     }
 
     /// The process that listens, where it is known.

@@ -71,6 +71,8 @@ pub(crate) struct ContainerPlan {
     pub(crate) stop: bool,
     pub(crate) start: bool,
     pub(crate) compose: Option<Compose>,
+    /// Only one that Compose makes anew will do: for a light start, and for the way back.
+    pub(crate) anew: bool,
     /// The container's own stop timeout.
     pub(crate) stop_timeout: Duration,
 }
@@ -110,6 +112,7 @@ impl Plan {
         {
             if let (Self::Container(plan), Some((Step::ComposeUp(_), _)), true) =
                 (&mut *self, last, *permanent)
+                && !plan.anew
             {
                 // The compose file has gone: the container itself can still be started.
                 plan.compose = None;
@@ -160,6 +163,20 @@ impl Plan {
         match self {
             Self::Server(_) | Self::Container(_) => true,
             Self::Unload { .. }
+            | Self::UnloadMlx { .. }
+            | Self::Measure { .. }
+            | Self::Ensure(_)
+            | Self::Verify { .. }
+            | Self::Check { .. } => false,
+        }
+    }
+
+    /// Whether only a container that Compose makes anew will do.
+    pub(crate) fn makes_anew(&self) -> bool {
+        match self {
+            Self::Container(plan) => plan.anew,
+            Self::Server(_)
+            | Self::Unload { .. }
             | Self::UnloadMlx { .. }
             | Self::Measure { .. }
             | Self::Ensure(_)

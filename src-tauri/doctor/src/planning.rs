@@ -8,6 +8,7 @@ use crate::doctor::Doctor;
 use crate::incident::Verb;
 use crate::ledger::Intent;
 use crate::lever::lever;
+use crate::light;
 use crate::observation::Listener;
 use crate::patient::Patient;
 use crate::phase::Reason;
@@ -28,6 +29,13 @@ impl Doctor {
         let seen = acted_on.and_then(|one| one.facts.container.as_ref());
         if seen.is_some_and(|seen| seen.skip) {
             return Err(Reason::new("R38", "why.skip"));
+        }
+        if self.light_is_due(patient, cause) {
+            let plan = light::plan(patient, true);
+            return match plan {
+                Some(plan) => Ok((Verb::Restart, plan)),
+                None => none("why.no_remedy"),
+            };
         }
         match &patient.spec.care {
             Care::Ollama { .. } | Care::Mlx { .. } => {
@@ -216,20 +224,17 @@ pub(crate) fn server_remedy(id: CauseId) -> Option<Verb> {
 
 pub(crate) fn container_plan(patient: &Patient, stop: bool, start: bool) -> Option<Plan> {
     let seen = patient.facts.container.as_ref()?;
-    let configured = match &patient.spec.care {
-        Care::Container { compose, .. } => compose.clone(),
-        Care::Host
-        | Care::Docker
-        | Care::Ollama { .. }
-        | Care::Mlx { .. }
-        | Care::Service { .. } => None,
-    };
+    let mut compose = light::compose(patient);
+    if let Some(compose) = compose.as_mut().filter(|_| patient.account.is_light()) {
+        compose.light = light::variables(patient).clone();
+    }
     Some(Plan::Container(ContainerPlan {
         id: seen.id.clone(),
         started_ms: seen.started_ms,
         stop,
         start,
-        compose: configured.or_else(|| seen.compose.clone()),
+        compose,
+        anew: false,
         stop_timeout: Duration::from_secs(seen.stop_timeout_s),
     }))
 }

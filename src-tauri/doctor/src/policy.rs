@@ -77,6 +77,8 @@ pub struct Policy {
     pub crash_loop_exits: usize,
     /// So many in a row with the same code, each within a minute of its start, are one too.
     pub crash_loop_alike: usize,
+    /// What was started light and has been stable for so long goes back to normal (R30).
+    pub light_stable: Duration,
     /// A container's second OOM within this time is not restarted (1.14).
     pub oom_repeat: Duration,
     /// Memory warning, critical, and clear must last so long (1.3 Memory).
@@ -229,6 +231,7 @@ impl Default for Policy {
             crash_loop: seconds(300),
             crash_loop_exits: 5,
             crash_loop_alike: 3,
+            light_stable: seconds(600),
             oom_repeat: seconds(3600),
             pressure_warn: seconds(60),
             pressure_critical: seconds(10),

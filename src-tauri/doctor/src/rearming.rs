@@ -62,6 +62,10 @@ impl Doctor {
         if limit != limit_before {
             patient.account.ooms.clear();
         }
+        // Somebody made it anew: whatever was tried with the one before says nothing of this one.
+        if patient.facts.container.as_ref().is_some_and(|seen| !seen.light) {
+            patient.account.light = None;
+        }
         self.forgive(id);
     }
 

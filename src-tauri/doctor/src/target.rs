@@ -1,5 +1,6 @@
 //! What is watched: the targets, and how each is cared for.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -123,6 +124,9 @@ pub enum Care {
         /// Brought up when found stopped, unless a person stopped it.
         critical: bool,
         compose: Option<Compose>,
+        /// What it is started with, once, when it ends again and again (R30); empty: nothing is
+        /// configured.
+        light: BTreeMap<String, String>,
     },
     Service {
         /// HTTP status codes that mean "well".
@@ -172,5 +176,10 @@ pub struct Compose {
     pub service: String,
     pub project: Option<String>,
     pub directory: Option<String>,
+    /// One, or several with commas.
     pub env_file: Option<String>,
+    /// Variables that it runs with for now, beside what the files say (R30). The files stay as they
+    /// are: these come from a file of ours, named after them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub light: BTreeMap<String, String>,
 }

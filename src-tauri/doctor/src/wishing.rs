@@ -8,8 +8,9 @@ use crate::doctor::Doctor;
 use crate::event::{Asker, Wish};
 use crate::holding::held;
 use crate::incident::Verb;
-use crate::ledger::{HeldBy, Intent};
+use crate::ledger::{HeldBy, Intent, LightStage};
 use crate::lever::lever;
+use crate::light;
 use crate::observation::Listener;
 use crate::order::{Depth, Order, Response, Tell, Ticket};
 use crate::patient::Patient;
@@ -225,12 +226,14 @@ impl Doctor {
             patient.account.given_up = None;
             patient.met = true;
             patient.facts.container_news.ends.clear();
+            patient.account.light.take_if(|light| light.stage == LightStage::Spent);
             if verb == Verb::Stop {
                 patient.account.hold(HeldBy::Stop, None, now);
             } else {
                 patient.account.want();
             }
         }
+        self.light_begins(target, &plan);
         let operation = self.new_operation(target, verb, by, plan);
         Response::Accepted { operation, targets: vec![target.clone()] }
     }
@@ -287,7 +290,14 @@ impl Doctor {
                 if patient.facts.container.as_ref().is_some_and(|seen| seen.skip) {
                     return Err(Sentence::new("why.skip"));
                 }
-                container_plan(patient, verb != Verb::Start, verb != Verb::Stop)
+                // A person's restart takes what runs light back to what its files say (R30).
+                let normal = verb == Verb::Restart && light::runs_light(patient);
+                let cause = patient.phase.cause();
+                let light = cause.is_some_and(|cause| self.light_is_due(patient, cause));
+                let anew = (normal || light && verb != Verb::Stop)
+                    .then(|| light::plan(patient, !normal))
+                    .flatten();
+                anew.or_else(|| container_plan(patient, verb != Verb::Start, verb != Verb::Stop))
                     .ok_or_else(|| Sentence::new("why.no_such_container"))
             }
             Care::Docker => Err(Sentence::new("why.docker_by_hand")),

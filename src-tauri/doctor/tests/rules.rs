@@ -30,6 +30,8 @@ mod intent;
 mod ladder;
 #[path = "rules/ledger.rs"]
 mod ledger;
+#[path = "rules/light.rs"]
+mod light;
 #[path = "rules/mistakes.rs"]
 mod mistakes;
 #[path = "rules/notices.rs"]

@@ -2,5 +2,6 @@
 
 pub mod compose;
 pub mod container;
+pub(crate) mod light;
 pub mod models;
 pub mod process;

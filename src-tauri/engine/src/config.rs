@@ -128,8 +128,6 @@ pub enum DockerHost {
 pub struct ContainerSettings {
     pub name: String,
     pub progress: Option<Progress>,
-    /// Environment variables of a start with less load.
-    pub light_start: BTreeMap<String, String>,
 }
 
 /// How it is seen that a container does its work, and how long it may do none.

@@ -19,6 +19,8 @@ pub struct Hands {
     pub senses: Arc<Senses>,
     /// Where the output of servers that we start goes.
     pub logs: PathBuf,
+    /// Where our variables for containers go (R30).
+    pub light: PathBuf,
     /// Where a long step tells how far it is.
     pub inbox: mpsc::Sender<Event>,
 }
@@ -46,7 +48,9 @@ impl Hands {
             }
             Step::Start(lever) => self.start(target, lever).await,
             Step::StartContainer { id } => self.senses.docker.start(id, within).await,
-            Step::ComposeUp(compose) => self.senses.docker.compose_up(compose, within).await,
+            Step::ComposeUp(compose) => {
+                self.senses.docker.compose_up(compose, &self.light, within).await
+            }
             Step::StopContainer { id, started_ms } => {
                 self.senses.docker.stop(id, *started_ms, within).await
             }

@@ -67,6 +67,11 @@ impl Paths {
         self.data.join("logs")
     }
 
+    /// A directory: what containers are started with for a while, beside their own compose files.
+    pub fn light(&self) -> PathBuf {
+        self.data.join("light")
+    }
+
     pub fn lock(&self) -> PathBuf {
         self.data.join("lock")
     }

@@ -194,9 +194,10 @@ fn line(patient: &Patient, words: &Words) -> String {
                 .with("memory", Value::Bytes(engine.memory_bytes))),
             None => took(patient, words),
         },
-        Care::Container { .. } => {
-            facts.container.as_ref().map(|seen| seen.image.clone()).unwrap_or_default()
-        }
+        Care::Container { .. } => match patient.light() {
+            Some(light) => say(Sentence::new("line.light").with("since", light.since)),
+            None => facts.container.as_ref().map(|seen| seen.image.clone()).unwrap_or_default(),
+        },
         Care::Service { .. } => took(patient, words),
         Care::Host => match &facts.host {
             Some(seen) => say(Sentence::new("line.memory")
@@ -281,8 +282,15 @@ fn detail(
         put("version", json!(engine.version));
         put("memory_bytes", json!(engine.memory_bytes));
     }
-    if let Care::Container { critical, .. } = &patient.spec.care {
+    if let Care::Container { critical, light, .. } = &patient.spec.care {
         put("critical", json!(critical));
+        if let Some(runs) = patient.light() {
+            let names: Vec<_> = light.keys().collect();
+            put(
+                "light",
+                json!({ "since": rfc3339(runs.since), "with": names, "stage": runs.stage }),
+            );
+        }
     }
     detail
 }

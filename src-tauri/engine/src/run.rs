@@ -354,8 +354,12 @@ impl Loop {
     fn treat(&mut self, treatment: Treatment) {
         tracing::info!(target = %treatment.target, step = ?treatment.what, "treating");
         let inbox = self.inbox.clone();
-        let hands =
-            Hands { senses: self.senses.clone(), logs: self.paths.logs(), inbox: inbox.clone() };
+        let hands = Hands {
+            senses: self.senses.clone(),
+            logs: self.paths.logs(),
+            light: self.paths.light(),
+            inbox: inbox.clone(),
+        };
         let operation = treatment.step.operation.clone();
         let task = tokio::spawn(async move {
             let acting = AssertUnwindSafe(hands.carry_out(&treatment)).catch_unwind();

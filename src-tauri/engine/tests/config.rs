@@ -80,7 +80,8 @@ fn without_a_file_everything_has_its_default() {
         }
     );
     assert_eq!(spec(&config, "mlx").care, Care::Mlx { launch: None });
-    let critical = Care::Container { critical: true, compose: None };
+    let critical =
+        Care::Container { critical: true, compose: None, light: std::collections::BTreeMap::new() };
     assert_eq!(spec(&config, "container:knowledge_nightly").care, critical);
     assert_eq!(config.ollama.url.as_str(), "http://127.0.0.1:11434/");
     assert_eq!(config.mlx.url.as_str(), "http://127.0.0.1:11435/");
@@ -122,7 +123,7 @@ fn the_mac_studio_of_the_seeds() {
     let orchestrator = spec(&config, "container:knowledge_os_orchestrator");
     assert_eq!(orchestrator.needs, [TargetId::Ollama, TargetId::Mlx]);
     assert!(orchestrator.configured && spec(&config, "docker").configured);
-    let Care::Container { critical: true, compose: Some(compose) } = &orchestrator.care else {
+    let Care::Container { critical: true, compose: Some(compose), .. } = &orchestrator.care else {
         panic!("{orchestrator:?}")
     };
     assert_eq!(compose.files, ["/home/user/knowledge_os/docker-compose.yml"]);
@@ -181,7 +182,7 @@ fn every_key_arrives_where_it_belongs() {
     assert_eq!((one.heal, one.interval.as_secs()), (Heal::Auto, 300));
     let parents: Vec<String> = one.needs.iter().map(TargetId::to_string).collect();
     assert_eq!(parents, ["docker", "container:two", "service:Page"]);
-    let Care::Container { critical: true, compose: Some(compose) } = &one.care else {
+    let Care::Container { critical: true, compose: Some(compose), light } = &one.care else {
         panic!("{one:?}")
     };
     assert_eq!(compose.files, [beside("compose.yml"), "/etc/compose.override.yml".into()]);
@@ -191,9 +192,16 @@ fn every_key_arrives_where_it_belongs() {
     assert!(matches!(&config.containers[0].progress,
         Some(Progress::Field { field, within, .. })
             if field == "tasks.done" && *within == Duration::from_hours(1)));
-    assert_eq!(config.containers[0].light_start["LIGHT"], "true");
+    assert_eq!(light["LIGHT"], "true");
     let nightly = spec(&config, "container:knowledge_nightly");
-    assert_eq!(nightly.care, Care::Container { critical: false, compose: None });
+    assert_eq!(
+        nightly.care,
+        Care::Container {
+            critical: false,
+            compose: None,
+            light: std::collections::BTreeMap::new()
+        }
+    );
     assert_eq!(nightly.heal, Heal::Observe, "inherited from [docker]");
     let Care::Container { compose: Some(plain), .. } = &spec(&config, "container:plain").care
     else {

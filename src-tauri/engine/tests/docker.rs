@@ -15,6 +15,8 @@ use std::time::Duration;
 use doctor::{Body, Compose, ContainerEvent, ContainerNews, Event, Outcome, Reply};
 use engine::docker_host::Surroundings;
 use engine::probe::docker::Docker;
+use std::collections::BTreeMap;
+
 use fake::{DEADLINE, Fake, PACE, begin, chunk, container, event, for_ever, id, json};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
@@ -485,8 +487,10 @@ async fn compose_without_its_file_names_the_file() {
         project: Some("knowledge".into()),
         directory: Some("/moved/away".into()),
         env_file: None,
+        light: BTreeMap::new(),
     };
-    let outcome = docker.compose_up(&compose, DEADLINE).await;
+    let light = std::path::Path::new("/nowhere");
+    let outcome = docker.compose_up(&compose, light, DEADLINE).await;
     let Outcome::Failed { reason, permanent: true } = outcome else { panic!("{outcome:?}") };
     assert!(reason.contains("/moved/away/docker-compose.yml is missing"), "{reason}");
 }
@@ -523,25 +527,35 @@ async fn compose_is_run_with_what_the_labels_name_and_against_our_engine() {
         project: Some("knowledge".into()),
         directory: Some(folder.path().display().to_string()),
         env_file: Some(path(".env")),
+        light: BTreeMap::new(),
     };
-    assert_eq!(docker("").compose_up(&compose, DEADLINE).await, Outcome::Done);
-    assert_eq!(
-        std::fs::read_to_string(path("told")).unwrap().trim(),
-        format!(
-            "unix:///ours/docker.sock compose -p knowledge --project-directory {} -f {} -f {} \
-             --env-file {} up -d --no-deps web",
-            folder.path().display(),
-            path("base.yml"),
-            path("more.yml"),
-            path(".env")
-        )
-    );
+    let light = folder.path().join("light");
+    // Our own file comes last, and only where there are variables of ours (R30).
+    for (variables, ours) in [
+        (None, String::new()),
+        (Some("USE_ELK"), format!(" -f {}", path("light/knowledge.web.homeostat-light.yml"))),
+    ] {
+        let variables = variables.map(|name| (name.to_owned(), "false".to_owned()));
+        let compose = Compose { light: variables.into_iter().collect(), ..compose.clone() };
+        assert_eq!(docker("").compose_up(&compose, &light, DEADLINE).await, Outcome::Done);
+        assert_eq!(
+            std::fs::read_to_string(path("told")).unwrap().trim(),
+            format!(
+                "unix:///ours/docker.sock compose -p knowledge --project-directory {} -f {} -f {}\
+                 {ours} --env-file {} up -d --no-deps web",
+                folder.path().display(),
+                path("base.yml"),
+                path("more.yml"),
+                path(".env")
+            )
+        );
+    }
 
-    let outcome = docker("long").compose_up(&compose, DEADLINE).await;
+    let outcome = docker("long").compose_up(&compose, &light, DEADLINE).await;
     let Outcome::Failed { reason, permanent: false } = outcome else { panic!("{outcome:?}") };
     assert!(reason.ends_with("the end") && reason.len() < 20_000, "{}", reason.len());
 
-    let outcome = docker("hang").compose_up(&compose, Duration::from_millis(300)).await;
+    let outcome = docker("hang").compose_up(&compose, &light, Duration::from_millis(300)).await;
     let Outcome::Failed { reason, permanent: false } = outcome else { panic!("{outcome:?}") };
     assert!(reason.contains("did not end within"), "{reason}");
 }

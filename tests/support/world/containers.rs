@@ -1,7 +1,7 @@
 //! The Docker engine with its containers, and HTTP services: their ends, events and policies as
 //! the real engine makes them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use doctor::{
     Answer, Body, Compose, ContainerEvent, ContainerHealth, ContainerNews, ContainerSeen,
@@ -45,6 +45,8 @@ pub enum EngineState {
 pub struct Container {
     pub seen: ContainerSeen,
     pub starts: ContainerStarts,
+    /// A light start keeps it from ending.
+    pub cured_by_light: bool,
     pub ignores_stop: bool,
     /// A person stopped it, and the stream told of it: nobody but a person starts it (P12).
     pub held: bool,
@@ -124,9 +126,11 @@ impl Container {
                 log: doctor::ContainerLog::default(),
                 progress: None,
                 compose: None,
+                light: false,
                 skip: false,
             },
             starts: ContainerStarts::Works,
+            cured_by_light: false,
             ignores_stop: false,
             held: false,
             stopped_by_hand: false,
@@ -151,6 +155,7 @@ impl Container {
             project: Some("site".into()),
             directory: Some("/home/ann/site".into()),
             env_file: None,
+            light: BTreeMap::new(),
         });
     }
 }
@@ -272,7 +277,9 @@ impl World {
         container.stopped_by_hand = false;
         container.held = false;
         container.runs += 1;
-        let (starts, runs) = (container.starts, container.runs);
+        let runs = container.runs;
+        let cured = container.cured_by_light && container.seen.light;
+        let starts = if cured { ContainerStarts::Works } else { container.starts };
         self.news(name, ContainerEvent::Start);
         for service in self.services.values_mut() {
             let inside = service.container.as_deref() == Some(name);
@@ -413,7 +420,55 @@ impl World {
 
     pub(super) fn compose_up(&mut self, compose: &Compose, step: StepId) {
         let name = compose.service.clone();
-        self.bring_up(&name, step);
+        let light = !compose.light.is_empty();
+        let other = self.containers.get(&name).is_some_and(|one| one.seen.light != light);
+        if other && self.engine.answers() {
+            // Another description: Compose makes it anew.
+            self.made_anew(&name, light);
+            self.report(900, step, Outcome::Done);
+        } else {
+            self.bring_up(&name, step);
+        }
+    }
+
+    /// Stopped, removed, and run under the same name with another description.
+    fn made_anew(&mut self, name: &str, light: bool) {
+        let Some(container) = self.containers.get_mut(name) else { return };
+        container.stopped_by_hand = true;
+        let code = match container.seen.status {
+            ContainerStatus::Running => Some(143),
+            ContainerStatus::Restarting => None,
+            ContainerStatus::Created
+            | ContainerStatus::Paused
+            | ContainerStatus::Removing
+            | ContainerStatus::Exited
+            | ContainerStatus::Dead => {
+                self.is_anew(name, light);
+                return;
+            }
+        };
+        container.seen.status = match code {
+            Some(_) => container.seen.status,
+            None => ContainerStatus::Exited,
+        };
+        if let Some(code) = code {
+            self.news(name, ContainerEvent::Kill { signal: "15".into() });
+            self.ends(name, code, false);
+        }
+        self.news(name, ContainerEvent::Stop);
+        self.is_anew(name, light);
+    }
+
+    fn is_anew(&mut self, name: &str, light: bool) {
+        self.news(name, ContainerEvent::Destroy);
+        if let Some(container) = self.containers.get_mut(name) {
+            container.seen.id = id_of(name, container.runs + 1);
+            container.seen.status = ContainerStatus::Created;
+            container.seen.light = light;
+            container.seen.restart_count = 0;
+        }
+        self.news(name, ContainerEvent::Create);
+        self.runs(name);
     }
 
     fn bring_up(&mut self, name: &str, step: StepId) {

@@ -102,6 +102,7 @@ numbers! {
     crash_loop,
     crash_loop_exits,
     crash_loop_alike,
+    light_stable,
     oom_repeat,
     pressure_warn,
     pressure_critical,

@@ -1,5 +1,6 @@
 //! What there is at the beginning of a story, in plain sentences.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use doctor::{
@@ -155,7 +156,9 @@ fn launch_of(text: &str) -> Launch {
 fn given_container(world: &mut World, name: &str, traits: &[&str]) -> Result<(), String> {
     let mut container = Container::new(name, world.engine_ms() - 60_000);
     let id = TargetId::Container(name.into());
-    let mut one = spec(id, 60, Care::Container { critical: false, compose: None });
+    let mut light = BTreeMap::new();
+    let care = Care::Container { critical: false, compose: None, light: light.clone() };
+    let mut one = spec(id, 60, care);
     one.configured = false;
     let mut critical = false;
     for each in traits {
@@ -180,6 +183,14 @@ fn given_container(world: &mut World, name: &str, traits: &[&str]) -> Result<(),
                     one.configured = true;
                 }
                 "compose" => container.with_compose(),
+                "light start" => {
+                    light.insert("USE_ELK".into(), "false".into());
+                }
+                "cured by a light start" => {
+                    light.insert("USE_ELK".into(), "false".into());
+                    container.cured_by_light = true;
+                }
+                "heal ask" => one.heal = Heal::Ask,
                 "no memory limit" => container.seen.memory_limit = 0,
                 "with a health check" => {
                     container.seen.health = Some(ContainerHealth::Healthy);
@@ -191,7 +202,7 @@ fn given_container(world: &mut World, name: &str, traits: &[&str]) -> Result<(),
         }
     }
     if critical {
-        one.care = Care::Container { critical, compose: None };
+        one.care = Care::Container { critical, compose: None, light };
         world.roster.push(one);
     }
     world.containers.insert(name.into(), container);

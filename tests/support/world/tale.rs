@@ -220,7 +220,10 @@ fn step(step: &Step) -> String {
         Step::Start(Lever::App(app)) => format!("open {app}"),
         Step::Start(Lever::Unit(unit)) => format!("start unit {unit}"),
         Step::StartContainer { .. } => "start the container".into(),
-        Step::ComposeUp(compose) => format!("compose up -d {}", compose.service),
+        Step::ComposeUp(compose) if compose.light.is_empty() => {
+            format!("compose up -d {}", compose.service)
+        }
+        Step::ComposeUp(compose) => format!("compose up -d {}, light", compose.service),
         Step::StopContainer { .. } => "stop the container".into(),
         Step::Unload { models } if models.is_empty() => "unload all models".into(),
         Step::Unload { models } => format!("unload {}", models.join(", ")),

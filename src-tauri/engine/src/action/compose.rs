@@ -1,4 +1,6 @@
-//! `docker compose up -d SERVICE`: brings a service back as its files describe it now.
+//! `docker compose up -d SERVICE`: brings a service back as its files describe it now. A description
+//! that has changed since makes another container of it, as it does for a person who types the same:
+//! what has stopped loses nothing by that, and its volumes are kept (Compose's reference, `up`).
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -8,6 +10,7 @@ use doctor::{Compose, Outcome};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 
+use super::light;
 use crate::docker_host::Surroundings;
 use crate::probe::docker::Docker;
 
@@ -19,11 +22,19 @@ const VERSION_WITHIN: Duration = Duration::from_secs(10);
 
 impl Docker {
     /// Runs Compose against this engine, with the files, the project and the environment that the
-    /// labels name: other ones would recreate more than is meant.
-    pub async fn compose_up(&self, compose: &Compose, within: Duration) -> Outcome {
+    /// labels name: other ones would recreate more than is meant. Its own variables are written
+    /// under `light` (R30).
+    pub async fn compose_up(&self, compose: &Compose, light: &Path, within: Duration) -> Outcome {
         if let Some(reason) = missing(compose) {
             return Outcome::Failed { reason, permanent: true };
         }
+        let ours = match light::write(compose, light) {
+            Ok(ours) => ours,
+            Err(error) => {
+                let reason = format!("{} can't be written: {error}", light.display());
+                return Outcome::Failed { reason, permanent: true };
+            }
+        };
         let Some(program) = find(self.surroundings()).await else {
             let reason = "neither `docker compose` nor `docker-compose` was found; install Docker \
                           Compose to bring this service back"
@@ -31,7 +42,7 @@ impl Docker {
             return Outcome::Failed { reason, permanent: true };
         };
         let mut command = command(&program, self.surroundings());
-        command.args(arguments(compose)).env_remove("DOCKER_CONTEXT");
+        command.args(arguments(compose, ours.as_deref())).env_remove("DOCKER_CONTEXT");
         command.env("DOCKER_HOST", self.address());
         if let Some(directory) = &compose.directory {
             command.current_dir(directory);
@@ -47,21 +58,23 @@ impl Docker {
     }
 }
 
-/// The first file that is needed and not there.
+/// The first file that is needed and not there, or the directory that all is relative to.
 fn missing(compose: &Compose) -> Option<String> {
     if compose.files.is_empty() {
         return Some(format!("no compose file is known for {}", compose.service));
     }
     let environment = compose.env_file.iter().flat_map(|files| files.split(','));
-    let files = compose.files.iter().map(String::as_str).chain(environment);
-    let absent = files.map(Path::new).find(|file| !file.is_file())?;
+    let files = compose.files.iter().map(String::as_str).chain(environment).map(Path::new);
+    let mut absent = files.filter(|file| !file.is_file());
+    let directory = compose.directory.as_ref().map(Path::new).filter(|place| !place.is_dir());
+    let absent = absent.next().or(directory)?;
     Some(format!(
         "{} is missing: the project was moved or removed; start it once from its new place",
         absent.display()
     ))
 }
 
-fn arguments(compose: &Compose) -> Vec<String> {
+fn arguments(compose: &Compose, ours: Option<&Path>) -> Vec<String> {
     let mut arguments = Vec::new();
     let mut push = |option: &str, value: &str| arguments.extend([option.into(), value.into()]);
     if let Some(project) = &compose.project {
@@ -72,6 +85,10 @@ fn arguments(compose: &Compose) -> Vec<String> {
     }
     for file in &compose.files {
         push("-f", file);
+    }
+    // Later files override earlier ones (Compose's reference, `docker compose -f`).
+    if let Some(ours) = ours {
+        push("-f", &ours.display().to_string());
     }
     for file in compose.env_file.iter().flat_map(|files| files.split(',')) {
         push("--env-file", file);

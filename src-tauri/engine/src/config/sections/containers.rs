@@ -47,7 +47,7 @@ impl<'a> Reading<'a> {
                 interval: SNAPSHOT,
                 grace: self.grace,
                 needs: Vec::new(),
-                care: Care::Container { critical: true, compose: None },
+                care: Care::Container { critical: true, compose: None, light: BTreeMap::new() },
             });
         }
         settings
@@ -63,6 +63,9 @@ impl<'a> Reading<'a> {
         let critical =
             boolean(&section, "critical").unwrap_or_else(|| DEFAULT_CRITICAL.contains(&name));
         let compose = section.get("compose").and_then(|field| self.compose(&field, name));
+        let light = section.section("light_start");
+        let light = light.entries().into_iter();
+        let light = light.filter_map(|(name, field)| Some((name, field.text()?.to_owned())));
         let spec = Spec {
             id: id.clone(),
             name: name.into(),
@@ -71,19 +74,13 @@ impl<'a> Reading<'a> {
             interval: duration(&section, "interval", INTERVAL).unwrap_or(SNAPSHOT),
             grace: duration(&section, "grace", GRACE).unwrap_or(self.grace),
             needs: Vec::new(),
-            care: Care::Container { critical, compose },
+            care: Care::Container { critical, compose, light: light.collect() },
         };
         self.needs.of(id, section.get("needs"));
         let progress = section.get("progress").and_then(|field| progress(&field));
-        let light_start = section
-            .section("light_start")
-            .entries()
-            .into_iter()
-            .filter_map(|(name, field)| Some((name, field.text()?.to_owned())));
-        let light_start: BTreeMap<_, _> = light_start.collect();
         section.finish();
         self.roster.push(spec);
-        ContainerSettings { name: name.into(), progress, light_start }
+        ContainerSettings { name: name.into(), progress }
     }
 
     fn compose(&self, field: &Field<'_>, container: &str) -> Option<Compose> {
@@ -103,7 +100,8 @@ impl<'a> Reading<'a> {
         let directory = path("directory");
         let env_file = path("env_file");
         section.finish();
-        Some(Compose { files: files?, service, project, directory, env_file })
+        let light = BTreeMap::new();
+        Some(Compose { files: files?, service, project, directory, env_file, light })
     }
 
     pub(super) fn services(

@@ -1,6 +1,6 @@
 //! What `inspect` says, in the doctor's words.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -12,12 +12,15 @@ use doctor::{
     Compose, ContainerHealth, ContainerLog, ContainerSeen, ContainerStatus, RestartPolicy,
 };
 
+use crate::action::light;
+
 /// None where the answer lacks what makes it a container.
 pub(super) fn seen(found: ContainerInspectResponse) -> Option<ContainerSeen> {
     let state = found.state?;
     let config = found.config.unwrap_or_default();
     let host = found.host_config.unwrap_or_default();
     let labels = config.labels.unwrap_or_default();
+    let (compose, light) = compose(&labels).unzip();
     Some(ContainerSeen {
         id: found.id.filter(|id| !id.is_empty())?,
         name: found.name?.trim_start_matches('/').to_owned(),
@@ -43,7 +46,8 @@ pub(super) fn seen(found: ContainerInspectResponse) -> Option<ContainerSeen> {
         log: ContainerLog::default(),
         progress: None,
         skip: labels.get("homeostat.skip").is_some_and(|value| value == "true"),
-        compose: compose(&labels),
+        compose,
+        light: light.unwrap_or_default(),
         addresses: addresses(found.network_settings),
     })
 }
@@ -103,8 +107,9 @@ fn restart_policy(name: Option<RestartPolicyNameEnum>, at_most: u64) -> RestartP
 }
 
 /// From the labels that Compose writes (compose-go `labels.go`); none for a one-off run, or where
-/// a label that is needed to find it again is missing.
-fn compose(labels: &HashMap<String, String>) -> Option<Compose> {
+/// a label that is needed to find it again is missing. Our own file is no part of the project; true
+/// where there is one.
+fn compose(labels: &HashMap<String, String>) -> Option<(Compose, bool)> {
     let label = |name: &str| {
         labels.get(&format!("com.docker.compose.{name}")).filter(|value| !value.is_empty()).cloned()
     };
@@ -118,13 +123,18 @@ fn compose(labels: &HashMap<String, String>) -> Option<Compose> {
         None => file.to_owned(),
     };
     let files = label("project.config_files")?;
-    Some(Compose {
-        files: files.split(',').map(str::trim).filter(|f| !f.is_empty()).map(absolute).collect(),
+    let files = files.split(',').map(str::trim).filter(|file| !file.is_empty());
+    let (ours, files): (Vec<_>, Vec<_>) =
+        files.map(absolute).partition(|file| light::is_ours(file));
+    let compose = Compose {
+        files,
         service: label("service")?,
         project: label("project"),
         env_file: label("project.environment_file"),
         directory,
-    })
+        light: BTreeMap::new(),
+    };
+    Some((compose, !ours.is_empty()))
 }
 
 /// RFC 3339 to milliseconds since 1970; the engine writes `0001-01-01T00:00:00Z` for "never".
