@@ -61,7 +61,12 @@ impl Doctor {
         }
         let light = self.light_ended(&target, &plan, result);
         match result {
-            RemedyResult::Verified => self.remedy_verified(&target, verb),
+            RemedyResult::Verified => {
+                self.remedy_verified(&target, verb);
+                if verb == Verb::Restart {
+                    self.tried_for_others(&target);
+                }
+            }
             RemedyResult::Failed if light == light::Ended::AsBefore => {
                 self.remedy_superseded(&target, says);
             }
@@ -71,7 +76,7 @@ impl Doctor {
                 if light == light::Ended::LightAgain {
                     self.light_again(&target);
                 }
-                self.failed_for_others(&target);
+                self.tried_for_others(&target);
             }
             RemedyResult::Superseded => self.remedy_superseded(&target, says),
         }
@@ -208,24 +213,26 @@ impl Doctor {
         }
     }
 
-    /// R25, R26: what failed for one service was an attempt for all that are down in its container.
-    fn failed_for_others(&mut self, target: &TargetId) {
+    /// R25 to R27: what was done for one service was an attempt, or a trial, for all that are still
+    /// unwell in its container.
+    fn tried_for_others(&mut self, target: &TargetId) {
         let now = self.now;
         let container = self.container_in(target);
         let Some(patient) = self.patients.get(target).filter(|_| container != *target) else {
             return;
         };
         let attempts = patient.account.attempts;
-        let not_before = match patient.phase {
-            Phase::Down { not_before, .. } => Some(not_before),
+        let after = match patient.phase {
+            Phase::Down { not_before, .. } => not_before,
             Phase::Unknown
             | Phase::Starting { .. }
             | Phase::Healthy
             | Phase::Slow
             | Phase::Degraded { .. }
             | Phase::Recovering { .. }
-            | Phase::GivenUp { .. } => None,
+            | Phase::GivenUp { .. } => now.awake + self.backoff(target),
         };
+        let policy = &self.policy;
         let others: Vec<TargetId> = self
             .patients
             .keys()
@@ -234,10 +241,25 @@ impl Doctor {
             .collect();
         for id in others {
             let Some(other) = self.patients.get_mut(&id) else { continue };
-            if let Phase::Down { not_before: mine, .. } = &mut other.phase {
-                *mine = not_before.map_or(*mine, |at| at.max(*mine));
-                other.account.attempts = other.account.attempts.max(attempts);
-                other.account.last_attempt = Some(now.continuous);
+            match &mut other.phase {
+                Phase::Down { not_before, .. } => {
+                    *not_before = after.max(*not_before);
+                    other.account.attempts = other.account.attempts.max(attempts);
+                    other.account.last_attempt = Some(now.continuous);
+                }
+                Phase::GivenUp { trial: Some(due), .. } if *due < now.continuous + policy.trial => {
+                    let Some(given_up) = &mut other.account.given_up else { continue };
+                    given_up.trials += 1;
+                    *due = now.continuous + policy.trial_after(given_up.trials);
+                    given_up.trial = Some(*due);
+                }
+                Phase::Unknown
+                | Phase::Starting { .. }
+                | Phase::Healthy
+                | Phase::Slow
+                | Phase::Degraded { .. }
+                | Phase::Recovering { .. }
+                | Phase::GivenUp { .. } => {}
             }
         }
     }

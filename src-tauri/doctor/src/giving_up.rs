@@ -12,11 +12,11 @@ use crate::target::TargetId;
 impl Doctor {
     pub(crate) fn give_up(&mut self, id: &TargetId, cause: Cause, permanent: bool) {
         self.leave_storm(id, &cause);
-        let (now, first, cap) = (self.now, self.policy.trial, self.policy.trial_cap);
+        let now = self.now;
         let tried = self.told_in(id).is_some_and(|incident| incident.attempts > 0);
         let Some(patient) = self.patients.get_mut(id) else { return };
         let trials = patient.account.given_up.map_or(0, |given_up| given_up.trials);
-        let wait = (first * 2u32.saturating_pow(trials.min(8))).min(cap);
+        let wait = self.policy.trial_after(trials);
         let trial = (!permanent).then_some(now.continuous + wait);
         patient.account.given_up = Some(GivenUp { cause: Some(cause.id), trials, trial });
         let reason = if permanent {

@@ -189,6 +189,13 @@ const fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
+impl Policy {
+    /// How long what was given up waits after so many trials (R27).
+    pub(crate) fn trial_after(&self, trials: u32) -> Duration {
+        (self.trial * 2u32.saturating_pow(trials.min(8))).min(self.trial_cap)
+    }
+}
+
 impl Default for Policy {
     fn default() -> Self {
         Self {

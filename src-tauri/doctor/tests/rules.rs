@@ -56,6 +56,8 @@ mod returning;
 mod roots;
 #[path = "rules/sentences.rs"]
 mod sentences;
+#[path = "rules/sharing.rs"]
+mod sharing;
 #[path = "rules/signs.rs"]
 mod signs;
 #[path = "rules/storms.rs"]
