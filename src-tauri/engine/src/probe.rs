@@ -6,6 +6,7 @@ pub(crate) mod http;
 pub(crate) mod lines;
 pub mod mlx;
 pub mod ollama;
+pub mod progress;
 pub mod service;
 mod supervised;
 mod work;

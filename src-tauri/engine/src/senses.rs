@@ -16,6 +16,7 @@ use crate::probe::docker::Docker;
 use crate::probe::host;
 use crate::probe::mlx::Mlx;
 use crate::probe::ollama::Ollama;
+use crate::probe::progress::Progress;
 use crate::probe::service::{Inside, Service};
 use crate::store::Store;
 
@@ -28,6 +29,8 @@ pub struct Senses {
     /// What servers were started with.
     pub environments: Arc<Environments>,
     services: BTreeMap<TargetId, Service>,
+    /// The work that is expected of containers, by name.
+    progress: BTreeMap<String, Progress>,
     /// What is known of containers' logs.
     signatures: Vec<Signature>,
     groups: BTreeMap<String, Vec<String>>,
@@ -90,6 +93,11 @@ impl Senses {
             (service.id.clone(), Service { url, timeout: service.timeout, expect, container })
         });
         let services = services.collect();
+        let progress = config.containers.iter().filter_map(|one| {
+            let expected = one.progress.clone()?;
+            Some((one.name.clone(), Progress::new(expected, docker.clone())))
+        });
+        let progress = progress.collect();
         let watched = config.roster.iter().filter_map(|spec| match &spec.id {
             TargetId::Container(name) => Some(name.clone()),
             TargetId::Host
@@ -118,6 +126,7 @@ impl Senses {
             store: Store::new(config, before.map(|before| &before.store)),
             environments,
             services,
+            progress,
             signatures: logs::of_containers(&config.signatures),
             groups: config.memory.groups.clone(),
             paths: platform::places_that_fill(),
@@ -162,7 +171,7 @@ impl Senses {
             TargetId::Docker if look.depth >= Depth::Full => {
                 let mut seen = self.docker.snapshot(&self.watched).await;
                 for container in seen.containers.iter_mut().flatten() {
-                    self.match_log(container);
+                    self.add(container).await;
                 }
                 Observation::Docker(seen)
             }
@@ -170,7 +179,7 @@ impl Senses {
             TargetId::Container(name) => match self.docker.container(name).await {
                 Ok(mut seen) => {
                     if let Some(seen) = &mut seen {
-                        self.match_log(seen);
+                        self.add(seen).await;
                     }
                     Observation::Container(seen)
                 }
@@ -185,7 +194,11 @@ impl Senses {
         }
     }
 
-    fn match_log(&self, seen: &mut ContainerSeen) {
+    /// What its log means, and whether its work goes on.
+    async fn add(&self, seen: &mut ContainerSeen) {
+        if let Some(progress) = self.progress.get(&seen.name) {
+            seen.progress = progress.look(seen).await;
+        }
         seen.log.signs = logs::signs_in(&self.signatures, &seen.log.tail);
     }
 }

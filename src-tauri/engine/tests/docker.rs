@@ -4,6 +4,8 @@
 
 #[path = "docker/log.rs"]
 mod log;
+#[path = "docker/progress.rs"]
+mod progress;
 #[path = "docker/service.rs"]
 mod service;
 

@@ -13,6 +13,7 @@ mod models;
 mod ollama;
 mod services;
 mod store;
+mod verdicts;
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;

@@ -3,7 +3,7 @@
 //! Asked for when one dies badly, and while one is unwell; never of those that are well.
 
 use std::collections::HashMap;
-use std::sync::PoisonError;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bollard::container::LogOutput;
@@ -36,6 +36,18 @@ const FORGOTTEN: Duration = Duration::from_mins(10);
 /// before it starts the next.
 const SOONER_MS: i64 = 500;
 const LATER_MS: i64 = 50;
+
+/// Bytes of a log that are searched at once.
+const SEARCHED: u64 = 16 << 20;
+
+/// What a search in a log has found; times in milliseconds since 1970 on the engine's clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) newest_ms: Option<i64>,
+    pub(crate) matched_ms: Option<i64>,
+    /// It was read to its end.
+    pub(crate) whole: bool,
+}
 
 /// What is known of the logs, by container.
 #[derive(Default)]
@@ -162,6 +174,34 @@ impl Docker {
             words.living.insert(seen.id.clone(), living);
             log
         })
+    }
+
+    /// Whether this text has come since then, read line by line: nothing of it is kept.
+    pub(crate) async fn find_in_log(&self, id: &str, since_ms: i64, text: &str) -> Found {
+        let limits = Limits { within: self.pace().answer, cap: SEARCHED };
+        let options = LogsOptions { tail: "all".into(), ..question(Some(since_ms), None) };
+        let found = Mutex::new(Found::default());
+        let read = |part: LogOutput| {
+            let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+            for line in split(std::slice::from_ref(&part)) {
+                // What was read before comes again: the engine counts in whole seconds.
+                let at = line.at_ms.filter(|at| *at > since_ms);
+                found.newest_ms = found.newest_ms.max(at);
+                if line.text.contains(text) {
+                    found.matched_ms = found.matched_ms.max(at);
+                }
+            }
+        };
+        let asked = self.ask(limits, async |docker| {
+            let mut parts = std::pin::pin!(docker.logs(id, Some(options)));
+            while let Some(part) = parts.try_next().await? {
+                read(part);
+            }
+            Ok(())
+        });
+        let whole = asked.await.is_ok();
+        let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Found { whole, ..found }
     }
 
     async fn last_lines(
