@@ -147,7 +147,11 @@ opened: string, closed: string | null, detected_after_ms: number, answering_afte
 /**
  * Names of the targets that suffer with this one and have no incident of their own.
  */
-affects: Array<string>, story: Array<StoryLine>, };
+affects: Array<string>, 
+/**
+ * What a container wrote last, the newest line last; without prompts and secrets.
+ */
+log: Array<string>, story: Array<StoryLine>, };
 
 export type StoryLine = { 
 /**

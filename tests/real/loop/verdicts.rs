@@ -83,10 +83,11 @@ fn each_end_has_its_verdict_with_its_last_words_and_without_secrets() {
         let id = format!("container:{name}");
         engine.wait_for_target(&id, "healthy", SOON, is_healthy);
         docker.docker(&[how, &[name]].concat()).unwrap();
-        let target =
-            engine.wait_for_target(&id, "held", SOON, |target| target.intent == Intent::Held);
+        let target = engine.wait_for_target(&id, "stopped by a person", SOON, |target| {
+            target.why.text.starts_with("Stopped by you at ")
+        });
+        assert_eq!(target.intent, Intent::Held);
         assert!(target.actions.iter().any(|action| action == "release"), "{target:#?}");
-        assert!(target.why.text.contains("stopped"), "{target:#?}");
     };
     held("stopped", &["stop"]);
     held("killed", &["kill"]);
@@ -107,7 +108,11 @@ fn each_end_has_its_verdict_with_its_last_words_and_without_secrets() {
 #[test]
 fn a_start_that_hangs_is_told_by_its_silence() {
     let docker = DockerEngine::start().unwrap();
-    let engine = Engine::start(&format!("[docker]\nhost = \"{}\"\n", docker.host()), &[]).unwrap();
+    let configuration = format!(
+        "[docker]\nhost = \"{}\"\n[[docker.container]]\nname = \"hangs\"\ngrace = \"25s\"\n",
+        docker.host()
+    );
+    let engine = Engine::start(&configuration, &[]).unwrap();
     engine.wait_for_target("docker", "healthy", SOON, is_healthy);
     let health =
         ["--health-cmd", "false", "--health-interval", "5s", "--health-start-period", "9m"];
