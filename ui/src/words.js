@@ -71,6 +71,7 @@ export const en = {
   },
   really: {
     restart: 'Really restart?',
+    restart_docker: 'Really restart? Every container is stopped',
     stop: 'Really stop?',
     repair: 'Really remove what is broken?',
   },
@@ -322,6 +323,7 @@ export const ru = {
   },
   really: {
     restart: 'Точно перезапустить?',
+    restart_docker: 'Точно перезапустить? Остановятся все контейнеры',
     stop: 'Точно остановить?',
     repair: 'Точно удалить повреждённое?',
   },

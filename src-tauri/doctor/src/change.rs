@@ -112,7 +112,11 @@ pub(crate) fn awaited(key: &str) -> &'static [Change] {
         "why.no_launch" | "why.no_binary" | "why.missing_program" | "why.systemd" => {
             &[Change::Launch]
         }
-        "why.docker_consent" => &[Change::ByHand],
+        "why.docker_consent" | "why.docker_quit" | "why.docker_unit" | "why.docker_by_hand" => {
+            &[Change::ByHand]
+        }
+        "why.docker_once_an_hour" => &[Change::ByHand, Change::HourPasses],
+        "why.docker_may_return" => &[Change::ByHand],
         "why.ask" | "why.observe" => &[Change::Auto],
         "why.only_possible" => &[Change::Certainty],
         "why.memory_critical" | "why.memory_short" => &[Change::MemoryCalm],

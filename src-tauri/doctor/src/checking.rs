@@ -20,6 +20,7 @@ impl Doctor {
                 Plan::Check { targets } => Some((one.id.clone(), targets.clone(), one.began)),
                 Plan::Server(_)
                 | Plan::Container(_)
+                | Plan::Docker
                 | Plan::Unload { .. }
                 | Plan::UnloadMlx { .. }
                 | Plan::Measure { .. }

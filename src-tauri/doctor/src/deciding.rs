@@ -328,6 +328,10 @@ impl Doctor {
             return wait("R20", "why.under_way");
         }
         let (verb, plan) = self.plan(patient).map_err(Refusal::Wait)?;
+        if patient.is_docker() {
+            // Who asks that all be well does not ask that every container end.
+            return wait("R60", "why.docker_consent");
+        }
         if !patient.urged {
             self.may_act_unasked(patient, cause, verb)?;
         }

@@ -53,6 +53,11 @@ pub(crate) fn describe(step: &Step, outcome: &Outcome) -> Sentence {
                 .with("lines", light::lines(&compose.light))
         }
         Step::StopContainer { .. } => Sentence::new("step.container_stopped"),
+        Step::RestartDocker => Sentence::new(if *outcome == Outcome::IdentityChanged {
+            "step.docker_answers"
+        } else {
+            "step.docker_restarted"
+        }),
         Step::Unload { models } => unloaded(&models.join(", "), outcome),
         Step::UnloadMlx { model, .. } => {
             unloaded(&model.clone().unwrap_or_else(|| "MLX".into()), outcome)

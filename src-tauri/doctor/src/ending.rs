@@ -162,6 +162,8 @@ impl Doctor {
         patient.forget_counts();
         let spent = patient.account.attempts >= self.policy.attempts;
         let on_trial = patient.account.given_up.is_some();
+        // Docker is restarted once, and then it is for a person to see to it (1.8).
+        let permanent = permanent || *target == TargetId::Docker;
         if permanent || spent || on_trial {
             // How the last attempt ended is what a person needs to know now.
             let mut cause = cause;

@@ -34,6 +34,7 @@ impl Doctor {
         let policy = self.policy.clone();
         let history = self.is_history(news);
         let clears_up = !history && self.engine_clears_up();
+        let docker = !history && self.docker_is_being_restarted();
         let Some(patient) = self.patients.get_mut(&id) else { return };
         let container = patient.facts.container.clone();
         let limits = Stop::of(container.as_ref(), &policy);
@@ -57,6 +58,7 @@ impl Doctor {
             // R34: an engine that comes back after a crash clears up what it left behind, and tells of
             // what it ended while it went: two or all of them, which is no person's doing.
             Heard::Stopped if clears_up && self.engine_stopped => {}
+            Heard::Stopped if docker => {}
             Heard::Stopped => {
                 self.hold_by_event(&id);
                 if history {

@@ -33,6 +33,7 @@ mod verdict;
 mod weighing;
 
 mod deciding;
+mod docker_restart;
 mod giving_up;
 mod lever;
 mod light;

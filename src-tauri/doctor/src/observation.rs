@@ -348,6 +348,17 @@ pub struct DockerSeen {
     /// Names of containers that are there but could not be read this time: nothing is known of
     /// them, least of all that they are gone.
     pub unread: Vec<String>,
+    /// Who could restart it; only asked of one that does not answer, and not at every look.
+    pub keeper: Option<EngineKeeper>,
+}
+
+/// What a Docker engine runs in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EngineKeeper {
+    /// Docker Desktop is installed; whether its own processes live, though the engine is silent.
+    Desktop { runs: bool },
+    /// A unit of the system's own systemd, which only an administrator restarts.
+    Unit(String),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -124,7 +124,9 @@ impl Doctor {
         self.operations.iter().any(|other| {
             other.is_remedy()
                 && counts(other)
-                && (!other.is_soaking() || self.are_kin(&other.target, target))
+                && (!other.is_soaking()
+                    || self.are_kin(&other.target, target)
+                    || self.are_docker_and_its_own(&other.target, target))
         })
     }
 

@@ -15,6 +15,8 @@ pub(crate) enum Plan {
     /// A server that is one process on one port.
     Server(ServerPlan),
     Container(ContainerPlan),
+    /// Docker itself: all containers with it.
+    Docker,
     Unload {
         models: Vec<String>,
     },
@@ -101,6 +103,8 @@ const COMPOSE: Duration = Duration::from_secs(130);
 /// A terabyte from a slow disk.
 const READ: Duration = Duration::from_hours(6);
 const UNLOAD: Duration = Duration::from_mins(1);
+/// Stopping all containers, its virtual machine, and starting both again.
+const DOCKER: Duration = Duration::from_mins(3);
 
 impl Plan {
     /// The first step, or what follows the last one.
@@ -124,6 +128,11 @@ impl Plan {
         match self {
             Self::Server(plan) => plan.next(last),
             Self::Container(plan) => plan.next(last),
+            Self::Docker => match last {
+                None => Next::Step(Step::RestartDocker, DOCKER),
+                Some((_, Outcome::IdentityChanged)) => superseded("step.docker_answers"),
+                Some(_) => Next::Verify,
+            },
             Self::Unload { models } => match last {
                 None => Next::Step(Step::Unload { models: models.clone() }, UNLOAD),
                 Some((_, outcome)) => unload_ended(outcome),
@@ -161,7 +170,7 @@ impl Plan {
     /// Interrupts or starts something, or is the first rung of what may.
     pub(crate) fn is_remedy(&self) -> bool {
         match self {
-            Self::Server(_) | Self::Container(_) => true,
+            Self::Server(_) | Self::Container(_) | Self::Docker => true,
             Self::Unload { .. }
             | Self::UnloadMlx { .. }
             | Self::Measure { .. }
@@ -196,6 +205,7 @@ impl Plan {
             Self::Measure { models } => models.len(),
             Self::Server(_)
             | Self::Container(_)
+            | Self::Docker
             | Self::Unload { .. }
             | Self::UnloadMlx { .. }
             | Self::Ensure(_)
@@ -252,6 +262,7 @@ impl ServerPlan {
             | Step::StartContainer { .. }
             | Step::ComposeUp(_)
             | Step::StopContainer { .. }
+            | Step::RestartDocker
             | Step::Unload { .. }
             | Step::UnloadMlx { .. }
             | Step::Measure { .. }

@@ -86,7 +86,7 @@ impl Doctor {
                 self.service_plan(patient, cause.id, name)
             }
             Care::Service { container: None, .. } => none("why.no_container"),
-            Care::Docker => none("why.docker_consent"),
+            Care::Docker => self.docker_plan(patient).map(|plan| (Verb::Restart, plan)),
             Care::Host => none("why.no_remedy"),
         }
     }

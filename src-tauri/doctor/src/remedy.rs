@@ -52,6 +52,8 @@ pub enum Step {
         id: String,
         started_ms: Option<i64>,
     },
+    /// `docker desktop restart`; refused when the engine answers again.
+    RestartDocker,
     /// Unload these models (none: all that are loaded) and wait until they are gone.
     Unload {
         models: Vec<String>,
@@ -129,7 +131,10 @@ impl Step {
     /// Whether it interrupts something that runs (R62).
     pub fn is_disruptive(&self) -> bool {
         match self {
-            Self::Terminate(_) | Self::Kill(_) | Self::StopContainer { .. } => true,
+            Self::Terminate(_)
+            | Self::Kill(_)
+            | Self::StopContainer { .. }
+            | Self::RestartDocker => true,
             Self::FindListener
             | Self::FindCopies
             | Self::AwaitGone(_)

@@ -235,16 +235,24 @@ impl Doctor {
             verdict = Verdict::Good { took_ms: 0 };
         }
         let gone = seen.ping.reply == Reply::Refused;
+        let proves = looking.depth >= Depth::Full && self.docker_is_being_restarted();
+        if proves && seen.containers.is_none() && matches!(verdict, Verdict::Good { .. }) {
+            // It is well again when it tells of its containers, not when it only answers.
+            verdict = Verdict::Soft;
+        }
         let (containers, unread) = (seen.containers.take(), seen.unread.clone());
         if let Some(patient) = self.patients.get_mut(target) {
             patient.note = saved.then(|| diagnosis::resource_saver(&seen.ping));
             let engine = seen.engine.clone();
             let before = patient.facts.docker.replace(DockerSeen { containers: None, ..seen });
             // A ping brings no engine: keep what the last snapshot told.
-            if let (Some(now), Some(before)) = (&mut patient.facts.docker, before)
-                && engine.is_none()
-            {
-                now.engine = before.engine;
+            if let (Some(now), Some(before)) = (&mut patient.facts.docker, before) {
+                if engine.is_none() {
+                    now.engine = before.engine;
+                }
+                if now.keeper.is_none() {
+                    now.keeper = before.keeper;
+                }
             }
         }
         // Before it is judged: when it is well again, what it brings back is looked at anew.

@@ -217,6 +217,9 @@ impl Doctor {
             }
             self.supersede(target, "step.person");
         }
+        if *target == TargetId::Docker && by != Asker::Person {
+            return Response::Impossible(Sentence::new("why.only_a_person"));
+        }
         let plan = match self.person_plan(target, verb) {
             Ok(plan) => plan,
             Err(says) => return Response::Impossible(says),
@@ -300,6 +303,9 @@ impl Doctor {
                 anew.or_else(|| container_plan(patient, verb != Verb::Start, verb != Verb::Stop))
                     .ok_or_else(|| Sentence::new("why.no_such_container"))
             }
+            Care::Docker if verb == Verb::Restart => {
+                self.docker_plan(patient).map_err(|reason| reason.says)
+            }
             Care::Docker => Err(Sentence::new("why.docker_by_hand")),
             Care::Host => Err(Sentence::new("why.not_the_host")),
             Care::Service { .. } => Err(Sentence::new("why.no_container")),
@@ -362,6 +368,7 @@ impl Doctor {
             Care::Service { container: Some(_), .. } if patient.inhibited_by.is_none() => {
                 vec![Verb::Restart]
             }
+            Care::Docker if possible(Verb::Restart) => vec![Verb::Restart],
             Care::Service { .. } | Care::Host | Care::Docker => Vec::new(),
         }
     }

@@ -126,6 +126,7 @@ fn starts(step: &Step) -> bool {
         | Step::Kill(_)
         | Step::AwaitGone(_)
         | Step::StopContainer { .. }
+        | Step::RestartDocker
         | Step::Unload { .. }
         | Step::UnloadMlx { .. }
         | Step::Measure { .. }

@@ -2,6 +2,7 @@
 
 pub mod compose;
 pub mod container;
+pub mod docker_desktop;
 pub(crate) mod light;
 pub mod models;
 pub mod process;

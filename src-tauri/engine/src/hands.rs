@@ -54,6 +54,7 @@ impl Hands {
             Step::StopContainer { id, started_ms } => {
                 self.senses.docker.stop(id, *started_ms, within).await
             }
+            Step::RestartDocker => self.senses.docker.restart_desktop(within).await,
             Step::Unload { models } => self.unload(models, within).await,
             Step::UnloadMlx { server, model } => {
                 models::unload_mlx(&self.senses.mlx, *server, model.as_deref(), within).await

@@ -192,7 +192,10 @@ fn action(target: &Target, verb: &str, words: &Words) -> Option<Entry> {
         // A newer engine may know verbs that this menu has no words for.
         _ => return None,
     };
-    let text = words.say(&format!("menu.{verb}"));
+    // What it ends is said before it is clicked.
+    let ends_all = target.kind == "docker" && verb == "restart";
+    let key = if ends_all { "menu.restart_docker".into() } else { format!("menu.{verb}") };
+    let text = words.say(&key);
     Some(Entry::Click { text, action: Action::Ask { wish } })
 }
 

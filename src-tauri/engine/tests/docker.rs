@@ -562,6 +562,45 @@ async fn compose_is_run_with_what_the_labels_name_and_against_our_engine() {
     assert!(reason.contains("did not end within"), "{reason}");
 }
 
+/// Only an engine that is silent is restarted; the command's own words are told when it fails.
+#[tokio::test]
+async fn docker_desktop_is_restarted_by_its_own_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = folder.path().join("told").display().to_string();
+    let program = folder.path().join("docker");
+    let script = format!(
+        "#!/bin/sh\necho \"$*\" >>{told}\ncase $SAY in\n\
+         no) echo \"'desktop' is not a docker command\" >&2; exit 1;;\n\
+         hang) exec sleep 1000;;\nesac\n"
+    );
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .unwrap();
+    let around = |say: &str| {
+        let path = format!("{}:/usr/bin:/bin", folder.path().display());
+        let variables = [("PATH".to_owned(), path), ("SAY".to_owned(), say.to_owned())].into();
+        Surroundings { home: None, variables }
+    };
+    let silent = |say: &str| Docker::with_pace("unix:///ours/docker.sock", around(say), PACE);
+    assert_eq!(silent("").restart_desktop(DEADLINE).await, Outcome::Done);
+    assert_eq!(std::fs::read_to_string(&told).unwrap(), "desktop restart\n");
+
+    let outcome = silent("no").restart_desktop(DEADLINE).await;
+    let Outcome::Failed { reason, permanent: true } = outcome else { panic!("{outcome:?}") };
+    assert!(reason.contains("is not a docker command"), "{reason}");
+    // Given is given: the engine tells whether it helped.
+    let soon = Duration::from_millis(5300);
+    assert_eq!(silent("hang").restart_desktop(soon).await, Outcome::Done);
+
+    let before = std::fs::read_to_string(&told).unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let socket = home.path().join("docker.sock");
+    let _engine = Fake::at(&socket, |_, _, stream| json(stream, 200, "OK"));
+    let well = Docker::with_pace(format!("unix://{}", socket.display()), around(""), PACE);
+    assert_eq!(well.restart_desktop(DEADLINE).await, Outcome::IdentityChanged);
+    assert_eq!(std::fs::read_to_string(&told).unwrap(), before, "one that answers is left alone");
+}
+
 #[tokio::test]
 async fn when_one_engine_goes_another_that_was_started_is_found() {
     let home = tempfile::tempdir().unwrap();

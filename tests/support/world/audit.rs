@@ -153,7 +153,12 @@ impl Audit {
                     assert!(!same, "P13: two remedies of {}", operation.target);
                     let kin =
                         busy.iter().filter(|other| is_under_way(doctor, other)).find(|other| {
-                            container_of(doctor, other) == container_of(doctor, operation)
+                            let (one, two) =
+                                (container_of(doctor, other), container_of(doctor, operation));
+                            let of_docker = |a: &TargetId, b: &TargetId| {
+                                *a == TargetId::Docker && matches!(b, TargetId::Container(_))
+                            };
+                            one == two || of_docker(&one, &two) || of_docker(&two, &one)
                         });
                     assert!(
                         kin.is_none() || !is_under_way(doctor, operation),
@@ -323,6 +328,7 @@ fn starts(doctor: &Doctor, orders: &[Order]) {
             | Step::Kill(_)
             | Step::AwaitGone(_)
             | Step::StopContainer { .. }
+            | Step::RestartDocker
             | Step::Unload { .. }
             | Step::UnloadMlx { .. }
             | Step::Measure { .. }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use doctor::{
     Answer, Body, Compose, ContainerEvent, ContainerHealth, ContainerNews, ContainerSeen,
-    ContainerStatus, Depth, DockerSeen, EngineSeen, Event, Observation, Outcome, Reply,
-    RestartPolicy, ServiceSeen, StepId,
+    ContainerStatus, Depth, DockerSeen, EngineKeeper, EngineSeen, Event, Observation, Outcome,
+    Reply, RestartPolicy, ServiceSeen, StepId,
 };
 
 use super::{World, answer};
@@ -29,6 +29,10 @@ pub struct Engine {
     pub memory_gb: u64,
     /// It answers after so many milliseconds.
     pub wakes_in: Option<u64>,
+    /// What it runs in.
+    pub keeper: Option<EngineKeeper>,
+    /// A restart brings nothing back.
+    pub incurable: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -192,8 +196,20 @@ impl World {
             memory_bytes: self.engine.memory_gb << 30,
         });
         let containers = full.then(|| self.containers.values().map(Container::seen).collect());
+        let lives = self.engine.state == EngineState::Hangs || self.engine.crashed;
+        let keeper = self.engine.keeper.clone().filter(|_| !up && depth >= Depth::Full);
+        let keeper = keeper.map(|keeper| match keeper {
+            EngineKeeper::Desktop { .. } => EngineKeeper::Desktop { runs: lives },
+            EngineKeeper::Unit(unit) => EngineKeeper::Unit(unit),
+        });
         (
-            Observation::Docker(DockerSeen { ping, engine, containers, unread: Vec::new() }),
+            Observation::Docker(DockerSeen {
+                ping,
+                engine,
+                containers,
+                unread: Vec::new(),
+                keeper,
+            }),
             took + u64::from(full) * 30,
         )
     }
@@ -370,6 +386,27 @@ impl World {
         if std::mem::replace(&mut self.engine.stream, false) {
             self.tell(&Event::DockerStream { connected: false });
         }
+    }
+
+    /// As Docker Desktop does it: its containers are stopped as far as it still can, then all of it,
+    /// and it comes up again.
+    pub(super) fn restart_docker(&mut self, step: StepId) {
+        if self.engine.answers() {
+            self.report(100, step, Outcome::IdentityChanged);
+            return;
+        }
+        if self.engine.state == EngineState::Hangs {
+            self.engine.state = EngineState::Up;
+            self.engine_goes_down(true);
+        }
+        self.later(15_000, |world| {
+            if world.engine.incurable {
+                world.engine.state = EngineState::Hangs;
+            } else {
+                world.engine_comes_up();
+            }
+        });
+        self.report(20_000, step, Outcome::Done);
     }
 
     pub fn engine_comes_up(&mut self) {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use doctor::{
-    Care, ContainerHealth, ContainerStatus, Ensured, Heal, Launch, Reply, RestartPolicy, Spec,
-    TargetId,
+    Care, ContainerHealth, ContainerStatus, EngineKeeper, Ensured, Heal, Launch, Reply,
+    RestartPolicy, Spec, TargetId,
 };
 
 use super::World;
@@ -52,6 +52,12 @@ pub fn given(world: &mut World, line: &str) -> Result<(), String> {
                     "not configured" => docker.configured = false,
                     "on the host itself" => world.engine.memory_gb = 64,
                     "in a small machine" => world.engine.memory_gb = 8,
+                    "of Docker Desktop" => {
+                        world.engine.keeper = Some(EngineKeeper::Desktop { runs: true });
+                    }
+                    "of the system's unit docker" => {
+                        world.engine.keeper = Some(EngineKeeper::Unit("docker".into()));
+                    }
                     _ => return Err(format!("`{one}` is not known of Docker")),
                 }
             }

@@ -35,6 +35,7 @@ impl World {
                 | Step::AwaitGone(_)
                 | Step::Start(_)
                 | Step::StopContainer { .. }
+                | Step::RestartDocker
                 | Step::Unload { .. }
                 | Step::UnloadMlx { .. }
                 | Step::Measure { .. }

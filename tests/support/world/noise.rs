@@ -139,6 +139,7 @@ impl World {
             | Step::AwaitGone(_)
             | Step::Start(_)
             | Step::ComposeUp(_)
+            | Step::RestartDocker
             | Step::Unload { .. }
             | Step::UnloadMlx { .. }
             | Step::Measure { .. }

@@ -225,6 +225,7 @@ fn step(step: &Step) -> String {
         }
         Step::ComposeUp(compose) => format!("compose up -d {}, light", compose.service),
         Step::StopContainer { .. } => "stop the container".into(),
+        Step::RestartDocker => "restart Docker Desktop".into(),
         Step::Unload { models } if models.is_empty() => "unload all models".into(),
         Step::Unload { models } => format!("unload {}", models.join(", ")),
         Step::UnloadMlx { model, .. } => {

@@ -83,9 +83,11 @@ const actions = (scene, target) => {
             ? words.action_hint[verb]
             : undefined,
         really:
-          verb === 'restart' || verb === 'stop' || verb === 'repair'
-            ? words.really[verb]
-            : undefined,
+          verb === 'restart' && target.kind === 'docker'
+            ? words.really.restart_docker
+            : verb === 'restart' || verb === 'stop' || verb === 'repair'
+              ? words.really[verb]
+              : undefined,
       }),
     )}
     ${

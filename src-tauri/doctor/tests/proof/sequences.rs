@@ -18,7 +18,7 @@ use crate::world::signs::Insides;
 
 /// What there is in every random world.
 pub(crate) const GIVEN: &[&str] = &[
-    "docker",
+    "docker: of Docker Desktop",
     "ollama: loaded llama3:8b 6 GB",
     "mlx",
     "container web: critical, compose",
@@ -136,6 +136,7 @@ const HAPPENS: &[&str] = &[
     "a person asks: recover container:web",
     "a person asks: recover service:api",
     "a person asks: restart ollama",
+    "a person asks: restart docker",
     "a person asks: restart container:web",
     "a person asks: restart service:api",
     "a person asks: start ollama",

@@ -123,7 +123,7 @@ async fn find(surroundings: &Surroundings) -> Option<Vec<String>> {
 
 /// `PATH`, and where installers put it: an app that was not started from a terminal has a short
 /// `PATH` on macOS.
-fn folders(surroundings: &Surroundings) -> Vec<PathBuf> {
+pub(super) fn folders(surroundings: &Surroundings) -> Vec<PathBuf> {
     let path = surroundings.variable("PATH").unwrap_or_default();
     let mut folders: Vec<PathBuf> = std::env::split_paths(path).collect();
     let home = surroundings.home.as_deref();
@@ -152,7 +152,7 @@ fn folders(surroundings: &Surroundings) -> Vec<PathBuf> {
 }
 
 /// With the surroundings as its whole environment; `PATH` also finds credential helpers.
-fn command(program: &[String], surroundings: &Surroundings) -> Command {
+pub(super) fn command(program: &[String], surroundings: &Surroundings) -> Command {
     let mut command = Command::new(&program[0]);
     command.args(&program[1..]).env_clear().envs(&surroundings.variables);
     if let Ok(path) = std::env::join_paths(folders(surroundings)) {
@@ -162,13 +162,13 @@ fn command(program: &[String], surroundings: &Surroundings) -> Command {
     command
 }
 
-struct Ended {
-    success: bool,
+pub(super) struct Ended {
+    pub(super) success: bool,
     /// The end of what it wrote, errors last.
-    output: String,
+    pub(super) output: String,
 }
 
-async fn run(mut command: Command, within: Duration) -> Result<Ended, String> {
+pub(super) async fn run(mut command: Command, within: Duration) -> Result<Ended, String> {
     let program = command.as_std().get_program().to_string_lossy().into_owned();
     let mut child =
         command.spawn().map_err(|error| format!("{program} could not be started: {error}"))?;

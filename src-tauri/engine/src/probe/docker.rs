@@ -1,6 +1,7 @@
 //! The Docker engine: a ping, a snapshot of its containers, and its stream of events.
 
 mod inspect;
+mod keeper;
 mod line;
 mod log;
 mod news;
@@ -14,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bollard::query_parameters::InspectContainerOptions;
-use doctor::{Answer, Body, ContainerSeen, DockerSeen, Reply, millis};
+use doctor::{Answer, Body, ContainerSeen, DockerSeen, EngineKeeper, Reply, millis};
 use tokio::sync::{Notify, Semaphore};
 
 use crate::docker_host::{Endpoint, Surroundings};
@@ -71,6 +72,8 @@ struct Shared {
     hearing: Arc<Semaphore>,
     /// Why the engine that answered last is of no use.
     too_old: Mutex<Option<String>>,
+    /// What it runs in, and when that was asked.
+    keeper: Mutex<Option<(Instant, Option<EngineKeeper>)>>,
     kick: Notify,
 }
 
@@ -99,6 +102,7 @@ impl Docker {
             words: Mutex::default(),
             hearing: Arc::new(Semaphore::new(HEARD_AT_ONCE)),
             too_old: Mutex::default(),
+            keeper: Mutex::default(),
             kick: Notify::new(),
         };
         Self { shared: Arc::new(shared) }
@@ -134,7 +138,7 @@ impl Docker {
             },
             Err(trouble) => trouble.answer,
         };
-        DockerSeen { ping, engine: None, containers: None, unread: Vec::new() }
+        DockerSeen { ping, engine: None, containers: None, unread: Vec::new(), keeper: None }
     }
 
     /// One container as it is now, with what its log tells of its end or its hanging; none where the

@@ -33,12 +33,13 @@ const LEAST: u32 = 30;
 const AT_ONCE: usize = 8;
 
 impl Docker {
-    /// Ping, version, memory, and every container. `watched` are always read anew. A question that
+    /// Ping, version, memory, and every container; of a silent engine, what it runs in. `watched` are always read anew. A question that
     /// fails leaves out what it asks: an engine without version, no containers, or a container's
     /// name under `unread`.
     pub async fn snapshot(&self, watched: &BTreeSet<String>) -> DockerSeen {
         let mut seen = self.ping_now().await;
         if seen.ping.reply != (Reply::Status { code: 200, body: Body::Expected }) {
+            seen.keeper = self.keeper().await;
             return seen;
         }
         let small = Limits { within: self.pace().answer, cap: SMALL };
