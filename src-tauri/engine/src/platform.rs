@@ -4,6 +4,7 @@
 //! Everything here blocks, though briefly: whoever is async calls it on a blocking thread when it
 //! walks over all processes (`listener`, `processes_named`, `descendants`, `memory_ledger`).
 
+mod end;
 mod ended;
 mod ledger;
 mod lever;
@@ -29,6 +30,7 @@ use std::time::Duration;
 
 use doctor::{MemoryGroup, ProcessId, ProcessSeen};
 
+pub use end::{End, end};
 pub use lever::{LeverError, kickstart, open_app, run, start_unit};
 pub use place::{Places, home, installed_ollama};
 pub use signal::{Signal, SignalError, signal};

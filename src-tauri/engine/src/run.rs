@@ -1,5 +1,6 @@
 //! The loop: wait for the doctor's time or an event, hand it over, carry out its orders, publish.
 
+mod application;
 mod records;
 mod settings;
 mod surroundings;
@@ -16,6 +17,7 @@ use doctor::{
     Doctor, Event, LedgerFound, Look, Observation, Order, Outcome, Policy, Record, Response,
     Sentence, Tell, Ticket, Timing, Treatment,
 };
+use application::Application;
 use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinHandle};
@@ -161,6 +163,7 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
         next_ticket: 0,
         running: HashMap::new(),
         stream: None,
+        application: Arc::default(),
         api: None,
         handle: handle.clone(),
         token,
@@ -195,6 +198,7 @@ struct Loop {
     /// Steps under way, so that a cancelled errand stops at once.
     running: HashMap<String, AbortHandle>,
     stream: Option<JoinHandle<()>>,
+    application: Arc<Application>,
     api: Option<api::Serving>,
     handle: Handle,
     token: Option<Token>,
@@ -333,6 +337,7 @@ impl Loop {
 
     fn look(&self, look: Look) {
         let (senses, inbox) = (self.senses.clone(), self.inbox.clone());
+        let application = self.application.clone();
         tokio::spawn(async move {
             let looking = AssertUnwindSafe(senses.look(&look)).catch_unwind();
             let observation = looking.await.unwrap_or_else(|_| {
@@ -344,6 +349,7 @@ impl Loop {
                 let took = probe::ourselves().await;
                 let _ = inbox.send(Event::SelfProbed { took }).await;
             }
+            application.watch(&observation, &inbox);
             // The loop has ended when nobody listens.
             let observation = Box::new(observation);
             let _ =

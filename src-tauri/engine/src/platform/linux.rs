@@ -57,6 +57,12 @@ pub fn boot() -> u64 {
     })
 }
 
+/// None: a process that is no child of ours tells that it has ended, and not how (`pidfd_open(2)`,
+/// `waitid(2)`).
+pub(super) fn wait_status(_process: &ProcessId) -> Option<i32> {
+    None
+}
+
 /// The user that we run as.
 pub fn user_id() -> u32 {
     // SAFETY: geteuid takes nothing, touches no memory of ours and cannot fail.

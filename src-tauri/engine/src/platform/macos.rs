@@ -13,6 +13,7 @@ use std::ffi::{CStr, OsStr, OsString, c_int, c_void};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -102,6 +103,47 @@ pub fn detach(command: &mut Command) {
         command.pre_exec(|| {
             if libc::setsid() == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
         });
+    }
+}
+
+/// Waits for the end of a process that is no child of ours, and gives its status as wait(2) would.
+/// kqueue(2) promises `NOTE_EXITSTATUS` of children only; the kernel gives it of every process that
+/// we may signal (XNU `bsd/kern/kern_event.c`, `filt_procattach`). None: it cannot be watched, or
+/// has ended before.
+pub(super) fn wait_status(process: &ProcessId) -> Option<c_int> {
+    // SAFETY: kqueue takes nothing and gives a descriptor that is ours alone, or -1.
+    let queue = unsafe { libc::kqueue() };
+    if queue == -1 {
+        return None;
+    }
+    // SAFETY: it is open, and nobody else closes it.
+    let queue = unsafe { OwnedFd::from_raw_fd(queue) };
+    let watch = libc::kevent {
+        ident: usize::try_from(process.pid).ok()?,
+        filter: libc::EVFILT_PROC,
+        flags: libc::EV_ADD | libc::EV_ONESHOT,
+        fflags: libc::NOTE_EXIT | libc::NOTE_EXITSTATUS,
+        data: 0,
+        udata: std::ptr::null_mut(),
+    };
+    let (none, forever) = (std::ptr::null_mut(), std::ptr::null());
+    // SAFETY: one change is read from `watch`, which outlives the call; no event is asked for.
+    let added = unsafe { libc::kevent(queue.as_raw_fd(), &raw const watch, 1, none, 0, forever) };
+    // Watched first and compared then: the pid may have gone to another in between (R4).
+    if added == -1 || !is_same(process) {
+        return None;
+    }
+    let mut told = watch;
+    loop {
+        // SAFETY: at most one event is written to `told`, which outlives the call.
+        let count = unsafe {
+            libc::kevent(queue.as_raw_fd(), std::ptr::null(), 0, &raw mut told, 1, forever)
+        };
+        match count {
+            1 => return c_int::try_from(told.data & 0xffff).ok(),
+            -1 if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted => {}
+            _ => return None,
+        }
     }
 }
 
