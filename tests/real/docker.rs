@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use doctor::{
-    Body, ContainerEvent, ContainerSeen, ContainerStatus, Event, Outcome, Reply, RestartPolicy,
+    Body, Compose, ContainerEvent, ContainerSeen, ContainerStatus, Event, Outcome, Reply,
+    RestartPolicy,
 };
 use engine::docker_host::Surroundings;
 use engine::probe::docker::{Docker, Pace};
@@ -185,6 +186,50 @@ async fn compose_brings_a_service_back() {
     let outcome = docker.compose_up(&compose, light.path(), DEADLINE).await;
     let Outcome::Failed { reason, permanent: true } = outcome else { panic!("{outcome:?}") };
     assert!(reason.contains("is missing"), "{reason}");
+}
+
+/// R30: it crashes unless a variable is set. Its own files stay as they are, and take it back.
+#[tokio::test(flavor = "multi_thread")]
+async fn r30_a_light_start_adds_variables_and_goes_back() {
+    let engine = Engine::shared();
+    let (project, light) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let file = project.path().join("docker-compose.yml");
+    let yaml = "version: '2.4'\nservices:\n  agent:\n    image: busybox:local\n    network_mode: none\n    \
+                restart: always\n    environment: [USE_ELK=true, KEPT=yes]\n    command: sh -c 'if [ $$USE_ELK = true ]; then exit 3; fi; exec sleep 1000'\n";
+    fs::write(&file, yaml).unwrap();
+    engine.compose(project.path(), &["-p", "light", "up", "-d"]);
+    let docker = engine.docker();
+    let name = "light_agent_1";
+    until(|| engine.run(&["inspect", "-f", "{{.RestartCount}}", name]).trim() != "0").await;
+    let looping = container(&docker, name).await;
+    let compose = looping.compose.clone().unwrap();
+    assert!(!looping.light && compose.light.is_empty());
+
+    let variables = [("USE_ELK", "false"), ("ODD", "a $HOME \"b\" #c")];
+    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let lighter = Compose { light: variables.into(), ..compose.clone() };
+    assert_eq!(docker.compose_up(&lighter, light.path(), DEADLINE).await, Outcome::Done);
+    let runs = container(&docker, name).await;
+    assert_ne!(runs.id, looping.id);
+    // Our own file is no part of its project.
+    assert!(runs.light && runs.compose.as_ref() == Some(&compose), "{runs:?}");
+    assert_eq!((runs.status, runs.restart_count), (ContainerStatus::Running, 0));
+    let environment = engine.run(&["inspect", "-f", "{{.Config.Env}}", name]);
+    for part in ["USE_ELK=false", "KEPT=yes", "ODD=a $HOME \"b\" #c"] {
+        assert!(environment.contains(part), "{environment}");
+    }
+    assert_eq!(fs::read_to_string(&file).unwrap(), yaml);
+
+    // Stopped and brought up again it is the same container.
+    engine.run(&["stop", "-t", "0", name]);
+    assert_eq!(docker.compose_up(&lighter, light.path(), DEADLINE).await, Outcome::Done);
+    assert_eq!(container(&docker, name).await.id, runs.id);
+
+    assert_eq!(docker.compose_up(&compose, light.path(), DEADLINE).await, Outcome::Done);
+    let normal = container(&docker, name).await;
+    assert!(!normal.light && normal.id != runs.id, "{normal:?}");
+    until(|| engine.run(&["inspect", "-f", "{{.RestartCount}}", name]).trim() != "0").await;
+    engine.run(&["rm", "-f", name]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

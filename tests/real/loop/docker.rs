@@ -64,6 +64,27 @@ fn a_critical_container_comes_back_by_compose_unless_a_person_stopped_it() {
     });
 }
 
+/// R30: what crashes unless a variable is set is started with it, once, and says so.
+#[test]
+fn r30_a_crash_loop_is_started_light() {
+    let docker = DockerEngine::start().unwrap();
+    let project = tempfile::tempdir().unwrap();
+    let file = "version: '2.4'\nservices:\n  agent:\n    image: busybox:local\n    container_name: agent\n    network_mode: none\n    restart: always\n    environment: [USE_ELK=true]\n    command: sh -c 'if [ $$USE_ELK = true ]; then sleep 2; exit 3; fi; exec sleep 1000'\n";
+    let path = project.path().join("docker-compose.yml");
+    std::fs::write(&path, file).unwrap();
+    let critical = "[[docker.container]]\nname = \"agent\"\ncritical = true\nlight_start = { USE_ELK = \"false\" }\n";
+    let engine = Engine::start(&configuration(&docker, critical), &[]).unwrap();
+    engine.wait_for_target("docker", "healthy", SOON, is_healthy);
+    docker.compose(project.path(), &["up", "-d"]).unwrap();
+    let incident = engine.wait_for_incident("container:agent", "verified", 2 * SOON + VERIFIED);
+    assert_eq!(incident.cause.id, "container.crash_loop", "{incident:#?}");
+    let target = engine.target("container:agent").unwrap();
+    assert_eq!((target.state, target.why.rule.as_str()), (State::Healthy, "R30"), "{target:#?}");
+    assert!(target.why.text.contains("USE_ELK=false"), "{target:#?}");
+    assert_eq!(target.detail["light"]["with"], serde_json::json!(["USE_ELK"]));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), file, "its own files stay as they are");
+}
+
 /// P12: Docker tells afterwards who stopped it, however we ended.
 #[test]
 fn what_a_person_stops_while_we_do_not_run_stays_stopped() {

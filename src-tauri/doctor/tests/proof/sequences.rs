@@ -21,7 +21,7 @@ pub(crate) const GIVEN: &[&str] = &[
     "docker: of Docker Desktop",
     "ollama: loaded llama3:8b 6 GB",
     "mlx",
-    "container web: critical, compose",
+    "container web: critical, compose, light start",
     "container db: critical, policy always, with a health check",
     "service api: in container web, needs ollama",
 ];
