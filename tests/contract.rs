@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use engine::view::{
     Cause, Incident, Intent, Look, Memory, MemoryGroup, Model, ModelTiming, NoticeView, Operation,
-    OperationState, OperationStep, Snapshot, State, StoryLine, Summary, Target, Why,
+    OperationState, OperationStep, ServerWork, Snapshot, State, StoryLine, Summary, Target, Why,
 };
 use ts_rs::{Config, TS};
 
@@ -36,6 +36,7 @@ fn the_windows_types_are_the_engines() {
         one::<Model>(&config),
         one::<Memory>(&config),
         one::<MemoryGroup>(&config),
+        one::<ServerWork>(&config),
         one::<Incident>(&config),
         one::<StoryLine>(&config),
         one::<Operation>(&config),

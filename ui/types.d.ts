@@ -41,7 +41,8 @@ id: string, kind: string, name: string, state: State,
  */
 since: string, intent: Intent, inhibited_by: string | null, cause: Cause | null, restarts_last_hour: number, 
 /**
- * What a click may ask for now: `restart`, `start`, `stop`, `ensure`, `repair`, `hold`, `release`.
+ * What a click may ask for now: `restart`, `start`, `stop`, `pause` (a stop for
+ * an hour), `ensure`, `repair`, `hold`, `release`.
  */
 actions: Array<string>, 
 /**
@@ -131,9 +132,39 @@ export type Memory = { total_bytes: number, available_bytes: number,
 /**
  * 1 normal, 2 warning, 4 critical; 0 not known yet.
  */
-pressure: number, swap_total_bytes: number, swap_used_bytes: number, groups: Array<MemoryGroup>, };
+pressure: number, swap_total_bytes: number, swap_used_bytes: number, 
+/**
+ * What the GPU may hold of it (macOS, `iogpu.wired_limit_mb`); none: there is no such limit.
+ */
+gpu_limit_bytes: number | null, 
+/**
+ * A person set that limit; else it is about what the system allows.
+ */
+gpu_limit_is_set: boolean, groups: Array<MemoryGroup>, 
+/**
+ * How hard each model server worked in each of the last sixty minutes.
+ */
+work: Array<ServerWork>, };
 
-export type MemoryGroup = { name: string, bytes: number, processes: number, };
+export type MemoryGroup = { name: string, bytes: number, processes: number, 
+/**
+ * By how much it has grown; none: nothing is known of that time.
+ */
+grew_10m_bytes: number | null, grew_6h_bytes: number | null, 
+/**
+ * In steps of ten minutes over the last six hours, oldest first; none: not read.
+ */
+history: (number | null)[], };
+
+export type ServerWork = { 
+/**
+ * `ollama` or `mlx`.
+ */
+server: string, 
+/**
+ * Per cent of one core, at most, minute by minute, oldest first; none: not read.
+ */
+percent: Array<number | null>, };
 
 export type Incident = { id: string, target: string, cause: Cause, 
 /**

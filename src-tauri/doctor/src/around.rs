@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use crate::cause::Cause;
 use crate::container;
-use crate::diagnosis::{self, Around, Case};
+use crate::diagnosis::{self, Around, Case, Growth};
 use crate::doctor::Doctor;
 use crate::host::Strain;
 use crate::incident::{IncidentState, StoryKind};
 use crate::observation::Reply;
 use crate::patient::Patient;
 use crate::sentence::Sentence;
+use crate::sharing::Sharing;
 use crate::target::{Care, TargetId};
 
 /// So long after its return an end is the engine's own doing: its grace, and a look after it.
@@ -32,9 +33,12 @@ impl Doctor {
     /// What does not work of a target that answers.
     pub(crate) fn impairment(&self, target: &TargetId) -> Option<Cause> {
         let patient = self.patients.get(target)?;
+        // This is asked at every look.
+        let shares = patient.facts.insight.tells_of_sharing();
         let around = Around {
             unwell_need: self.unwell_need(patient),
             other_engine_works: self.other_engine_works(patient),
+            sharing: if shares { self.sharing(patient) } else { Sharing::default() },
             ..Around::default()
         };
         diagnosis::impairment(&Case { around: &around, ..self.case(patient) })
@@ -57,6 +61,8 @@ impl Doctor {
             killed_together: self.killed_together(patient),
             engine_back: self.engine_back.is_some_and(|back| now.since(back) <= ENGINE_BACK),
             unwell_need: self.unwell_need(patient),
+            sharing: self.sharing(patient),
+            growth: self.grown_owners(patient),
             host_bytes: host
                 .and_then(|host| host.facts.host.as_ref())
                 .map_or(0, |seen| seen.memory_bytes),
@@ -74,6 +80,21 @@ impl Doctor {
         let newest = loaded.iter().max_by_key(|fact| fact.since)?;
         let lately = now.since(newest.since) <= self.policy.grew_lately;
         lately.then(|| (newest.seen.name.clone(), newest.seen.size_bytes))
+    }
+
+    /// Whoever has grown by gigabytes, over the shorter time in which that is so.
+    fn grown_owners(&self, patient: &Patient) -> Vec<Growth> {
+        const GB: i64 = 1 << 30;
+        let Care::Host = patient.spec.care else { return Vec::new() };
+        let ledger = patient.facts.host.as_ref().and_then(|seen| seen.ledger.as_ref());
+        let grown = ledger.into_iter().flatten().filter_map(|group| {
+            [Duration::from_mins(10), Duration::from_hours(6)].into_iter().find_map(|over| {
+                let grown = self.timeline.growth(&group.name, over, self.now.wall)?;
+                let bytes = u64::try_from(grown).ok().filter(|_| grown >= GB)?;
+                Some(Growth { owner: group.name.clone(), over, bytes })
+            })
+        });
+        grown.collect()
     }
 
     /// Whether the other model server is at work on the same GPU; none: nobody can tell.

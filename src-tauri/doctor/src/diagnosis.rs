@@ -11,6 +11,7 @@ use crate::observation::ProcessSeen;
 use crate::patient::Patient;
 use crate::policy::Policy;
 use crate::sentence::{Sentence, Value};
+use crate::sharing::Sharing;
 use crate::target::{Care, TargetId};
 
 mod container;
@@ -21,6 +22,7 @@ mod identity;
 mod mlx;
 mod ollama;
 mod service;
+mod shared;
 
 pub(crate) use container::{ended, oom_child};
 pub(crate) use docker::resource_saver;
@@ -66,9 +68,21 @@ pub(crate) struct Around {
     pub(crate) engine_back: bool,
     /// What it needs and is not well.
     pub(crate) unwell_need: Option<TargetId>,
+    /// Both model servers at once.
+    pub(crate) sharing: Sharing,
+    /// By how much owners of memory have grown in ten minutes and in six hours.
+    pub(crate) growth: Vec<Growth>,
     /// Bytes of the host, and of the machine that Docker runs in; 0: not known.
     pub(crate) host_bytes: u64,
     pub(crate) docker_bytes: u64,
+}
+
+/// How an owner's memory has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Growth {
+    pub(crate) owner: String,
+    pub(crate) over: Duration,
+    pub(crate) bytes: u64,
 }
 
 /// A rule that applies.
@@ -177,6 +191,15 @@ static NOTHING_AROUND: Around = Around {
     killed_together: false,
     engine_back: false,
     unwell_need: None,
+    sharing: Sharing {
+        other_load: None,
+        settings: Vec::new(),
+        contexts: Vec::new(),
+        gpu: None,
+        gpu_bytes: 0,
+        idle_mlx_bytes: None,
+    },
+    growth: Vec::new(),
     host_bytes: 0,
     docker_bytes: 0,
 };
@@ -188,6 +211,11 @@ impl Finding {
 
     fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
         self.values.push((name, value.into()));
+        self
+    }
+
+    fn and(mut self, lines: impl IntoIterator<Item = Sentence>) -> Self {
+        self.evidence.extend(lines);
         self
     }
 

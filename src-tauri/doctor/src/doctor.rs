@@ -15,8 +15,10 @@ use crate::patient::Patient;
 use crate::phase::{Phase, Reason};
 use crate::policy::Policy;
 use crate::rates::Notices;
+use crate::sharing::Speeds;
 use crate::storm::Brake;
 use crate::target::{Spec, TargetId};
+use crate::timeline::Timeline;
 
 /// No wait is longer than this, so that a clock that jumps is noticed (R44).
 pub const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -80,6 +82,10 @@ pub struct Doctor {
     full_check_due: Awake,
     pub(crate) dirty_incidents: Vec<TargetId>,
     pub(crate) fallback: Fallback,
+    pub(crate) timeline: Timeline,
+    pub(crate) speeds: Speeds,
+    /// Models that we unloaded for want of memory, and when.
+    pub(crate) shed: BTreeMap<String, Awake>,
     session: u64,
     counter: u64,
     random: u64,
@@ -133,6 +139,9 @@ impl Doctor {
             full_check_due: now.awake,
             dirty_incidents: Vec::new(),
             fallback: Fallback::default(),
+            timeline: Timeline::default(),
+            speeds: Speeds::default(),
+            shed: BTreeMap::new(),
             session: seed,
             counter: 0,
             random: seed | 1,
@@ -169,6 +178,10 @@ impl Doctor {
             Event::Misconfigured => self.misconfigured(),
             Event::Quit { target, normal } => self.application_ended(&target, normal),
             Event::Ending => self.ending(),
+            Event::Remembered { memory, timings } => {
+                self.recall_memory(memory);
+                self.recall_speeds(&timings);
+            }
             Event::Restored { ledger, open } => self.restored(ledger, open),
         }
         self.advance();

@@ -78,8 +78,10 @@ impl Doctor {
         self.errand_on(target, Verb::Unload, by, Plan::UnloadMlx { server, model })
     }
 
-    /// R61: loaded, without a request for ten minutes, and not meant to stay; the longest idle
-    /// first, of those the largest.
+    /// R61: loaded, without a request for ten minutes, and not meant to stay; the least valuable
+    /// first: whose next request is the farthest away, by how long the last one is ago. Idle times of
+    /// the same order (10 to 20 min, 20 to 40, ...) say the same about that; of those the largest goes
+    /// first, since one that is loaded again costs less time than several.
     fn idle_models<'a>(&self, ollama: &'a Patient) -> Vec<&'a LoadedFact> {
         let (now, idle) = (self.now.awake, self.policy.idle_model);
         let mut models: Vec<&LoadedFact> = ollama
@@ -88,8 +90,20 @@ impl Doctor {
             .iter()
             .filter(|fact| now.since(fact.quiet_since) >= idle && !ollama.keeps(fact))
             .collect();
-        models.sort_by_key(|fact| (fact.quiet_since, std::cmp::Reverse(fact.seen.size_bytes)));
+        let order = |fact: &LoadedFact| {
+            let times = now.since(fact.quiet_since).as_secs() / idle.as_secs().max(1);
+            (times.max(1).ilog2(), fact.seen.size_bytes)
+        };
+        models.sort_by_key(|fact| std::cmp::Reverse(order(fact)));
         models
+    }
+
+    /// It is in memory again though we unloaded it lately: somebody uses it, and unloading it once
+    /// more would only make them wait again.
+    fn came_back(&self, fact: &LoadedFact) -> bool {
+        self.shed
+            .get(&fact.seen.name)
+            .is_some_and(|at| self.now.awake.since(*at) < self.policy.shed_again)
     }
 
     /// The ladder of host memory (1.8): while it is short, one idle model after the other is
@@ -109,7 +123,8 @@ impl Doctor {
         if !ollama.answers() || ollama.facts.insight.is_working() {
             return;
         }
-        let Some(idle) = self.idle_models(ollama).first().copied() else { return };
+        let models = self.idle_models(ollama);
+        let Some(idle) = models.into_iter().find(|fact| !self.came_back(fact)) else { return };
         let (model, bytes, heal) = (idle.seen.name.clone(), idle.seen.size_bytes, ollama.spec.heal);
         let key = match heal {
             Heal::Auto if !self.is_faltering() => "story.unloads",
@@ -122,6 +137,9 @@ impl Doctor {
         self.tell_story(&TargetId::Host, StoryKind::Done, says);
         self.shed_until = Some(now + self.policy.pressure_clear);
         if key == "story.unloads" {
+            let again = self.policy.shed_again;
+            self.shed.retain(|_, at| now.since(*at) < again);
+            self.shed.insert(model.clone(), now);
             self.errand(Verb::Unload, Asker::Doctor, Plan::Unload { models: vec![model] });
         }
     }

@@ -11,7 +11,8 @@ use crate::observation::{ContainerNews, Observation};
 use crate::order::{LookId, OperationId, RecordId, Ticket};
 use crate::remedy::{Outcome, StepId};
 use crate::target::{Spec, TargetId};
-use crate::timings::MeasurePlan;
+use crate::timeline::MemorySample;
+use crate::timings::{MeasurePlan, Timing};
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -86,6 +87,11 @@ pub enum Event {
     },
     /// We are told to end: what comes after this on disk ended in an orderly way (R32, R39).
     Ending,
+    /// What the journal holds of the last hours, at start: oldest first.
+    Remembered {
+        memory: Vec<MemorySample>,
+        timings: Vec<Timing>,
+    },
     /// The ledger that was kept on disk, at start.
     Restored {
         ledger: LedgerFound,

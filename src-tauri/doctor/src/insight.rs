@@ -10,6 +10,7 @@ use crate::observation::{
 };
 use crate::patient::LoadedFact;
 use crate::policy::Policy;
+use crate::sharing::Slowed;
 
 const SIGNS_KEPT: usize = 16;
 const RUNNERS_KEPT: usize = 32;
@@ -38,6 +39,8 @@ pub(crate) struct Insight {
     orphans: Vec<(RunnerSeen, Awake)>,
     /// `/api/ps` has not answered so many times in a row.
     pub(crate) ps_fails: u32,
+    /// The last measurement was far below the usual, while the other server worked.
+    pub(crate) slowed: Option<Slowed>,
 }
 
 impl Insight {
@@ -144,6 +147,31 @@ impl Insight {
     pub(crate) fn is_idle(&self, now: Awake, policy: &Policy) -> bool {
         let fresh = self.activity_at.is_some_and(|at| now.since(at) <= policy.activity_fresh);
         fresh && self.idle_since.is_some_and(|since| now.since(since) >= policy.idle_process)
+    }
+
+    /// For how long nothing has worked.
+    pub(crate) fn idle_for(&self, now: Awake) -> Option<Duration> {
+        self.idle_since.map(|since| now.since(since))
+    }
+
+    /// When the newest line came that speaks of two servers on one GPU.
+    pub(crate) fn contention_at(&self, now: Awake, policy: &Policy) -> Option<Awake> {
+        let fresh = |at: &Awake| now.since(*at) <= policy.sign_lasts;
+        let of_metal = |sign: &LogSign| {
+            matches!(sign.cause, CauseId::OllamaMetalContention | CauseId::OllamaMetalSessionLost)
+        };
+        let told = self.log.iter().rev().find(|(_, sign)| of_metal(sign));
+        told.map(|(at, _)| *at).filter(fresh)
+    }
+
+    /// There is something for which what the other server did counts.
+    pub(crate) fn tells_of_sharing(&self) -> bool {
+        !self.log.is_empty() || self.slowed.is_some()
+    }
+
+    /// The slow measurement, while it says something about now.
+    pub(crate) fn slowed(&self, now: Awake, policy: &Policy) -> Option<&Slowed> {
+        self.slowed.as_ref().filter(|slowed| now.since(slowed.noted) <= policy.sign_lasts)
     }
 
     /// Something worked at the last reading.

@@ -29,6 +29,8 @@ mod judging;
 mod latency;
 mod looking;
 mod seeing;
+mod sharing;
+mod timeline;
 mod verdict;
 mod weighing;
 
@@ -96,5 +98,6 @@ pub use policy::Policy;
 pub use remedy::*;
 pub use sentence::*;
 pub use target::*;
+pub use timeline::*;
 pub use timings::*;
 pub use why::*;

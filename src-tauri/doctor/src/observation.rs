@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 use crate::cause::{CauseId, Confidence};
 use crate::target::Compose;
 
+mod host;
+
+pub use host::*;
+
 /// The answer to one [`Look`](crate::Look).
 #[derive(Clone, Debug, PartialEq)]
 pub enum Observation {
@@ -100,9 +104,37 @@ pub struct MlxSeen {
     pub server: MlxServer,
     /// Model names from `/v1/models`.
     pub models: Option<Vec<String>>,
+    /// How many requests at once it lets through; none: not read this time.
+    pub settings: Option<Vec<Setting>>,
     pub listener: Listener,
     pub surroundings: Option<Surroundings>,
     pub signs: Signs,
+}
+
+/// The variables that say how many requests at once are let through to a model server (C5): of
+/// nothing else in an environment is the value ever read.
+pub const CONCURRENCY: [&str; 4] = [
+    "MLX_MAX_CONCURRENT",
+    "SMART_WORKER_MAX_CONCURRENT",
+    "MAX_CONCURRENT_VICTORIA",
+    "UVICORN_WORKERS",
+];
+
+/// A setting that is a number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    pub name: String,
+    pub value: u32,
+}
+
+impl Setting {
+    /// The ones of [`CONCURRENCY`] among variables, in that order.
+    pub fn among(value: impl Fn(&str) -> Option<String>) -> Vec<Self> {
+        let number = |name: &str| value(name)?.trim().parse().ok();
+        let named =
+            |name: &&str| number(name).map(|value| Self { name: (*name).to_owned(), value });
+        CONCURRENCY.iter().filter_map(named).collect()
+    }
 }
 
 /// Which program answers on the MLX port, told by its answers.
@@ -394,6 +426,8 @@ pub struct ContainerSeen {
     pub compose: Option<Compose>,
     /// It was made with our variables beside its files (R30), which `compose` does not name.
     pub light: bool,
+    /// How many requests at once it sends or lets through, by its environment.
+    pub settings: Vec<Setting>,
     /// On the engine's networks, while it runs.
     pub addresses: Vec<IpAddr>,
     /// Labelled to be left alone.
@@ -485,58 +519,4 @@ pub enum ContainerEvent {
         old: String,
     },
     Health(ContainerHealth),
-}
-
-/// Memory of the host (RECOVERY 1.3 Memory, R65).
-#[derive(Clone, Debug, PartialEq)]
-pub struct HostSeen {
-    pub memory_bytes: u64,
-    pub available_bytes: u64,
-    /// 1 normal, 2 warning, 4 critical.
-    pub pressure: u8,
-    pub swap_total_bytes: u64,
-    pub swap_used_bytes: u64,
-    /// Only in full looks: reading it costs.
-    pub ledger: Option<Vec<MemoryGroup>>,
-    /// File systems that hold the models, the journal or Docker; empty: not read this time.
-    pub volumes: Vec<VolumeSeen>,
-    /// Processes that the system ended for memory, or that crashed, since the last look.
-    pub ended: Vec<EndedSeen>,
-}
-
-/// A file system.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VolumeSeen {
-    pub path: String,
-    pub free_bytes: u64,
-    pub total_bytes: u64,
-}
-
-/// A process that the system ended (Jetsam, the kernel's OOM killer), or that crashed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EndedSeen {
-    pub victim: String,
-    pub pid: u32,
-    /// Who held most of the memory then, where it was told.
-    pub largest: Option<String>,
-    pub why: EndedWhy,
-}
-
-/// What the system wrote down as the reason.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EndedWhy {
-    /// The machine had no memory left.
-    OutOfMemory,
-    /// It passed the limit that was set for it, or for its group.
-    OverLimit,
-    /// A fault of its own; the signal by its name, empty where none was told.
-    Crashed { signal: String },
-}
-
-/// One row of the memory ledger: an owner and what it really holds (PSS on Linux, footprint on macOS).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MemoryGroup {
-    pub name: String,
-    pub bytes: u64,
-    pub processes: u32,
 }

@@ -289,6 +289,7 @@ impl Doctor {
                     about: timing.model.clone(),
                 });
                 self.record(Some(Entry::Timing((**timing).clone())));
+                self.note_speed(timing);
             }
             Outcome::Listening(_)
             | Outcome::Found(_)

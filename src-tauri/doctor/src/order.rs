@@ -8,6 +8,7 @@ use crate::notice::Notice;
 use crate::remedy::Treatment;
 use crate::sentence::Sentence;
 use crate::target::TargetId;
+use crate::timeline::MemorySample;
 use crate::timings::Timing;
 
 pub type LookId = u64;
@@ -63,6 +64,7 @@ pub enum Entry {
     Remedy(RemedyRecord),
     Restart(RestartRecord),
     Timing(Timing),
+    Memory(MemorySample),
 }
 
 #[derive(Clone, Debug, PartialEq)]

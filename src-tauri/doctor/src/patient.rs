@@ -97,6 +97,8 @@ pub struct Facts {
     /// Kept from the last full look, since shallow ones do not ask.
     pub models: Vec<ModelSeen>,
     pub loaded: Vec<LoadedFact>,
+    /// What was loaded when it last stopped answering.
+    pub(crate) loaded_last: Vec<LoadedFact>,
     pub surroundings: Option<Surroundings>,
     /// Processes that answered as this product does, or that we started.
     pub trusted: VecDeque<ProcessId>,

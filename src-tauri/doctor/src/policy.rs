@@ -166,6 +166,15 @@ pub struct Policy {
     pub disk_critical_bytes: u64,
     /// A model without a request for so long is idle (R61).
     pub idle_model: Duration,
+    /// What we unloaded for want of memory and was loaded again within this time is in use: it is
+    /// not unloaded again for as long.
+    pub shed_again: Duration,
+    /// An MLX server that is idle and holds less than this is not worth a word.
+    pub idle_mlx_bytes: u64,
+    /// The other model server counts as a rival for the GPU from this share of one core on, in per
+    /// cent; a model is slowed below this share of its usual speed (C5).
+    pub contends_percent: u32,
+    pub slowed_percent: u32,
     /// While we have reason to doubt ourselves, fails count half (R9).
     pub doubt: Duration,
     /// Machine booted less than this ago: everything is still coming up (R14).
@@ -286,6 +295,10 @@ impl Default for Policy {
             disk_warn_percent: 5,
             disk_critical_bytes: 2 << 30,
             idle_model: seconds(600),
+            shed_again: seconds(3600),
+            idle_mlx_bytes: 2 << 30,
+            contends_percent: 10,
+            slowed_percent: 60,
             doubt: seconds(60),
             boot_grace: seconds(120),
             heartbeat: seconds(300),

@@ -65,7 +65,10 @@ impl Doctor {
             patient.facts.surroundings = Some(surroundings);
         }
         if matches!(verdict, Verdict::Hard) {
-            patient.facts.loaded.clear();
+            let loaded = std::mem::take(&mut patient.facts.loaded);
+            if !loaded.is_empty() {
+                patient.facts.loaded_last = loaded;
+            }
         }
         let signs = std::mem::take(&mut seen.signs);
         let (listener, deep) = (seen.listener.clone(), signs.deep.clone());
@@ -79,6 +82,8 @@ impl Doctor {
     /// Adds what is known beyond the answers, and sets when the next request for a token is due.
     fn learn(&mut self, target: &TargetId, signs: Signs, depth: Depth) {
         let (now, policy) = (self.now.awake, &self.policy);
+        let worked =
+            signs.activity.map(|one| one.server_percent.saturating_add(one.runners_percent));
         let Some(patient) = self.patients.get_mut(target) else { return };
         let asked = signs.deep.is_some();
         let facts = &mut patient.facts;
@@ -91,6 +96,9 @@ impl Doctor {
             let again =
                 if facts.insight.deep_failed() { policy.deep_retry } else { policy.deep_every };
             patient.deep_due = now + again;
+        }
+        if let Some(percent) = worked {
+            self.note_work(target, percent);
         }
     }
 
@@ -131,7 +139,10 @@ impl Doctor {
         let signs = std::mem::take(&mut seen.signs);
         let (listener, deep) = (seen.listener.clone(), signs.deep.clone());
         // Shallow looks do not ask for models: what was told stays known.
-        seen.models = seen.models.or(patient.facts.mlx.take().and_then(|before| before.models));
+        if let Some(before) = patient.facts.mlx.take() {
+            seen.models = seen.models.or(before.models);
+            seen.settings = seen.settings.or(before.settings);
+        }
         patient.facts.mlx = Some(seen);
         // 404 everywhere, but it is the configured program itself: alive at other paths (R8).
         let own = match &listener {
@@ -277,6 +288,7 @@ impl Doctor {
         let Some(patient) = self.patients.get_mut(target) else { return };
         patient.account.seen_alive = true;
         patient.last_good = Some(now);
+        let fresh = seen.ledger.clone();
         if seen.ledger.is_none() {
             seen.ledger = patient.facts.host.as_mut().and_then(|before| before.ledger.take());
         }
@@ -291,6 +303,9 @@ impl Doctor {
         if disk_freed || strain < before {
             let calm = disk < Strain::Critical && strain == Strain::None;
             self.host_has_room_again(calm);
+        }
+        if let Some(groups) = fresh {
+            self.note_memory(&groups);
         }
         for one in ended.into_iter().take(ENDED_TOLD) {
             self.process_was_ended(target, &one);

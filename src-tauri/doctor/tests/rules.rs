@@ -62,6 +62,8 @@ mod sharing;
 mod signs;
 #[path = "rules/storms.rs"]
 mod storms;
+#[path = "rules/two_servers.rs"]
+mod two_servers;
 #[path = "rules/unloading.rs"]
 mod unloading;
 #[path = "rules/why.rs"]

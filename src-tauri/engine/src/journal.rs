@@ -1,9 +1,11 @@
-//! The journal: incidents, remedies, restarts and timings in one SQLite file. SQL lives here only.
+//! The journal: incidents, remedies, restarts, timings and memory in one SQLite file. SQL lives here
+//! only.
 //!
 //! All calls block for as long as the disk takes: async callers use `spawn_blocking`.
 
 mod file;
 mod incidents;
+mod memory;
 mod remedies;
 mod restarts;
 mod store;
@@ -14,7 +16,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use doctor::{Entry, Incident, RemedyRecord, RestartRecord, TargetId, Timing, Wall, millis};
+use doctor::{
+    Entry, Incident, MemorySample, RemedyRecord, RestartRecord, TargetId, Timing, Wall, millis,
+};
 use rusqlite::Connection;
 
 use writer::Writer;
@@ -122,6 +126,12 @@ impl Journal {
         self.read(|connection| timings::page(connection, model, limit))
     }
 
+    /// Who held how much memory at or after `since`, oldest first; at most so many rows, of which
+    /// each sample has one per owner: the newest where there are more.
+    pub fn memory(&self, since: Wall, rows: usize) -> Result<Vec<MemorySample>, JournalError> {
+        self.read(|connection| memory::since(connection, since, rows))
+    }
+
     /// The newest measurement of each model of each server.
     pub fn latest_timings(&self) -> Result<Vec<Timing>, JournalError> {
         self.read(timings::latest)
@@ -133,7 +143,9 @@ impl Journal {
         let keep = i64::try_from(millis(keep)).unwrap_or(i64::MAX);
         let limit = Wall(now.0.saturating_sub(keep));
         let mut pruned = 0;
-        for delete in [incidents::prune, remedies::prune, restarts::prune, timings::prune] {
+        for delete in
+            [incidents::prune, remedies::prune, restarts::prune, timings::prune, memory::prune]
+        {
             loop {
                 // The lock is let go between batches.
                 let rows = lock(&self.inner.writer)

@@ -1,5 +1,7 @@
 //! Draws the snapshot: what the doctor knows, as plain values with words.
 
+mod memory;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -10,8 +12,7 @@ use doctor::{
 use serde_json::json;
 
 use crate::view::{
-    Look, Memory, MemoryGroup, Model, ModelTiming, OperationState, OperationStep, Snapshot, State,
-    Summary, Target, Why,
+    Look, Model, ModelTiming, OperationState, OperationStep, Snapshot, State, Summary, Target, Why,
 };
 use crate::words::{Words, rfc3339};
 use crate::{config::Config, view};
@@ -46,7 +47,7 @@ pub fn snapshot(doctor: &Doctor, frame: &Frame<'_>) -> Snapshot {
         subline,
         targets,
         models: models(doctor, frame),
-        memory: memory(doctor),
+        memory: memory::memory(doctor),
         incidents,
         operations: operations(doctor, frame.words)
             .into_iter()
@@ -267,6 +268,9 @@ fn detail(
     }
     if let Some(seen) = &facts.mlx {
         put("server", json!(seen.server));
+        for setting in seen.settings.iter().flatten() {
+            put(&setting.name, json!(setting.value));
+        }
         put("models", json!(seen.models));
     }
     if let Some(seen) = &facts.container {
@@ -402,26 +406,6 @@ fn models(doctor: &Doctor, frame: &Frame<'_>) -> Vec<Model> {
         tokens_per_s: rate(&fact.seen.name),
     });
     loaded.collect()
-}
-
-fn memory(doctor: &Doctor) -> Memory {
-    let host = doctor.patient(&doctor::TargetId::Host);
-    let Some(seen) = host.and_then(|host| host.facts.host.as_ref()) else {
-        return Memory::default();
-    };
-    let groups = seen.ledger.iter().flatten().map(|group| MemoryGroup {
-        name: group.name.clone(),
-        bytes: group.bytes,
-        processes: group.processes,
-    });
-    Memory {
-        total_bytes: seen.memory_bytes,
-        available_bytes: seen.available_bytes,
-        pressure: seen.pressure,
-        swap_total_bytes: seen.swap_total_bytes,
-        swap_used_bytes: seen.swap_used_bytes,
-        groups: groups.collect(),
-    }
 }
 
 /// Running ones and the last that ended.

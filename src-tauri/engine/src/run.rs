@@ -127,6 +127,7 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
     if messages.contains_key("config") {
         orders.extend(doctor.handle(Event::Misconfigured, now));
     }
+    orders.extend(doctor.handle(records::remembered(&journal, now.wall), now));
     let timings = journal.latest_timings().unwrap_or_default();
     let frame = Frame { words: &words, config: &config, timings: &timings, messages: Vec::new() };
     let first = picture::snapshot(&doctor, &frame);

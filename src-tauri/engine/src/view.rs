@@ -173,7 +173,25 @@ pub struct Memory {
     pub swap_total_bytes: u64,
     #[ts(type = "number")]
     pub swap_used_bytes: u64,
+    /// What the GPU may hold of it (macOS, `iogpu.wired_limit_mb`); none: there is no such limit.
+    #[serde(default)]
+    #[ts(type = "number | null")]
+    pub gpu_limit_bytes: Option<u64>,
+    /// A person set that limit; else it is about what the system allows.
+    #[serde(default)]
+    pub gpu_limit_is_set: bool,
     pub groups: Vec<MemoryGroup>,
+    /// How hard each model server worked in each of the last sixty minutes.
+    #[serde(default)]
+    pub work: Vec<ServerWork>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+pub struct ServerWork {
+    /// `ollama` or `mlx`.
+    pub server: String,
+    /// Per cent of one core, at most, minute by minute, oldest first; none: not read.
+    pub percent: Vec<Option<u32>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
@@ -182,6 +200,17 @@ pub struct MemoryGroup {
     #[ts(type = "number")]
     pub bytes: u64,
     pub processes: u32,
+    /// By how much it has grown; none: nothing is known of that time.
+    #[serde(default)]
+    #[ts(type = "number | null")]
+    pub grew_10m_bytes: Option<i64>,
+    #[serde(default)]
+    #[ts(type = "number | null")]
+    pub grew_6h_bytes: Option<i64>,
+    /// In steps of ten minutes over the last six hours, oldest first; none: not read.
+    #[serde(default)]
+    #[ts(type = "(number | null)[]")]
+    pub history: Vec<Option<u64>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]

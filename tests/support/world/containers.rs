@@ -124,6 +124,7 @@ impl Container {
                 restart_policy: RestartPolicy::No,
                 memory_limit: 512 << 20,
                 stop_timeout_s: 10,
+                settings: Vec::new(),
                 addresses: Vec::new(),
                 stop_signal: "SIGTERM".into(),
                 start_period_s: 0,

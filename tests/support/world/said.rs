@@ -33,7 +33,7 @@ impl Said {
                     Some(Entry::Remedy(remedy)) => {
                         remedy.says.iter().for_each(|says| self.note(says));
                     }
-                    Some(Entry::Restart(_) | Entry::Timing(_)) | None => {}
+                    Some(Entry::Restart(_) | Entry::Timing(_) | Entry::Memory(_)) | None => {}
                 },
                 Order::Look(_) | Order::Treat(_) => {}
             }

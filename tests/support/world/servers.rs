@@ -248,6 +248,7 @@ impl Server {
         let seen = MlxSeen {
             server: if known { self.kind } else { MlxServer::Unrecognised },
             models: well.then(|| self.models.iter().map(|model| model.name.clone()).collect()),
+            settings: (depth >= Depth::Full).then(|| self.insides.settings.clone()),
             listener: self.listener(run),
             surroundings: self.surroundings(depth),
             asked,
@@ -432,7 +433,7 @@ impl World {
             load_ms: Some(6000),
             first_token_ms: Some(200),
             prompt_tokens_per_s: Some(300.0),
-            tokens_per_s: Some(42.0),
+            tokens_per_s: Some(self.ollama.as_ref().map_or(42.0, |one| one.insides.speed)),
             memory_bytes: Some(5 * GB),
             error: None,
         };

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use doctor::{
     Activity, Answer, Body, CauseId, Confidence, DeepOutcome, DeepSeen, Depth, EndedSeen, EndedWhy,
-    LogSign, ProgressSeen, Reply, RunnerSeen, Signs, StoreSeen, Supervisor, TargetId, VolumeSeen,
+    GpuLimit, LogSign, MemoryGroup, ProgressSeen, Reply, RunnerSeen, Setting, Signs, StoreSeen,
+    Supervisor, TargetId, VolumeSeen,
 };
 
 use super::World;
@@ -34,6 +35,10 @@ pub struct Insides {
     pub cured_by_unload: bool,
     /// What is asked to be unloaded stays on the list.
     pub keeps_models: bool,
+    /// How many requests at once it lets through.
+    pub settings: Vec<Setting>,
+    /// Tokens a second, when it is measured.
+    pub speed: f64,
     /// When each model was last asked something (run time).
     pub used: BTreeMap<String, u64>,
 }
@@ -58,6 +63,8 @@ impl Default for Insides {
             cured_by_restart: true,
             cured_by_unload: false,
             keeps_models: false,
+            settings: Vec::new(),
+            speed: 42.0,
             used: BTreeMap::new(),
         }
     }
@@ -229,6 +236,35 @@ fn server_shows_so_much(server: &mut Server, what: &str) -> Option<Result<(), St
         store.corrupt = vec![(model.into(), "sha256-6a0746a1ec1a".into())];
         return Some(Ok(()));
     }
+    if let Some(percent) =
+        what.strip_prefix("works with ").and_then(|text| text.strip_suffix(" % of a core"))
+    {
+        insides.unread = false;
+        let percent = percent.parse().map_err(|_| "n % of a core".to_owned());
+        return Some(percent.map(|percent| insides.activity.runners_percent = percent));
+    }
+    if let Some(setting) = what.strip_prefix("runs with ") {
+        return Some(setting_of(setting).map(|setting| insides.settings.push(setting)));
+    }
+    if let Some(speed) =
+        what.strip_prefix("writes ").and_then(|text| text.strip_suffix(" tokens a second"))
+    {
+        return Some(speed.parse().map(|speed| insides.speed = speed).map_err(|_| "n".into()));
+    }
+    if let Some((model, context)) =
+        what.strip_prefix("loads ").and_then(|text| text.split_once(" with a context of "))
+    {
+        let (model, file) = model.split_once(" GB of a ")?;
+        let (name, size) = model.split_once(' ')?;
+        let (file, size): (u64, u64) =
+            (file.strip_suffix(" GB file")?.parse().ok()?, size.parse().ok()?);
+        server.models.retain(|one| one.name != name);
+        server.models.push(super::servers::model(name, file * GB));
+        let mut loaded = super::servers::loaded(name, size);
+        loaded.context_length = context.parse().ok()?;
+        server.loaded.push(loaded);
+        return Some(Ok(()));
+    }
     if let Some(model) = what.strip_prefix("loads ") {
         let (name, size) = model.split_once(' ')?;
         let size = size.strip_suffix(" GB")?.parse().ok()?;
@@ -236,6 +272,13 @@ fn server_shows_so_much(server: &mut Server, what: &str) -> Option<Result<(), St
         return Some(Ok(()));
     }
     None
+}
+
+/// `NAME = N`.
+fn setting_of(text: &str) -> Result<Setting, String> {
+    let (name, value) = text.split_once(" = ").ok_or("NAME = N")?;
+    let value = value.parse().map_err(|_| "NAME = N")?;
+    Ok(Setting { name: name.into(), value })
 }
 
 /// `CAUSE: LINE`, or `CAUSE, possibly: LINE`.
@@ -287,6 +330,22 @@ impl World {
             });
             return Some(Ok(()));
         }
+        if let Some(gb) = line.strip_prefix("the GPU may hold ") {
+            let (gb, is_set) = match gb.strip_suffix(" by default") {
+                Some(gb) => (gb, false),
+                None => (gb, true),
+            };
+            let gb: u64 = gb.strip_suffix(" GB")?.parse().ok()?;
+            self.host.gpu_limit = Some(GpuLimit { bytes: gb * GB, is_set });
+            return Some(Ok(()));
+        }
+        if let Some((owner, gb)) = line.split_once(" grows to ") {
+            let gb: u64 = gb.strip_suffix(" GB")?.parse().ok()?;
+            let ledger = self.host.ledger.get_or_insert_default();
+            ledger.retain(|group| group.name != owner);
+            ledger.push(MemoryGroup { name: owner.into(), bytes: gb * GB, processes: 1 });
+            return Some(Ok(()));
+        }
         let (gb, path) = line.strip_suffix(" left")?.split_once(" GB of ")?;
         let Ok(gb) = gb.parse::<u64>() else { return Some(Err("n GB of PATH left".into())) };
         let (total, path) = path.split_once(" GB of ").unwrap_or(("1000", path));
@@ -314,6 +373,9 @@ impl World {
             return Some(silent.map(|silent_for_s| {
                 seen.progress = Some(ProgressSeen { silent_for_s, within_s: 1800 });
             }));
+        }
+        if let Some(setting) = what.strip_prefix("runs with ") {
+            return Some(setting_of(setting).map(|setting| seen.settings.push(setting)));
         }
         if what == "gets work done again" {
             seen.progress = Some(ProgressSeen { silent_for_s: 5, within_s: 1800 });

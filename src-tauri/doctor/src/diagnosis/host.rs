@@ -1,6 +1,6 @@
 //! What the host lacks.
 
-use super::{Case, Finding, Rule, evidence, nothing};
+use super::{Case, Finding, Rule, evidence, nothing, shared};
 use crate::cause::{Cause, CauseId, Confidence};
 use crate::host::Strain;
 use crate::observation::{EndedSeen, HostSeen};
@@ -97,10 +97,22 @@ fn memory(case: &Case<'_>) -> Option<Finding> {
     let mut groups = seen.ledger.clone().unwrap_or_default();
     groups.sort_by_key(|group| std::cmp::Reverse(group.bytes));
     lines.extend(groups.iter().take(3).map(|group| {
-        Sentence::new("evidence.holds")
-            .with("owner", group.name.as_str())
-            .with("bytes", Value::Bytes(group.bytes))
+        let owner = group.name.as_str();
+        let holds = |key: &str| {
+            Sentence::new(key).with("owner", owner).with("bytes", Value::Bytes(group.bytes))
+        };
+        match case.around.growth.iter().find(|grown| grown.owner == group.name) {
+            Some(grown) => holds("evidence.holds_grown")
+                .with("grown", Value::Bytes(grown.bytes))
+                .with("over", grown.over),
+            None => holds("evidence.holds"),
+        }
     }));
+    // What a person can change goes before what was loaded last.
+    lines.extend(shared::contexts(case));
+    if let Some(bytes) = case.around.sharing.idle_mlx_bytes {
+        lines.push(Sentence::new("evidence.mlx_idle").with("bytes", Value::Bytes(bytes)));
+    }
     if let Some((model, bytes)) = &case.around.grown {
         lines.push(
             Sentence::new("evidence.grown")

@@ -1,7 +1,7 @@
 //! Why an MLX server does not answer, or does not work though it answers (FACTS B).
 
 use super::evidence::{answers_despite, is_hung, is_refused, listener, reply, server_ended, sign};
-use super::{Case, Finding, Rule, identity, nothing};
+use super::{Case, Finding, Rule, identity, nothing, shared};
 use crate::cause::{CauseId, Confidence};
 use crate::observation::{DeepOutcome, Listener, MlxSeen, Reply};
 use crate::sentence::{Sentence, Value};
@@ -141,7 +141,7 @@ fn oom_answers(case: &Case<'_>) -> Option<Sentence> {
 
 fn metal_oom(case: &Case<'_>) -> Option<Finding> {
     let ails = refused(case) || hung(case) || deep_failed(case);
-    ails.then(|| sign(case, CauseId::MlxMetalOom)).flatten()
+    ails.then(|| signs_metal_oom(case)).flatten()
 }
 
 fn crashed(case: &Case<'_>) -> Option<Finding> {
@@ -221,5 +221,5 @@ fn endless(case: &Case<'_>) -> Option<Finding> {
 }
 
 fn signs_metal_oom(case: &Case<'_>) -> Option<Finding> {
-    sign(case, CauseId::MlxMetalOom)
+    Some(sign(case, CauseId::MlxMetalOom)?.and(shared::of_oom(case)))
 }

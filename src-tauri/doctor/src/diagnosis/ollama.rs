@@ -3,7 +3,7 @@
 use super::evidence::{
     answers_despite, is_hung, is_refused, listener, relative, reply, server_ended, sign,
 };
-use super::{Case, Finding, Rule, identity, nothing};
+use super::{Case, Finding, Rule, identity, nothing, shared};
 use crate::cause::{CauseId, Confidence};
 use crate::insight::Insight;
 use crate::observation::{
@@ -74,7 +74,7 @@ pub(super) const FAILS: &[Rule] = &[
         id: CauseId::OllamaMetalContention,
         sure: Confidence::Likely,
         when: contention,
-        against: alone,
+        against: shared::alone,
     },
     Rule {
         id: CauseId::OllamaEmptyAnswers,
@@ -146,7 +146,13 @@ pub(super) const ANSWERS: &[Rule] = &[
         id: CauseId::OllamaMetalContention,
         sure: Confidence::Likely,
         when: signs_contention,
-        against: alone,
+        against: shared::alone,
+    },
+    Rule {
+        id: CauseId::OllamaMetalContention,
+        sure: Confidence::Possible,
+        when: shared::slowed,
+        against: nothing,
     },
     Rule {
         id: CauseId::OllamaVersionRegression,
@@ -263,15 +269,15 @@ fn nothing_loaded_is_new(case: &Case<'_>) -> Option<Sentence> {
 }
 
 fn session_lost(case: &Case<'_>) -> Option<Finding> {
-    ails(case).then(|| sign(case, CauseId::OllamaMetalSessionLost)).flatten()
+    ails(case).then(|| signs_session_lost(case)).flatten()
 }
 
 fn metal_oom(case: &Case<'_>) -> Option<Finding> {
-    ails(case).then(|| sign(case, CauseId::OllamaMetalOom)).flatten()
+    ails(case).then(|| signs_metal_oom(case)).flatten()
 }
 
 fn contention(case: &Case<'_>) -> Option<Finding> {
-    ails(case).then(|| sign(case, CauseId::OllamaMetalContention)).flatten()
+    ails(case).then(|| signs_contention(case)).flatten()
 }
 
 /// It takes connections and does not answer, or answers and generates nothing.
@@ -348,11 +354,6 @@ fn session_answers(case: &Case<'_>) -> Option<Sentence> {
 
 fn oom_answers(case: &Case<'_>) -> Option<Sentence> {
     answers_despite(case, CauseId::OllamaMetalOom)
-}
-
-/// Contention needs two.
-fn alone(case: &Case<'_>) -> Option<Sentence> {
-    (case.around.other_engine_works == Some(false)).then(|| Sentence::new("evidence.alone"))
 }
 
 fn other_user(case: &Case<'_>) -> Option<Finding> {
@@ -458,15 +459,18 @@ fn leak(case: &Case<'_>) -> Option<Finding> {
 }
 
 fn signs_session_lost(case: &Case<'_>) -> Option<Finding> {
-    sign(case, CauseId::OllamaMetalSessionLost)
+    let found = sign(case, CauseId::OllamaMetalSessionLost)?;
+    // Many shaders compiled at once give the same line for a while (FACTS A.11).
+    Some(found.and(shared::other_load(case)))
 }
 
 fn signs_metal_oom(case: &Case<'_>) -> Option<Finding> {
-    sign(case, CauseId::OllamaMetalOom)
+    Some(sign(case, CauseId::OllamaMetalOom)?.and(shared::of_oom(case)))
 }
 
 fn signs_contention(case: &Case<'_>) -> Option<Finding> {
-    sign(case, CauseId::OllamaMetalContention)
+    let found = sign(case, CauseId::OllamaMetalContention)?;
+    Some(found.and(shared::other_load(case)).and(shared::settings(case)))
 }
 
 fn regression(case: &Case<'_>) -> Option<Finding> {

@@ -65,6 +65,7 @@ fn routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(history::incidents))
         .routes(routes!(history::incident))
         .routes(routes!(timings::timings))
+        .routes(routes!(history::memory))
         .routes(routes!(act::target))
         .routes(routes!(act::unload))
         .routes(routes!(act::verify))

@@ -3,13 +3,14 @@
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query};
 use axum::response::Response;
-use doctor::Wall;
+use doctor::{MemoryRow, Wall};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{Problem, Shared, json};
 use crate::view::{Incident, Operation};
+use crate::words::rfc3339;
 
 const PAGE: usize = 50;
 const LARGEST_PAGE: usize = 500;
@@ -92,6 +93,72 @@ pub(super) async fn incident(
             "there is no incident {id:?}; GET /incidents lists them"
         ))),
     }
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+pub(super) struct MemoryQuery {
+    /// From this time on (RFC 3339, such as `2026-01-31T12:00:00Z`); the last six hours when not given.
+    since: Option<String>,
+    /// At most so many rows, one for each owner at each time, the newest; 1 to 20000, 5000 when not
+    /// given.
+    limit: Option<usize>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct MemoryHistory {
+    /// Oldest first.
+    samples: Vec<Sample>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Sample {
+    /// RFC 3339, UTC.
+    at: String,
+    owners: Vec<OwnerThen>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct OwnerThen {
+    /// `ollama`, `mlx`, `docker`, `python`, a configured row, `others`.
+    owner: String,
+    /// Null: only its work was read.
+    bytes: Option<u64>,
+    /// Per cent of one core, at most, in the minute that began then; model servers only.
+    busy_percent: Option<u32>,
+}
+
+/// Who held how much memory, and how hard the model servers worked, on one time line.
+#[utoipa::path(get, path = "/memory", tag = "read", params(MemoryQuery),
+    responses(
+        (status = 200, body = MemoryHistory),
+        (status = 400, body = Problem, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn memory(
+    api: Shared,
+    query: Result<Query<MemoryQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
+    const SIX_HOURS: i64 = 6 * 3_600_000;
+    const ROWS: usize = 5000;
+    const MOST_ROWS: usize = 20_000;
+    let Query(query) = query?;
+    let since = query.since.as_deref().map(time).transpose()?;
+    let limit = query.limit.unwrap_or(ROWS);
+    if !(1..=MOST_ROWS).contains(&limit) {
+        return Err(Problem::bad_request(format!("limit is {limit}; expected 1 to {MOST_ROWS}")));
+    }
+    let since = since.unwrap_or_else(|| Wall(crate::clock::now().wall.0.saturating_sub(SIX_HOURS)));
+    let journal = api.handle.journal.clone();
+    let found = read_journal(move || journal.memory(since, limit)).await?;
+    let owner = |row: MemoryRow| OwnerThen {
+        owner: row.owner,
+        bytes: row.bytes,
+        busy_percent: row.busy_percent,
+    };
+    let samples = found.into_iter().map(|sample| Sample {
+        at: rfc3339(sample.at),
+        owners: sample.rows.into_iter().map(owner).collect(),
+    });
+    Ok(json(200, &MemoryHistory { samples: samples.collect() }))
 }
 
 /// An operation, running or ended a while ago.

@@ -8,7 +8,7 @@ use doctor::Entry;
 use rusqlite::{Connection, OpenFlags, ffi};
 use rusqlite_migration::{M, Migrations};
 
-use super::{file, incidents, remedies, restarts, timings};
+use super::{file, incidents, memory, remedies, restarts, timings};
 
 /// Every change of the tables is a new line here; a line that was ever released stays as it is.
 const STEPS: &[M<'static>] = &[
@@ -16,6 +16,7 @@ const STEPS: &[M<'static>] = &[
     M::up(remedies::TABLE),
     M::up(restarts::TABLE),
     M::up(timings::TABLE),
+    M::up(memory::TABLE),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 
@@ -177,6 +178,7 @@ pub(super) fn put(connection: &Connection, entry: &Entry) -> rusqlite::Result<()
         Entry::Remedy(remedy) => remedies::put(connection, remedy),
         Entry::Restart(restart) => restarts::put(connection, restart),
         Entry::Timing(timing) => timings::put(connection, timing),
+        Entry::Memory(sample) => memory::put(connection, sample),
     }
 }
 
@@ -223,6 +225,7 @@ fn has_our_tables(connection: &Connection) -> rusqlite::Result<()> {
         let question = format!("SELECT value FROM {table} LIMIT 1");
         connection.prepare(&question)?.query([])?.next()?;
     }
+    connection.prepare("SELECT at, owner, bytes, busy FROM memory LIMIT 1")?.query([])?.next()?;
     Ok(())
 }
 
@@ -239,6 +242,9 @@ fn copy(from: &Connection, to: &Connection) -> rusqlite::Result<()> {
     }
     for timing in timings::all(from)? {
         timings::put(to, &timing)?;
+    }
+    for sample in memory::all(from)? {
+        memory::put_rows(to, &sample)?;
     }
     transaction.commit()
 }

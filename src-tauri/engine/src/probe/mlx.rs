@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use doctor::{
     Answer, Body, Depth, Listener, Look, MlxSeen, MlxServer, Observation, ProcessSeen, Reply,
-    Signs, Surroundings, TargetId,
+    Setting, Signs, Surroundings, TargetId,
 };
 use serde_json::Value;
 
@@ -117,6 +117,14 @@ impl Mlx {
             Some(process) => work::activity(&self.work, &process.id, depth).await,
             None => None,
         };
+        let settings = match (depth, process) {
+            (Depth::Full | Depth::Deep, Some(process)) => {
+                let (pid, command) = (process.id.pid, process.command.clone());
+                let reading = tokio::task::spawn_blocking(move || settings(server, pid, &command));
+                reading.await.ok().flatten()
+            }
+            (Depth::Full | Depth::Deep | Depth::Shallow, _) => None,
+        };
         let mut deep = None;
         if let (Depth::Deep, true, Some(process)) = (depth, alive, process) {
             deep = deep::ask(&self.url, server, models.as_deref(), process, stretch).await;
@@ -129,6 +137,7 @@ impl Mlx {
             asked,
             server,
             models,
+            settings,
             listener,
             surroundings,
             signs: Signs { deep, activity, log, ..Signs::default() },
@@ -177,6 +186,34 @@ impl Mlx {
         let names = list["data"].as_array()?.iter();
         Some(names.filter_map(|model| model["id"].as_str().map(str::to_owned)).collect())
     }
+}
+
+/// How many requests at once it lets through: by its environment, of which only these names are
+/// read, and for `mlx_lm.server` by its command line, whose defaults are 32 and 8 (mlx-lm
+/// `mlx_lm/server.py`, `--decode-concurrency`, `--prompt-concurrency`). None: it is not shown to us.
+fn settings(server: MlxServer, pid: u32, command: &[String]) -> Option<Vec<Setting>> {
+    let variables = platform::environment(pid)?;
+    let mut settings = Setting::among(|name| {
+        variables.iter().find(|(known, _)| known.as_str() == name).map(|(_, value)| value.clone())
+    });
+    if server == MlxServer::MlxLm {
+        settings.extend([("--decode-concurrency", 32), ("--prompt-concurrency", 8)].map(
+            |(name, default)| {
+                let value = flag(command, name).unwrap_or(default);
+                Setting { name: name.to_owned(), value }
+            },
+        ));
+    }
+    Some(settings)
+}
+
+/// `--name N` or `--name=N`.
+fn flag(command: &[String], name: &str) -> Option<u32> {
+    let at = command.iter().position(|word| {
+        word.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+    })?;
+    let same = command[at].split_once('=').map(|(_, value)| value);
+    same.or_else(|| command.get(at + 1).map(String::as_str))?.parse().ok()
 }
 
 /// A path that is not there says nothing: the next one may be.

@@ -1,6 +1,6 @@
-//! The writer of records: ledger before journal, one after the other.
+//! The writer of records: ledger before journal, one after the other. And what is read back.
 
-use doctor::{Event, Record};
+use doctor::{Event, Record, Wall};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -44,4 +44,19 @@ fn write(journal: &Journal, ledger: &LedgerFile, record: &Record) -> Result<(), 
         .as_ref()
         .map_or(Ok(()), |entry| journal.write(entry).map_err(|error| error.to_string()));
     saved.and(written)
+}
+
+/// The last hours of memory and the last speeds, for what is compared with them.
+pub(super) fn remembered(journal: &Journal, now: Wall) -> Event {
+    const HOURS: i64 = 7 * 3_600_000;
+    const ROWS: usize = 5000;
+    const TIMINGS: usize = 500;
+    let memory = journal.memory(Wall(now.0.saturating_sub(HOURS)), ROWS);
+    let timings = journal.timings(None, TIMINGS);
+    if let Some(error) = memory.as_ref().err().or(timings.as_ref().err()) {
+        tracing::warn!(%error, "the last hours could not be read");
+    }
+    let mut timings = timings.unwrap_or_default();
+    timings.reverse();
+    Event::Remembered { memory: memory.unwrap_or_default(), timings }
 }

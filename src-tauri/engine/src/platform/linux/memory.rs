@@ -25,6 +25,8 @@ pub fn memory() -> io::Result<HostSeen> {
         pressure: level(stalls, memory_bytes, available_bytes),
         swap_total_bytes,
         swap_used_bytes: swap_total_bytes.saturating_sub(kilobytes("SwapFree:")),
+        // Its own memory is what a graphics card may hold here, and the card's driver knows that.
+        gpu_limit: None,
         ledger: None,
         volumes: Vec::new(),
         ended: Vec::new(),

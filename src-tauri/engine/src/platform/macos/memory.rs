@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 use std::io;
 
-use doctor::HostSeen;
+use doctor::{GpuLimit, HostSeen};
 
 use super::{available_pages, physical_footprint, sysctl_by_name};
 
@@ -18,12 +18,15 @@ pub fn memory() -> io::Result<HostSeen> {
     let swap_at = |at: usize| {
         swap.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_ne_bytes)
     };
+    let memory_bytes = number(c"hw.memsize")?;
     Ok(HostSeen {
-        memory_bytes: number(c"hw.memsize")?,
+        memory_bytes,
         available_bytes: pages.saturating_mul(number(c"hw.pagesize")?),
         pressure: u8::try_from(level).unwrap_or(1),
         swap_total_bytes: swap_at(0),
         swap_used_bytes: swap_at(16),
+        // Not on Intel.
+        gpu_limit: number(c"iogpu.wired_limit_mb").ok().map(|set| gpu_limit(set, memory_bytes)),
         ledger: None,
         volumes: Vec::new(),
         ended: Vec::new(),
@@ -35,6 +38,16 @@ pub fn memory() -> io::Result<HostSeen> {
 /// another user's.
 pub fn footprint(pid: u32) -> Option<u64> {
     physical_footprint(pid)
+}
+
+/// 0 is the system's own policy, about 2/3 of the memory up to 36 GB and 3/4 above (FACTS B.5).
+fn gpu_limit(set_mb: u64, memory_bytes: u64) -> GpuLimit {
+    const SMALL: u64 = 36 << 30;
+    let policy = if memory_bytes <= SMALL { memory_bytes / 3 * 2 } else { memory_bytes / 4 * 3 };
+    match set_mb {
+        0 => GpuLimit { bytes: policy, is_set: false },
+        set => GpuLimit { bytes: set.saturating_mul(1 << 20), is_set: true },
+    }
 }
 
 /// A whole number of 4 or 8 bytes.

@@ -9,7 +9,7 @@ use bollard::models::{
     NetworkSettings, RestartPolicyNameEnum,
 };
 use doctor::{
-    Compose, ContainerHealth, ContainerLog, ContainerSeen, ContainerStatus, RestartPolicy,
+    Compose, ContainerHealth, ContainerLog, ContainerSeen, ContainerStatus, RestartPolicy, Setting,
 };
 
 use crate::action::light;
@@ -21,6 +21,12 @@ pub(super) fn seen(found: ContainerInspectResponse) -> Option<ContainerSeen> {
     let host = found.host_config.unwrap_or_default();
     let labels = config.labels.unwrap_or_default();
     let (compose, light) = compose(&labels).unzip();
+    // `NAME=VALUE` (moby api/types/container/config.go). Values may be secrets: only these are read.
+    let variables = config.env.unwrap_or_default();
+    let settings = Setting::among(|name| {
+        let value = |one: &String| one.strip_prefix(name)?.strip_prefix('=').map(str::to_owned);
+        variables.iter().find_map(value)
+    });
     Some(ContainerSeen {
         id: found.id.filter(|id| !id.is_empty())?,
         name: found.name?.trim_start_matches('/').to_owned(),
@@ -48,6 +54,7 @@ pub(super) fn seen(found: ContainerInspectResponse) -> Option<ContainerSeen> {
         skip: labels.get("homeostat.skip").is_some_and(|value| value == "true"),
         compose,
         light: light.unwrap_or_default(),
+        settings,
         addresses: addresses(found.network_settings),
     })
 }
