@@ -9,6 +9,7 @@ import { notes } from './parts/notes.js';
 import { runningElsewhere } from './parts/operations.js';
 import { targetPage } from './parts/target.js';
 import { timings } from './parts/timings.js';
+import { work } from './parts/work.js';
 import { selected } from './roster.js';
 import { html, nothing } from './vendor/lit-html/lit-html.js';
 import { words as wordsOf } from './words.js';
@@ -35,7 +36,7 @@ export const app = (snapshot, view, act, language = 'en') => {
   /** @type {Scene} */
   const scene = { snapshot, view, act, words };
   const target = selected(snapshot, view.selected);
-  const columns = html`<div class="columns">${loadedModels(scene)} ${memory(scene)}</div>`;
+  const columns = html`<div class="columns">${loadedModels(scene)} ${memory(scene)}</div>${work(scene)}`;
   const early = target !== null && asksForMemory(target);
   return html`<div class="window ${view.lost ? 'lost' : ''}" data-page=${view.page}>
     ${header(scene)} ${notes(scene)}

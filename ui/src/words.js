@@ -247,6 +247,19 @@ export const en = {
   /** @param {string} used */
   swap: (used) => `swap ${used}`,
   no_swap: 'no swap in use',
+  /** @param {string} grown */
+  grew_lately: (grown) => `+${grown} in 10 min`,
+  /** @param {string} grown */
+  grew_today: (grown) => `+${grown} in 6 h`,
+  /** @param {string} limit */
+  gpu_limit: (limit) => `the GPU may hold ${limit} (iogpu.wired_limit_mb)`,
+  /** @param {string} limit */
+  gpu_limit_default: (limit) => `the GPU may hold about ${limit}`,
+  work: 'Model servers on one GPU',
+  work_span: 'last hour',
+  work_key: 'Bars: processor time. Line: memory.',
+  /** @param {string} name @param {number} minutes */
+  worked: (name, minutes) => `${name} worked in ${minutes} of the last 60 minutes`,
   processes: counted('en', { one: 'process', other: 'processes' }),
   fallback: 'Agents are told to use their fallback: no local model server can be relied on now.',
   units: {
@@ -489,6 +502,14 @@ export const ru = {
   },
   swap: (used) => `подкачка ${used}`,
   no_swap: 'подкачка не занята',
+  grew_lately: (grown) => `+${grown} за 10 мин`,
+  grew_today: (grown) => `+${grown} за 6 ч`,
+  gpu_limit: (limit) => `GPU может занять ${limit} (iogpu.wired_limit_mb)`,
+  gpu_limit_default: (limit) => `GPU может занять около ${limit}`,
+  work: 'Серверы моделей на одном GPU',
+  work_span: 'последний час',
+  work_key: 'Столбики: процессорное время. Линия: память.',
+  worked: (name, minutes) => `${name}: работал в ${minutes} из последних 60 минут`,
   processes: counted('ru', {
     one: 'процесс',
     few: 'процесса',

@@ -388,6 +388,53 @@ test('the bar of memory shows the shares, and never more than there is', async (
   assert.deepEqual(await widths('hostile-names'), [1000, 0, 0]);
 });
 
+test('who has grown is told, with its course over six hours', async () => {
+  const drawn = await snapshot('well');
+  const { all, find } = draw(drawn);
+  assert.equal(all('[data-part=memory] svg.course').length, drawn.memory.groups.length);
+  const gb = 1024 ** 3;
+  const groups = drawn.memory.groups.map((group, index) => ({
+    ...group,
+    grew_10m_bytes: index === 0 ? 3 * gb : 0,
+    grew_6h_bytes: index < 2 ? 9 * gb : null,
+    history: index === 0 ? [] : group.history,
+  }));
+  const grown = draw({ ...drawn, memory: { ...drawn.memory, groups } });
+  const rows = grown.all('[data-part=memory] tbody tr').map((row) => text(row));
+  assert.ok(rows[0]?.includes('+3.0 GB in 10 min'), rows[0]);
+  assert.ok(rows[1]?.includes('+9.0 GB in 6 h'), rows[1]);
+  assert.ok(!rows[2]?.includes('+'), rows[2]);
+  assert.equal(grown.all('[data-part=memory] svg.course').length, groups.length - 1);
+  assert.ok(text(find('[data-part=memory] .why')).includes('the GPU may hold about 96 GB'));
+});
+
+test('two servers share one time line, one alone has none', async () => {
+  const drawn = await snapshot('well');
+  const { all } = draw(drawn);
+  const lanes = all('[data-part=work] .lane');
+  assert.deepEqual(
+    lanes.map((lane) => lane.querySelectorAll('rect').length),
+    [60, 60],
+  );
+  assert.equal(lanes[1]?.querySelectorAll('rect.gap').length, 6);
+  assert.equal(lanes[0]?.getAttribute('aria-label')?.startsWith('Ollama worked in '), true);
+  const work = drawn.memory.work.slice(0, 1);
+  const alone = draw({ ...drawn, memory: { ...drawn.memory, work } });
+  assert.equal(alone.all('[data-part=work]').length, 0);
+});
+
+test('a pause is one click that stops for an hour', async () => {
+  const drawn = await snapshot('well');
+  const targets = drawn.targets.map((target) =>
+    target.id === 'mlx' ? { ...target, actions: ['restart', 'stop', 'pause', 'hold'] } : target,
+  );
+  const { all, deeds } = draw({ ...drawn, targets }, { selected: 'mlx' });
+  const pause = all('.actions button').find((one) => text(one).includes('Pause for an hour'));
+  assert.ok(pause);
+  pause.click();
+  assert.deepEqual(deeds, [{ verb: 'stop', target: 'mlx', for: '1h' }]);
+});
+
 test('when the engine is gone the last picture stays, and nothing can be asked', async () => {
   const drawn = await snapshot('well');
   const { find, all } = draw(drawn, { lost: true });

@@ -142,6 +142,7 @@ test('every wish has its request', () => {
     [{ verb: 'check' }, 'POST', '/recover', {}],
     [{ verb: 'recover' }, 'POST', '/recover', {}],
     [{ verb: 'recover', target: 'mlx' }, 'POST', '/recover', { target: 'mlx' }],
+    [{ verb: 'stop', target: 'mlx', for: '1h' }, 'POST', '/targets/mlx/stop', { for: '1h' }],
     [{ verb: 'hold', target: 'service:A/B' }, 'POST', '/targets/service%3AA%2FB/hold', {}],
     [{ verb: 'unload', model: 'a:b' }, 'POST', '/models/unload', { model: 'a:b' }],
     [{ verb: 'unload', idle: true }, 'POST', '/models/unload', { idle: true }],

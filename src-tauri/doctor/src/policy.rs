@@ -206,6 +206,7 @@ impl Policy {
 }
 
 impl Default for Policy {
+    #[allow(clippy::too_many_lines, reason = "one line for each number")]
     fn default() -> Self {
         Self {
             hard_fails: 3,

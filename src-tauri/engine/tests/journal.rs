@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use doctor::{
-    Asker, Cause, CauseId, Confidence, Entry, Incident, IncidentState, RemedyRecord, RestartRecord,
-    RestartedBy, Sentence, StoryKind, StoryLine, TargetId, Timing, Verb, Wall,
+    Asker, Cause, CauseId, Confidence, Entry, Incident, IncidentState, MemoryRow, MemorySample,
+    RemedyRecord, RestartRecord, RestartedBy, Sentence, StoryKind, StoryLine, TargetId, Timing,
+    Verb, Wall,
 };
 use engine::journal::{Journal, JournalError};
 use tempfile::TempDir;
@@ -103,6 +104,28 @@ fn ids(incidents: &[Incident]) -> Vec<&str> {
     incidents.iter().map(|incident| incident.id.as_str()).collect()
 }
 
+fn memory(at: i64, rows: &[(&str, Option<u64>)]) -> MemorySample {
+    let row = |(owner, bytes): &(&str, Option<u64>)| MemoryRow {
+        owner: (*owner).to_owned(),
+        bytes: *bytes,
+        busy_percent: None,
+    };
+    MemorySample { at: Wall(at), rows: rows.iter().map(row).collect() }
+}
+
+/// The work of a minute is read apart from the bytes, and may fall on the same moment.
+#[test]
+fn memory_and_work_of_one_moment_are_one_row() {
+    let (_directory, _file, journal) = begin();
+    journal.write(&Entry::Memory(memory(60_000, &[("mlx", Some(7))]))).unwrap();
+    let mut work = memory(60_000, &[("mlx", None)]);
+    work.rows[0].busy_percent = Some(250);
+    journal.write(&Entry::Memory(work)).unwrap();
+    let [found] = &journal.memory(Wall(0), 10).unwrap()[..] else { panic!("one moment") };
+    let [row] = &found.rows[..] else { panic!("one row: {found:?}") };
+    assert_eq!((row.bytes, row.busy_percent), (Some(7), Some(250)));
+}
+
 #[test]
 fn what_was_written_is_there_after_reopening() {
     let (_directory, file, journal) = begin();
@@ -116,6 +139,8 @@ fn what_was_written_is_there_after_reopening() {
     journal.write(&Entry::Timing(timing("llama3", 5))).unwrap();
     journal.write(&Entry::Timing(timing("llama3", 9))).unwrap();
     journal.write(&Entry::Timing(timing("phi3", 7))).unwrap();
+    journal.write(&Entry::Memory(memory(1000, &[("ollama", Some(5)), ("mlx", Some(7))]))).unwrap();
+    journal.write(&Entry::Memory(memory(2000, &[("ollama", Some(6))]))).unwrap();
     // The same attempt again, when it ended.
     let ended = RemedyRecord { ended: Some(Wall(1100)), ..remedy("op", 1, Some("i1"), 1001) };
     journal.write(&Entry::Remedy(ended.clone())).unwrap();
@@ -125,6 +150,15 @@ fn what_was_written_is_there_after_reopening() {
     assert_eq!(said, None);
     assert_eq!(journal.incident("i1").unwrap(), Some(first.clone()));
     assert_eq!(journal.incident("none").unwrap(), None);
+    let both = memory(1000, &[("mlx", Some(7)), ("ollama", Some(5))]);
+    let later = memory(2000, &[("ollama", Some(6))]);
+    assert_eq!(journal.memory(Wall(0), 10).unwrap(), [both, later.clone()]);
+    assert_eq!(journal.memory(Wall(1001), 10).unwrap(), std::slice::from_ref(&later));
+    assert_eq!(
+        journal.memory(Wall(0), 1).unwrap(),
+        [later],
+        "the newest, where there are too many"
+    );
     assert_eq!(journal.open_incidents().unwrap(), [first]);
     assert_eq!(journal.remedies("i1").unwrap(), [ended, remedy("op", 2, Some("i1"), 1002)]);
     assert_eq!(journal.unfinished_remedies().unwrap(), [remedy("op", 2, Some("i1"), 1002)]);
@@ -192,7 +226,7 @@ type Damage = fn(&Path);
 
 #[test]
 fn a_damaged_file_is_set_aside_and_a_new_one_begun() {
-    let cases: [(&str, Damage); 5] = [
+    let cases: [(&str, Damage); 6] = [
         ("garbage", |file| fs::write(file, "this is no database, not at all".repeat(100)).unwrap()),
         ("overwritten in the middle", |file| {
             let mut bytes = fs::read(file).unwrap();
@@ -214,6 +248,11 @@ fn a_damaged_file_is_set_aside_and_a_new_one_begun() {
             fs::remove_file(file).unwrap();
             let other = rusqlite::Connection::open(file).unwrap();
             other.execute_batch("CREATE TABLE incidents (x); PRAGMA user_version = 4").unwrap();
+        }),
+        ("of another program, by the number of today", |file| {
+            fs::remove_file(file).unwrap();
+            let other = rusqlite::Connection::open(file).unwrap();
+            other.execute_batch("CREATE TABLE incidents (x); PRAGMA user_version = 5").unwrap();
         }),
     ];
     for (case, damage) in cases {
@@ -344,8 +383,14 @@ fn pruning_keeps_what_is_open_young_or_the_newest() {
     journal.write(&Entry::Timing(timing("llama3", 1))).unwrap();
     journal.write(&Entry::Timing(timing("llama3", 2))).unwrap();
 
+    for number in 0..700 {
+        journal.write(&Entry::Memory(memory(number, &[("a", Some(1)), ("b", Some(2))]))).unwrap();
+    }
+    journal.write(&Entry::Memory(memory(9 * day, &[("a", Some(1))]))).unwrap();
+
     let pruned = journal.prune(Duration::from_hours(5 * 24), Wall(10 * day)).unwrap();
-    assert_eq!(pruned, 1200 + 2 + 1 + 1);
+    assert_eq!(pruned, 1200 + 2 + 1 + 1 + 1400);
+    assert_eq!(journal.memory(Wall(0), 10).unwrap(), [memory(9 * day, &[("a", Some(1))])]);
     assert_eq!(ids(&journal.incidents(None, None, 10).unwrap()), ["young", "open"]);
     assert_eq!(journal.remedies("open").unwrap().len(), 1);
     assert_eq!(journal.remedies("old1").unwrap(), []);
@@ -353,6 +398,23 @@ fn pruning_keeps_what_is_open_young_or_the_newest() {
     assert_eq!(journal.timings(None, 10).unwrap(), [timing("llama3", 2)]);
     assert_eq!(journal.prune(Duration::from_hours(5 * 24), Wall(10 * day)).unwrap(), 0);
     assert_eq!(journal.verify(), None);
+}
+
+/// A journal from before there was a history of memory goes on.
+#[test]
+fn a_journal_of_an_older_version_gets_the_new_table() {
+    let (_directory, file, journal) = begin();
+    journal.write(&Entry::Incident(incident("i1", 1))).unwrap();
+    drop(journal);
+    let old = rusqlite::Connection::open(&file).unwrap();
+    old.execute_batch("DROP TABLE memory; PRAGMA user_version = 4").unwrap();
+    drop(old);
+    let (journal, said) = Journal::open(&file);
+    assert_eq!(said, None);
+    assert_eq!(ids(&journal.open_incidents().unwrap()), ["i1"]);
+    let sample = memory(1, &[("ollama", Some(1))]);
+    journal.write(&Entry::Memory(sample.clone())).unwrap();
+    assert_eq!(journal.memory(Wall(0), 10).unwrap(), [sample]);
 }
 
 #[test]

@@ -140,7 +140,7 @@ fn no_words_are_never_said() {
         let word = serde_json::to_value(state).expect("a state is a word");
         format!("operation.{}", word.as_str().expect("a state is a word"))
     }));
-    let verbs = ["restart", "start", "stop", "ensure", "hold", "release"];
+    let verbs = ["restart", "start", "stop", "pause", "ensure", "hold", "release"];
     said.extend(verbs.map(|verb| format!("menu.{verb}")));
 
     let english = templates(ENGLISH);

@@ -57,7 +57,9 @@ pub(super) fn contexts(case: &Case<'_>) -> Vec<Sentence> {
             .with("file", Value::Bytes(one.file_bytes))
             .with("context", i64::try_from(one.context).unwrap_or(i64::MAX))
     };
-    case.around.sharing.contexts.iter().take(LINES).map(line).collect()
+    let lines = case.around.sharing.contexts.iter().take(LINES).map(line);
+    let any = !case.around.sharing.contexts.is_empty();
+    lines.chain(any.then(|| Sentence::new("evidence.context_setting"))).collect()
 }
 
 /// More is held for the GPU than it may hold.

@@ -13,17 +13,10 @@ CREATE TABLE memory (
 ) STRICT;
 ";
 
-/// So many rows at most are read at once: a day of every minute, for a few owners.
+/// So many rows at most are read at once: a week of them.
 const READ: usize = 20_000;
 
-/// One transaction for all rows of a moment.
 pub(super) fn put(connection: &Connection, sample: &MemorySample) -> rusqlite::Result<()> {
-    let transaction = connection.unchecked_transaction()?;
-    put_rows(&transaction, sample)?;
-    transaction.commit()
-}
-
-pub(super) fn put_rows(connection: &Connection, sample: &MemorySample) -> rusqlite::Result<()> {
     for row in &sample.rows {
         connection
             .prepare_cached(

@@ -187,8 +187,8 @@ fn connect(path: &Path) -> Result<Connection, Fault> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(|error| fault(&error))?;
     tune(&connection).map_err(|error| fault(&error))?;
-    MIGRATIONS.to_latest(&mut connection).map_err(migration_fault)?;
     has_our_tables(&connection).map_err(|error| fault(&error))?;
+    MIGRATIONS.to_latest(&mut connection).map_err(migration_fault)?;
     if fs::metadata(path).is_ok_and(|metadata| metadata.len() <= CHECKED_AT_START) {
         check(&connection).map_err(|error| fault(&error))?;
     }
@@ -219,13 +219,20 @@ fn tune(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_size_limit", 4 << 20)
 }
 
-/// Another program's database may bear our version number by chance.
+/// Another program's database may bear a version number of ours by chance: it has none of our tables,
+/// and gets none.
 fn has_our_tables(connection: &Connection) -> rusqlite::Result<()> {
-    for table in ["incidents", "remedies", "restarts", "timings"] {
-        let question = format!("SELECT value FROM {table} LIMIT 1");
+    let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    // In the order of the steps that made them.
+    let tables = ["incidents", "remedies", "restarts", "timings"].map(|table| (table, "value"));
+    for (table, column) in tables
+        .into_iter()
+        .chain([("memory", "bytes")])
+        .take(usize::try_from(version).unwrap_or(usize::MAX))
+    {
+        let question = format!("SELECT {column} FROM {table} LIMIT 1");
         connection.prepare(&question)?.query([])?.next()?;
     }
-    connection.prepare("SELECT at, owner, bytes, busy FROM memory LIMIT 1")?.query([])?.next()?;
     Ok(())
 }
 
@@ -244,7 +251,7 @@ fn copy(from: &Connection, to: &Connection) -> rusqlite::Result<()> {
         timings::put(to, &timing)?;
     }
     for sample in memory::all(from)? {
-        memory::put_rows(to, &sample)?;
+        memory::put(to, &sample)?;
     }
     transaction.commit()
 }

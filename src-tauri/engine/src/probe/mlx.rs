@@ -281,3 +281,49 @@ fn recognise(path: &str, got: &Got) -> Option<MlxServer> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::time::{Duration, Instant};
+
+    use doctor::MlxServer;
+
+    use super::{flag, settings};
+    use crate::platform;
+
+    #[test]
+    fn only_the_named_numbers_of_an_environment_are_read() {
+        let variables = [
+            ("MLX_MAX_CONCURRENT", "4"),
+            ("UVICORN_WORKERS", "two"),
+            ("MLX_MAX_CONCURRENT_SECRET", "9"),
+            ("API_KEY", "123456"),
+        ];
+        let mut child =
+            Command::new("/bin/sleep").arg("60").env_clear().envs(variables).spawn().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        // The kernel shows the environment a moment after it has begun the program.
+        while platform::environment(child.id()).is_none_or(|all| all.is_empty()) {
+            assert!(Instant::now() < deadline, "no environment");
+            std::thread::yield_now();
+        }
+        let found = settings(MlxServer::ModelServer, child.id(), &[]).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let found: Vec<(&str, u32)> =
+            found.iter().map(|one| (one.name.as_str(), one.value)).collect();
+        assert_eq!(found, [("MLX_MAX_CONCURRENT", 4)]);
+    }
+
+    #[test]
+    fn flags_of_a_command_line() {
+        let command = |text: &str| -> Vec<String> { text.split(' ').map(String::from).collect() };
+        let decode = |text: &str| flag(&command(text), "--decode-concurrency");
+        assert_eq!(decode("python -m mlx_lm.server --decode-concurrency 4"), Some(4));
+        assert_eq!(decode("mlx_lm.server --decode-concurrency=16 --port 1"), Some(16));
+        assert_eq!(decode("mlx_lm.server --decode-concurrency-limit 3"), None);
+        assert_eq!(decode("mlx_lm.server --decode-concurrency"), None);
+        assert_eq!(decode("mlx_lm.server --decode-concurrency many"), None);
+    }
+}

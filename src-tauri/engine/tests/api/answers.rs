@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use doctor::{
     Asker, Calls, Cause, CauseId, Confidence, Entry, Event, Incident, IncidentState, MeasurePlan,
-    Response, Sentence, TargetId, Timing, Unload, Wall, Wish,
+    MemoryRow, MemorySample, Response, Sentence, TargetId, Timing, Unload, Wall, Wish,
 };
 use engine::handle::Gate;
 use engine::view::{NoticeView, OperationState, Snapshot, State};
@@ -390,6 +390,33 @@ async fn timings_come_with_limits_for_agents() {
 }
 
 #[tokio::test]
+async fn memory_is_told_on_one_time_line() {
+    let world = World::new().await;
+    let row =
+        |owner: &str, bytes, busy_percent| MemoryRow { owner: owner.into(), bytes, busy_percent };
+    let minute = 60_000;
+    for (at, rows) in [
+        (minute, vec![row("mlx", Some(7), None), row("ollama", Some(5), None)]),
+        (2 * minute, vec![row("mlx", None, Some(310)), row("ollama", None, Some(0))]),
+    ] {
+        world.journal.write(&Entry::Memory(MemorySample { at: Wall(at), rows })).unwrap();
+    }
+    let all = world.get("/memory?since=1970-01-01T00:00:00Z").await.json();
+    assert_eq!(all["samples"].as_array().unwrap().len(), 2);
+    assert_eq!(all["samples"][0]["at"], "1970-01-01T00:01:00.000Z");
+    assert_eq!(
+        all["samples"][0]["owners"][0],
+        json!({"owner": "mlx", "bytes": 7, "busy_percent": null})
+    );
+    assert_eq!(all["samples"][1]["owners"][0]["busy_percent"], 310);
+    let lately = world.get("/memory").await.json();
+    assert_eq!(lately["samples"], json!([]), "the last six hours");
+    for wrong in ["since=yesterday", "limit=0", "limit=20001"] {
+        world.get(&format!("/memory?{wrong}")).await.is_problem(400);
+    }
+}
+
+#[tokio::test]
 async fn operations_are_told() {
     let world = World::new().await;
     world.get("/operations/op-1").await.is_problem(404);
@@ -453,6 +480,7 @@ async fn every_route_is_described_and_every_described_route_is_served() {
         "GET /incidents/{id}",
         "GET /llm",
         "GET /llm/room",
+        "GET /memory",
         "GET /ollama",
         "GET /openapi.json",
         "GET /operations/{id}",

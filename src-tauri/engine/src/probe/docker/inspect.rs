@@ -153,3 +153,25 @@ fn milliseconds(time: &str) -> Option<i64> {
 fn at_least_zero(number: Option<i64>) -> u64 {
     number.and_then(|number| u64::try_from(number).ok()).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use doctor::Setting;
+
+    use super::seen;
+
+    #[test]
+    fn of_an_environment_only_the_named_numbers_are_read() {
+        let found = serde_json::from_value(serde_json::json!({
+            "Id": "a", "Name": "/worker", "State": { "Status": "running" },
+            "Config": { "Env": [
+                "POSTGRES_PASSWORD=s3cret", "SMART_WORKER_MAX_CONCURRENT=12",
+                "MAX_CONCURRENT_VICTORIA=many", "MLX_MAX_CONCURRENT_OLD=3", "UVICORN_WORKERS",
+            ] },
+        }));
+        let seen = seen(found.unwrap()).unwrap();
+        let expected = Setting { name: "SMART_WORKER_MAX_CONCURRENT".into(), value: 12 };
+        assert_eq!(seen.settings, [expected]);
+        assert!(!format!("{seen:?}").contains("s3cret"));
+    }
+}
