@@ -185,6 +185,7 @@ impl Plan {
         match self {
             Self::Container(plan) => plan.anew,
             Self::Server(_)
+            | Self::Docker
             | Self::Unload { .. }
             | Self::UnloadMlx { .. }
             | Self::Measure { .. }
