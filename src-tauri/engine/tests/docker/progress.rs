@@ -92,6 +92,8 @@ fn running(name: &str, minutes: i64) -> ContainerSeen {
         stop_signal: "SIGTERM".into(),
         start_period_s: 0,
         compose: None,
+        light: false,
+        settings: Vec::new(),
         addresses: Vec::new(),
         skip: false,
         log: ContainerLog::default(),
