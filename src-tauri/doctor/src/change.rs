@@ -90,9 +90,8 @@ pub enum Change {
 /// What a reason of this key waits for, beside what any target in its phase does.
 pub(crate) fn awaited(key: &str) -> &'static [Change] {
     match key {
-        "why.held" | "why.stopped" | "why.quit" | "why.found_stopped" | "why.ledger_lost" => {
-            &[Change::Release]
-        }
+        "why.held" | "why.stopped" | "why.just_stopped" | "why.quit" | "why.found_stopped"
+        | "why.ledger_lost" => &[Change::Release],
         "why.held_until" => &[Change::HoldOver, Change::Release],
         "why.stopped_until" => &[Change::HoldOver, Change::Release],
         "why.crashed" | "why.misconfigured" => &[Change::ObservingOver],

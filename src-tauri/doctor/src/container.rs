@@ -17,6 +17,8 @@ pub(crate) struct News {
     /// The last ends that nobody asked for, for crash loops.
     pub(crate) ends: VecDeque<End>,
     started_ms: Option<i64>,
+    /// A start was told of while we ran: it is not found ended, it has ended.
+    pub(crate) began: bool,
     /// What our own stop will still bring, unless a start was told of since (R33).
     own_stop: Option<OwnStop>,
     last: Option<(i64, ContainerEvent)>,
@@ -176,6 +178,7 @@ impl News {
             ContainerEvent::Start | ContainerEvent::Restart => {
                 self.kill = None;
                 self.started_ms = Some(news.at_ms);
+                self.began |= !history;
                 self.own_stop.take_if(|own| !own.is_of(&news.id));
                 Heard::Started
             }

@@ -356,7 +356,7 @@ impl Doctor {
             // Fault 54: holds unknown = held. R35: never start what was never seen to run.
             if patient.account.doubtful {
                 patient.account.hold(HeldBy::LedgerLost, None, now.wall);
-            } else if !critical {
+            } else if !critical && !patient.facts.container_news.began {
                 patient.account.hold(HeldBy::Found, None, now.wall);
             }
         }

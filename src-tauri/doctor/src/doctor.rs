@@ -335,6 +335,7 @@ impl Doctor {
             let account = &mut patient.account;
             account.restarts.retain(|restart| now.continuous.since(restart.at) < HOUR);
             account.ooms.retain(|oom| now.continuous.since(*oom) < self.policy.oom_repeat);
+            account.oom_told = account.oom_told.filter(|at| now.continuous.since(*at) < HOUR);
             if account.restarts.len() <= self.policy.restarts_rearm {
                 account.rate_told = false;
             }

@@ -94,6 +94,10 @@ pub(crate) fn hold_is_of_what_is_gone(account: &Account) -> bool {
     gone && account.act.is_none()
 }
 
+/// An engine that shuts down, or clears up after a crash, stops its containers as a person would:
+/// only so long after a stop is it known whose it was (R34).
+const ENGINE_GOES: Duration = Duration::from_secs(15);
+
 /// Why it is left alone: who stopped it and when, or until when.
 pub(crate) fn held(account: &Account, now: Now) -> Sentence {
     let Some(hold) = &account.hold else { return Sentence::new("why.held") };
@@ -106,6 +110,9 @@ pub(crate) fn held(account: &Account, now: Now) -> Sentence {
     let since = |key: &str| Sentence::new(key).with("at", hold.since);
     match hold.by {
         HeldBy::Hold => since("why.held"),
+        HeldBy::Outside if now.wall.since(hold.since) < ENGINE_GOES => {
+            Sentence::new("why.just_stopped")
+        }
         HeldBy::Stop | HeldBy::Outside => since("why.stopped"),
         HeldBy::Quit => since("why.quit"),
         HeldBy::Paused => Sentence::new("why.paused"),

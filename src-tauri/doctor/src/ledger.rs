@@ -53,6 +53,8 @@ pub struct Account {
     pub restarts: Vec<Restart>,
     /// When the kernel ended it for memory, within the last hour (1.14).
     pub ooms: Vec<Continuous>,
+    /// When an end for want of memory was last told (R50).
+    pub oom_told: Option<Continuous>,
     /// More than three restarts in an hour have been told (R57).
     pub rate_told: bool,
     /// An own act that was written down and not yet seen to end (R33).
@@ -159,7 +161,11 @@ impl Account {
 
     /// Whether it holds anything that is forgotten with time.
     pub(crate) fn is_running_down(&self) -> bool {
-        self.attempts > 0 || self.rate_told || !self.restarts.is_empty() || !self.ooms.is_empty()
+        self.attempts > 0
+            || self.rate_told
+            || self.oom_told.is_some()
+            || !self.restarts.is_empty()
+            || !self.ooms.is_empty()
     }
 
     /// Whether a container that is gone leaves something that must be known when it comes back.
@@ -234,6 +240,7 @@ impl Ledger {
                 for oom in &mut account.ooms {
                     *oom = moved(*oom);
                 }
+                account.oom_told = account.oom_told.map(moved);
                 account.last_attempt = account.last_attempt.map(moved);
                 account.held_since = account.held_since.map(moved);
                 if let Some(GivenUp { trial: Some(trial), .. }) = &mut account.given_up {

@@ -9,7 +9,7 @@ use crate::notice::{Notice, NoticeKind};
 use crate::policy::Policy;
 use crate::target::TargetId;
 
-const HOUR: Duration = Duration::from_hours(1);
+pub(crate) const HOUR: Duration = Duration::from_hours(1);
 /// More things than this are not counted for one digest.
 const HELD_BACK: usize = 200;
 
@@ -25,7 +25,6 @@ pub(crate) struct Notices {
     last: BTreeMap<(NoticeKind, TargetId, Option<CauseId>), Continuous>,
     /// What was told within the hour, and whether it was urgent.
     hour: VecDeque<(Continuous, bool)>,
-    ooms: BTreeMap<TargetId, Continuous>,
     own: BTreeMap<&'static str, Continuous>,
     held_back: HeldBack,
     /// Made while the machine was waking; told after it (R42, R55).
@@ -119,10 +118,6 @@ impl Notices {
 
     pub(crate) fn must_remind(&self, id: &TargetId, now: Now, policy: &Policy) -> bool {
         self.needs.get(id).is_some_and(|(_, told)| now.continuous.since(*told) >= policy.reminder)
-    }
-
-    pub(crate) fn oom_is_news(&mut self, id: &TargetId, now: Continuous) -> bool {
-        once_an_hour(&mut self.ooms, id.clone(), now)
     }
 
     pub(crate) fn own_is_news(&mut self, key: &'static str, now: Continuous) -> bool {

@@ -10,7 +10,7 @@ use crate::ledger::Intent;
 use crate::notice::{Button, Notice, NoticeKind};
 use crate::patient::Patient;
 use crate::phase::Phase;
-use crate::rates::Leave;
+use crate::rates::{HOUR, Leave};
 use crate::sentence::Sentence;
 use crate::target::{Care, Heal, TargetId};
 
@@ -129,10 +129,15 @@ impl Doctor {
         self.notices.needed(id, incident.id, self.now.continuous);
     }
 
-    /// Always told, once per container and hour (R50).
+    /// Always told, once per container and hour (R50), whether we were started anew in between or not.
     pub(crate) fn tell_oom(&mut self, id: &TargetId, cause: &Cause) {
         let now = self.now.continuous;
-        if !self.notices.oom_is_news(id, now) || self.root_of(id, cause.id).is_some() {
+        let Some(patient) = self.patients.get_mut(id) else { return };
+        let lately = patient.account.oom_told.is_some_and(|at| now.since(at) < HOUR);
+        if !lately {
+            patient.account.oom_told = Some(now);
+        }
+        if lately || self.root_of(id, cause.id).is_some() {
             // Where the root is told, its notice lists this one (R49).
             return;
         }

@@ -16,6 +16,7 @@ use crate::patient::Patient;
 use crate::phase::{Phase, Reason};
 use crate::sentence::Sentence;
 use crate::target::{Care, TargetId};
+use crate::verdict::Verdict;
 
 /// Everything about one target's state at one moment.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,7 +95,14 @@ impl Doctor {
             "R35" => is_wanted && reason.says.key != "why.no_such_container",
             _ => false,
         };
-        if outlived { Reason::new("1.2", "why.look_again") } else { reason.clone() }
+        if outlived {
+            return Reason::new("1.2", "why.look_again");
+        }
+        if matches!(reason.rule, "R34" | "R35") && patient.account.intent == Intent::Held {
+            // Whose stop it was shows only after a while.
+            return Reason::says(reason.rule, held(&patient.account, self.now));
+        }
+        reason.clone()
     }
 
     fn why_nothing_is_done(&self, patient: &Patient) -> Option<Reason> {
@@ -192,6 +200,8 @@ impl Doctor {
         let policy = &self.policy;
         let says = |key: &str| Some(Sentence::new(key));
         match change {
+            // It answers at every look, which is not what is missing.
+            Change::GoodLooks if is_impaired(patient) => says("change.mended"),
             Change::GoodLooks => Some(self.good_looks(patient)),
             Change::FailedLooks => self.failed_looks(patient),
             Change::Confirmation => says("change.confirmation"),
@@ -308,6 +318,11 @@ impl Doctor {
             Stage::Queued | Stage::Writing { .. } | Stage::Acting { .. } | Stage::Ended => None,
         }
     }
+}
+
+fn is_impaired(patient: &Patient) -> bool {
+    let named = matches!(patient.phase, Phase::Degraded { cause: Some(_) });
+    named && patient.last_verdict == Some(Verdict::Impaired)
 }
 
 /// What any target in its phase waits for; one that is hidden by its parent, only for that.

@@ -199,7 +199,8 @@ impl Doctor {
         if self.is_waking() && verb != Verb::Stop {
             return Response::NotNow(Sentence::new("why.waking"));
         }
-        if verb == Verb::Start && patient.phase.is_usable() {
+        let runs = patient.phase.is_usable() || patient.answers();
+        if verb == Verb::Start && runs && self.running_on(target).is_none() {
             if let Some(patient) = self.patients.get_mut(target) {
                 patient.account.want();
             }

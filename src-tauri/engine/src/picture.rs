@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use doctor::{
-    Care, CauseId, Doctor, Listener, NextLook, Now, Operation, Patient, Phase, RemedyResult,
-    Sentence, Supervisor, Timing, Value, Verb,
+    Care, CauseId, Doctor, HeldBy, Listener, NextLook, Now, Operation, Patient, Phase,
+    RemedyResult, Sentence, Supervisor, Timing, Value, Verb,
 };
 use serde_json::json;
 
@@ -72,7 +72,13 @@ fn is_shown(patient: &Patient) -> bool {
         Care::Container { critical, .. } => {
             let idle = matches!(patient.phase, Phase::Unknown)
                 && patient.account.intent != doctor::Intent::Wanted;
-            patient.spec.configured || (patient.facts.container.is_some() && (critical || !idle))
+            // What a person asked of us is shown, or nobody could take it back.
+            let asked = patient.account.hold.as_ref().is_some_and(|hold| match hold.by {
+                HeldBy::Hold | HeldBy::Stop | HeldBy::Paused => true,
+                HeldBy::Outside | HeldBy::Quit | HeldBy::Found | HeldBy::LedgerLost => false,
+            });
+            let there = patient.facts.container.is_some();
+            patient.spec.configured || (there && (critical || !idle || asked))
         }
         Care::Host
         | Care::Docker
@@ -91,6 +97,7 @@ fn target(doctor: &Doctor, patient: &Patient, frame: &Frame<'_>) -> Target {
         actions.push("pause".into());
     }
     let held = patient.account.intent == doctor::Intent::Held;
+    let known = doctor.why(&patient.spec.id);
     if patient.is_found() && !matches!(patient.spec.care, Care::Host) {
         actions.push(if held { "release" } else { "hold" }.into());
     }
@@ -109,11 +116,8 @@ fn target(doctor: &Doctor, patient: &Patient, frame: &Frame<'_>) -> Target {
         cause: patient.phase.cause().or(patient.note.as_ref()).map(|cause| words.cause(cause)),
         restarts_last_hour: u32::try_from(patient.account.restarts.len()).unwrap_or(u32::MAX),
         actions,
-        line: line(patient, words),
-        why: doctor
-            .why(&patient.spec.id)
-            .map(|one| why(&one, patient, now, words))
-            .unwrap_or_default(),
+        line: line(patient, known.as_ref().map(|one| &one.says), words),
+        why: known.as_ref().map(|one| why(one, patient, now, words)).unwrap_or_default(),
         found: patient.is_found(),
         detail: detail(doctor, patient, frame),
     }
@@ -161,14 +165,14 @@ fn at(instant: doctor::Awake, now: Now) -> String {
 }
 
 /// The one short line under a name.
-fn line(patient: &Patient, words: &Words) -> String {
+fn line(patient: &Patient, says: Option<&Sentence>, words: &Words) -> String {
     let facts = &patient.facts;
     let say = |sentence: Sentence| words.sentence(&sentence);
     if !matches!(patient.phase, Phase::Healthy | Phase::Slow) || !patient.is_found() {
         let repairing = matches!(patient.phase, Phase::Recovering { .. });
         return match patient.phase.cause().filter(|_| !repairing) {
             Some(cause) => words.cause(cause).text,
-            None => words.sentence(&patient.reason.says),
+            None => words.sentence(says.unwrap_or(&patient.reason.says)),
         };
     }
     match &patient.spec.care {

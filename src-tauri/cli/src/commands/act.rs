@@ -37,7 +37,9 @@ async fn tell(
     check(&to.target)?;
     let path = format!("/targets/{}/{verb}", encoded(&to.target));
     let accepted = connection.act(&path, body).await?;
-    let done = Sentence::new("cli.verb_done").with("target", to.target.as_str()).with("verb", verb);
+    // What was to be started and needs no operation for it runs already.
+    let key = if verb == "start" { "cli.runs_already" } else { "cli.verb_done" };
+    let done = Sentence::new(key).with("target", to.target.as_str()).with("verb", verb);
     follow(connection, accepted, manner, done).await
 }
 

@@ -1,8 +1,8 @@
 //! 1.11: sleep, wake and clocks.
 
-use doctor::{Event, LONGEST_WAIT};
+use doctor::{Depth, Event, LONGEST_WAIT, TargetId};
 
-use super::world;
+use super::{World, world};
 
 /// A request for a token that failed before the sleep is no suspicion after it.
 #[test]
@@ -28,6 +28,34 @@ fn r41_a_short_gap_is_no_sleep() {
     world.then("the machine sleeps unnoticed for 4 s", 0);
     world.tell(&Event::Tick);
     assert!(!world.doctor.is_waking());
+}
+
+/// Of what was loaded before the sleep, once; nothing is loaded to be asked.
+#[test]
+fn r42_after_the_hold_one_request_for_a_token_and_only_of_what_was_loaded() {
+    for (given, requests) in
+        [("ollama: its work is read, loaded llama3:8b 6 GB", 1), ("ollama: its work is read", 0)]
+    {
+        let mut world = world(&[given]);
+        world.then("the machine sleeps for 20 min", 0);
+        world.looks = Some(Vec::new());
+        let looks = |world: &mut World| {
+            let looks = world.looks.replace(Vec::new()).unwrap_or_default();
+            let ollama = looks.into_iter().filter(|look| look.target == TargetId::Ollama);
+            ollama.collect::<Vec<_>>()
+        };
+        world.pass(59);
+        let held = looks(&mut world);
+        assert!(!held.is_empty() && held.iter().all(|look| look.depth < Depth::Deep), "{held:?}");
+        // Shorter than the two minutes until the next one would be due.
+        world.pass(110);
+        let after = looks(&mut world);
+        let deep: Vec<_> = after.iter().filter(|look| look.depth == Depth::Deep).collect();
+        assert_eq!(deep.len(), requests, "{given}: {after:?}");
+        assert!(deep.iter().all(|look| look.model.is_none()), "asked to load it: {deep:?}");
+        assert!(after.len() > requests, "{after:?}");
+        assert_eq!(world.phase("ollama"), "healthy");
+    }
 }
 
 #[test]

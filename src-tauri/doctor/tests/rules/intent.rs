@@ -2,6 +2,7 @@
 
 use doctor::{Intent, LedgerFound};
 
+use super::world::containers::Container;
 use super::{world, world_with};
 
 const WEB: &[&str] = &["docker", "container web: critical"];
@@ -511,5 +512,33 @@ fn r34_a_persons_stop_a_while_after_the_engine_is_back_is_one() {
     world.then("docker goes away", 60).then("docker comes up", 8);
     world.then("a person stops web", 600);
     assert_eq!(world.patient("container:web").account.intent, Intent::Held);
+    assert!(world.nothing_done());
+}
+
+/// A job that began and failed before any look saw it run was not found ended: it has failed.
+#[test]
+fn r35_what_was_heard_to_begin_is_not_found_stopped() {
+    let mut world = world(&["docker", "container web: critical"]);
+    let mut job = Container::new("job", 0);
+    job.seen.restart_policy = doctor::RestartPolicy::OnFailure(1);
+    job.seen.restart_count = 1;
+    world.containers.insert("job".into(), job);
+    world.news("job", doctor::ContainerEvent::Start);
+    world.ends("job", 1, false);
+    world.pass(200);
+    let job = world.doctor.patient(&doctor::TargetId::Container("job".into()));
+    let intent = job.expect("the container").account.intent;
+    assert_ne!(intent, Intent::Held, "{:?}", world.tale.lines);
+    assert!(world.nothing_done(), "nobody named it critical: {:?}", world.treatments);
+}
+
+/// R24: not done again, and not refused either.
+#[test]
+fn r24_what_answers_is_not_started() {
+    let mut world = world(&["ollama: wants llama3:70b"]);
+    world.then("ollama lacks llama3:70b", 400);
+    assert_eq!(world.phase("ollama"), "degraded");
+    world.then("a person asks: start ollama", 30);
+    assert_eq!(world.told("answer: done"), 1, "{:?}", world.tale.lines);
     assert!(world.nothing_done());
 }

@@ -35,6 +35,17 @@ fn r50_want_of_memory_is_always_told_once_an_hour() {
     assert_eq!(world.told("NOTICE out of memory"), 2);
 }
 
+/// The hour goes on though the app is started anew in it (R55).
+#[test]
+fn r50_want_of_memory_is_told_once_an_hour_over_a_relaunch() {
+    let mut world = world(&["docker", "container web: critical, policy always"]);
+    world.then("web runs out of memory", 120).then("Homeostat is relaunched", 120);
+    world.then("web runs out of memory", 120);
+    assert_eq!(world.told("NOTICE out of memory"), 1, "{:?}", world.tale.lines);
+    world.pass(3600).then("Homeostat is relaunched", 120).then("web runs out of memory", 30);
+    assert_eq!(world.told("NOTICE out of memory"), 2, "{:?}", world.tale.lines);
+}
+
 #[test]
 fn r51_a_quick_recovery_is_one_quiet_notice_after_it_is_proven() {
     let mut world = world(&["ollama"]);

@@ -315,3 +315,30 @@ fn why_the_host_says_what_pressure_means() {
     assert_eq!(world.changes("host"), ["change.calm"]);
     assert_eq!(world.rules("host").1, "R8");
 }
+
+/// It answers at every look: more good answers are not what it lacks.
+#[test]
+fn why_what_answers_and_lacks_a_model_waits_to_be_put_right() {
+    let mut world = world(&["ollama: wants llama3:70b"]);
+    world.then("ollama lacks llama3:70b", 600);
+    assert_eq!(world.cause("ollama"), "ollama.model_missing");
+    assert_eq!(world.changes("ollama")[0], "change.mended", "{:?}", world.changes("ollama"));
+    // One that fails does wait for good answers.
+    let mut world = super::world(&["ollama"]);
+    world.then("ollama answers with status 500", 60);
+    assert!(!world.changes("ollama").contains(&"change.mended".to_owned()));
+}
+
+/// R34: a moment after a stop nobody knows yet whose it was.
+#[test]
+fn why_a_stop_is_a_persons_only_when_docker_does_not_go_with_it() {
+    let mut world = world(&["docker", "container web: critical", "container db: critical"]);
+    let says = |world: &World| {
+        let why = world.doctor.why(&TargetId::Container("web".into())).expect("the container");
+        why.says.key
+    };
+    world.then("a person stops web", 2);
+    assert_eq!(says(&world), "why.just_stopped");
+    world.pass(20);
+    assert_eq!(says(&world), "why.stopped");
+}
