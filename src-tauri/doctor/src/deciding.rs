@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::cause::{Cause, CauseId, Confidence};
 use crate::clock::Awake;
+use crate::container;
 use crate::doctor::Doctor;
 use crate::holding::held;
 use crate::incident::{StoryKind, Verb};
@@ -416,6 +417,9 @@ impl Doctor {
             };
             return Err(Refusal::Wait(Reason::new(rule, key).until(not_before)));
         }
+        if let Some(until) = self.grace_of_container(patient) {
+            return Err(Refusal::Wait(Reason::new("R12", "why.started_by_others").until(until)));
+        }
         if let Some(until) = self.stagger_until
             && self.now.awake < until
             && !light
@@ -427,6 +431,17 @@ impl Doctor {
             return Err(Refusal::Wait(Reason::new("R17", "why.staggered").until(until)));
         }
         Ok(())
+    }
+
+    /// R12: a service whose container has only just begun, whoever began it, has its grace: it was down
+    /// because there was no container, or another one.
+    fn grace_of_container(&self, patient: &Patient) -> Option<Awake> {
+        let Care::Service { container: Some(_), .. } = &patient.spec.care else { return None };
+        let inside = self.patients.get(&self.container_in(&patient.spec.id))?;
+        let seen = inside.facts.container.as_ref().filter(|seen| container::is_up(seen.status))?;
+        let lived = u64::try_from(self.now.wall.0.checked_sub(seen.started_ms?)?).ok()?;
+        let left = patient.spec.grace.checked_sub(Duration::from_millis(lived))?;
+        (!left.is_zero()).then(|| self.now.awake + left)
     }
 
     /// R31: no restart cures these; a person is told at once.

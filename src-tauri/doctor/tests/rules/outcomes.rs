@@ -163,3 +163,20 @@ fn t13_swap_is_a_second_axis() {
     world.then("the swap is full and the level normal", 25);
     assert_eq!(world.cause("host"), "host.swap_exhausted");
 }
+
+/// What was down for want of its container has its grace when somebody brings that; a wrong restart
+/// is worse than a late one.
+#[test]
+fn r12_a_service_has_its_grace_when_its_container_begins() {
+    let mut world = world(&["docker", "container web", "service api: in container web"]);
+    let mut web = world.containers["web"].clone();
+    world.then("web is removed", 0).then("api refuses connections", 40);
+    assert!(world.nothing_done(), "{:#?}", world.tale.lines);
+    (web.seen.id, web.seen.started_ms) = ("another".into(), Some(world.engine_ms()));
+    world.containers.insert("web".into(), web);
+    world.news("web", doctor::ContainerEvent::Start);
+    world.pass(45);
+    assert!(world.nothing_done(), "{:#?}", world.tale.lines);
+    world.pass(15);
+    assert!(!world.nothing_done(), "{:#?}", world.tale.lines);
+}

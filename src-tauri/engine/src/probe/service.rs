@@ -29,8 +29,8 @@ pub struct Inside {
 
 #[derive(Default)]
 struct Known {
-    /// Where else it was found to answer, or not; not looked for again in a while.
-    elsewhere: Option<(Instant, Option<String>)>,
+    /// Where else it was found to answer: its ports are not read again in a while.
+    elsewhere: Option<(Instant, String)>,
     work: Option<(Instant, Option<u32>)>,
 }
 
@@ -69,23 +69,25 @@ impl Service {
     /// else the container serves says nothing of this service.
     async fn elsewhere(&self, inside: &Inside) -> Option<Answer> {
         let known = inside.known(|known| known.elsewhere.clone());
-        let urls: Vec<String> = match known.filter(|(at, _)| at.elapsed() < AGAIN) {
-            Some((_, known)) => known.into_iter().collect(),
-            None => others(&self.url, &inside.docker.doors(&inside.name).await?),
-        };
-        let ask = async |url: &String| {
-            let got = http::get(url, WITHIN.min(self.timeout), SHALLOW_CAP).await;
-            got.answer(|_| Body::Expected).ok().filter(|answer| self.is_expected(answer))
-        };
-        let answers = join_all(urls.iter().take(TRIED).map(ask)).await;
+        if let Some((_, url)) = known.filter(|(at, _)| at.elapsed() < AGAIN)
+            && let Some(answer) = self.ask(&url).await
+        {
+            return Some(answer);
+        }
+        // That it was not there a moment ago says nothing: its program may only just have begun, and
+        // to restart it for a wrong address is worse than one more question.
+        let urls = others(&self.url, &inside.docker.doors(&inside.name).await?);
+        let answers = join_all(urls.iter().take(TRIED).map(|url| self.ask(url))).await;
         let found = answers.into_iter().flatten().next();
-        let url = found.as_ref().map(|answer| answer.url.clone());
-        inside.known(|known| {
-            let since = known.elsewhere.as_ref().map(|(at, _)| *at);
-            let since = since.filter(|at| at.elapsed() < AGAIN).unwrap_or_else(Instant::now);
-            known.elsewhere = Some((since, url));
-        });
+        let url = found.as_ref().map(|answer| (Instant::now(), answer.url.clone()));
+        inside.known(|known| known.elsewhere = url);
         found
+    }
+
+    /// None: not as expected.
+    async fn ask(&self, url: &str) -> Option<Answer> {
+        let got = http::get(url, WITHIN.min(self.timeout), SHALLOW_CAP).await;
+        got.answer(|_| Body::Expected).ok().filter(|answer| self.is_expected(answer))
     }
 }
 
