@@ -19,6 +19,8 @@ pub(crate) struct News {
     started_ms: Option<i64>,
     /// A start was told of while we ran: it is not found ended, it has ended.
     pub(crate) began: bool,
+    /// When the life began that ended last.
+    lived_from: Option<i64>,
     /// What our own stop will still bring, unless a start was told of since (R33).
     own_stop: Option<OwnStop>,
     last: Option<(i64, ContainerEvent)>,
@@ -135,6 +137,7 @@ impl News {
             }
             ContainerEvent::Die { exit_code } => {
                 self.die = Some(Died { told, exit_code: *exit_code });
+                self.lived_from = self.started_ms;
                 let own = is_past || self.is_of_ours(Brought::End, news.at_ms, limits, now);
                 let killed = self.was_killed_before(news.at_ms, limits);
                 if own || killed {
@@ -221,6 +224,20 @@ impl News {
             (Some(kill), Some(end)) => (0..=near).contains(&(end - kill.engine_ms)),
             (Some(_) | None, None) | (None, Some(_)) => false,
         }
+    }
+
+    /// How long it lived before its last end, where both are known.
+    pub(crate) fn lived(&self, seen: &ContainerSeen) -> Option<Duration> {
+        let (start, end) = if is_up(seen.status) {
+            // It runs again: only the stream told of the life before.
+            (self.lived_from?, self.die?.told.engine_ms)
+        } else {
+            (
+                seen.started_ms?,
+                self.end_of(seen).map(|died| died.told.engine_ms).or(seen.finished_ms)?,
+            )
+        };
+        u64::try_from(end.checked_sub(start)?).ok().map(Duration::from_millis)
     }
 
     /// It lived for less than this before its last end (R58).

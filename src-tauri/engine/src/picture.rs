@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use doctor::{
     Care, CauseId, Doctor, HeldBy, Listener, NextLook, Now, Operation, Patient, Phase,
-    RemedyResult, Sentence, Supervisor, Timing, Value, Verb,
+    RemedyResult, Reply, Sentence, Supervisor, Timing, Value, Verb,
 };
 use serde_json::json;
 
@@ -170,9 +170,25 @@ fn line(patient: &Patient, says: Option<&Sentence>, words: &Words) -> String {
     let say = |sentence: Sentence| words.sentence(&sentence);
     if !matches!(patient.phase, Phase::Healthy | Phase::Slow) || !patient.is_found() {
         let repairing = matches!(patient.phase, Phase::Recovering { .. });
-        return match patient.phase.cause().filter(|_| !repairing) {
-            Some(cause) => words.cause(cause).text,
-            None => words.sentence(says.unwrap_or(&patient.reason.says)),
+        // Docker is here, and not for us: that is not "not found".
+        let unusable = facts.docker.as_ref().and_then(|seen| match &seen.ping.reply {
+            Reply::Unreachable { reason } => Some(reason.as_str()),
+            Reply::Refused
+            | Reply::ConnectTimeout
+            | Reply::Silent
+            | Reply::Stalled
+            | Reply::Reset
+            | Reply::Empty
+            | Reply::Malformed { .. }
+            | Reply::TooLarge
+            | Reply::Status { .. } => None,
+        });
+        return match (patient.phase.cause().filter(|_| !repairing), unusable) {
+            (Some(cause), _) => words.cause(cause).text,
+            (None, Some(reason)) => {
+                say(Sentence::new("cause.docker.down.text").with("reason", reason))
+            }
+            (None, None) => words.sentence(says.unwrap_or(&patient.reason.says)),
         };
     }
     match &patient.spec.care {

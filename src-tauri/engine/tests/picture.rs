@@ -143,3 +143,28 @@ fn nothing_is_said_without_words() {
         }
     }
 }
+
+/// Docker that is there and not for us is neither "not found" nor helped by a start.
+#[test]
+fn docker_that_cannot_be_asked_says_why() {
+    let line = |world: &World, language: &str| {
+        let targets = draw(world, language).targets;
+        targets.into_iter().find(|one| one.id == "docker").expect("docker is drawn")
+    };
+    let reason = "this user may not open it";
+    let never = played(&["docker: not configured, closed to us"], &[]);
+    for language in ["en", "ru"] {
+        assert!(line(&never, language).line.contains(reason), "{:?}", line(&never, language));
+    }
+    let absent = played(&["docker: not configured, absent"], &[]);
+    assert!(!line(&absent, "en").line.contains("cannot be asked"));
+
+    let lost = played(&["docker"], &[("docker is closed to us", 60)]);
+    let cause = line(&lost, "en").cause.expect("a cause");
+    assert_eq!(cause.id, "docker.down");
+    assert!(cause.text.contains(reason) && cause.advice.contains(reason), "{cause:?}");
+    assert!(!cause.advice.contains("Start Docker"), "{cause:?}");
+    let gone = played(&["docker"], &[("docker goes away", 60)]);
+    let cause = line(&gone, "en").cause.expect("a cause");
+    assert!(cause.advice.contains("Start Docker") && !cause.text.contains('?'), "{cause:?}");
+}

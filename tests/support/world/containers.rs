@@ -41,6 +41,8 @@ pub enum EngineState {
     Absent,
     Up,
     Hangs,
+    /// Its socket is there, and closed to us.
+    Forbidden,
 }
 
 /// One container.
@@ -103,6 +105,10 @@ impl Engine {
             }
             EngineState::Hangs => (answer(url, Reply::Silent, 12_000), 12_000),
             EngineState::Absent => (answer(url, Reply::Refused, 1), 1),
+            EngineState::Forbidden => {
+                let reason = "this user may not open it".into();
+                (answer(url, Reply::Unreachable { reason }, 1), 1)
+            }
         }
     }
 }

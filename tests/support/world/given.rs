@@ -49,6 +49,7 @@ pub fn given(world: &mut World, line: &str) -> Result<(), String> {
             for one in traits {
                 match one {
                     "absent" => world.engine.state = EngineState::Absent,
+                    "closed to us" => world.engine.state = EngineState::Forbidden,
                     "not configured" => docker.configured = false,
                     "on the host itself" => world.engine.memory_gb = 64,
                     "in a small machine" => world.engine.memory_gb = 8,

@@ -135,6 +135,9 @@ fn plain_happens(world: &mut World, line: &str) -> Option<Result<(), String>> {
         "docker is not cured by a restart" => {
             world.engine.incurable = true;
         }
+        "docker is closed to us" => {
+            world.engine.state = EngineState::Forbidden;
+        }
         "docker wakes from its Resource Saver" => {
             world.engine.wakes_in = Some(4000);
         }

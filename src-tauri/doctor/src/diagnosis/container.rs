@@ -127,7 +127,7 @@ fn logger_crash(case: &Case<'_>) -> Option<Finding> {
     let ends = !container::is_up(seen.status) || loops(case);
     let sign = seen.log.signs.iter().find(|sign| sign.cause == CauseId::ContainerLoggerCrash);
     let sign = sign.filter(|_| ends && code(case, seen) != 0)?;
-    Some(Finding::of(vec![exit(code(case, seen)), log_line(sign)]).only(sign.sure()))
+    Some(Finding::of(how(case, seen).chain([log_line(sign)]).collect()).only(sign.sure()))
 }
 
 /// Ended for memory and bearing the signature: one of both is not the reason.
@@ -140,7 +140,8 @@ fn crash_loop(case: &Case<'_>) -> Option<Finding> {
     let seen = seen(case)?;
     let ends = u32::try_from(case.patient.facts.container_news.ends.len()).unwrap_or(u32::MAX);
     (loops(case) && seen.status != ContainerStatus::Paused).then(|| {
-        Finding::of(vec![Sentence::new("evidence.ends").with("ends", ends), exit(code(case, seen))])
+        let ends = Sentence::new("evidence.ends").with("ends", ends);
+        Finding::of([ends].into_iter().chain(how(case, seen)).chain(restarts(seen)).collect())
     })
 }
 
@@ -210,7 +211,8 @@ fn oom_limit(case: &Case<'_>) -> Option<Finding> {
     }
     let limit = Value::Bytes(seen.memory_limit);
     let line = Sentence::new("evidence.limit").with("limit", limit.clone());
-    Some(Finding::of(vec![told, exit(137), line]).with("limit", limit))
+    let lines = [told].into_iter().chain(how(case, seen)).chain([line]);
+    Some(Finding::of(lines.collect()).with("limit", limit))
 }
 
 fn oom_loop(case: &Case<'_>) -> Option<Finding> {
@@ -238,10 +240,13 @@ fn vm_oom(case: &Case<'_>) -> Option<Finding> {
         return None;
     }
     if let Some(told) = memory_line(case, seen).filter(|_| seen.memory_limit == 0) {
-        return Some(Finding::of(vec![told, exit(137), Sentence::new("evidence.no_limit")]));
+        let lines = [told].into_iter().chain(how(case, seen));
+        return Some(Finding::of(lines.chain([Sentence::new("evidence.no_limit")]).collect()));
     }
-    (memory_line(case, seen).is_none() && case.around.killed_together)
-        .then(|| Finding::of(vec![exit(137), Sentence::new("evidence.killed_together")]))
+    (memory_line(case, seen).is_none() && case.around.killed_together).then(|| {
+        let together = Sentence::new("evidence.killed_together");
+        Finding::of(how(case, seen).chain([together]).collect())
+    })
 }
 
 /// Somebody's signal and the kernel's verdict at once: either could have ended it.
@@ -267,8 +272,9 @@ fn stopped(case: &Case<'_>) -> Option<Finding> {
 }
 
 fn ended_with(case: &Case<'_>, is: impl Fn(i64) -> bool) -> Option<Finding> {
-    let code = code(case, seen(case)?);
-    is(code).then(|| Finding::of(vec![exit(code)]).with("code", code))
+    let seen = seen(case)?;
+    let code = code(case, seen);
+    is(code).then(|| Finding::of(how(case, seen).collect()).with("code", code))
 }
 
 fn never_read(case: &Case<'_>) -> Option<Finding> {
@@ -315,8 +321,18 @@ fn code(case: &Case<'_>, seen: &ContainerSeen) -> i64 {
     }
 }
 
-fn exit(code: i64) -> Sentence {
-    Sentence::new("evidence.exit").with("code", code)
+/// With which code it ended, and after how long a life.
+fn how(case: &Case<'_>, seen: &ContainerSeen) -> impl Iterator<Item = Sentence> + use<> {
+    let exit = Sentence::new("evidence.exit").with("code", code(case, seen));
+    let lived = case.patient.facts.container_news.lived(seen);
+    let lived = lived.map(|lived| Sentence::new("evidence.lived").with("lived", lived));
+    [exit].into_iter().chain(lived)
+}
+
+/// How often Docker's own policy has brought it back.
+fn restarts(seen: &ContainerSeen) -> Option<Sentence> {
+    let count = i64::try_from(seen.restart_count).unwrap_or(i64::MAX);
+    (count > 0).then(|| Sentence::new("evidence.restarts").with("count", count))
 }
 
 fn log_line(sign: &LogSign) -> Sentence {

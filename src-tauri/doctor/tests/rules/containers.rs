@@ -174,3 +174,31 @@ fn r63_an_idle_engine_is_asked_no_more_than_its_schedule_says() {
     let one = count(&|look| matches!(look.target, doctor::TargetId::Container(_)));
     assert_eq!(one, 0, "{looks:?}");
 }
+
+#[test]
+fn t114_an_end_says_how_long_it_had_run() {
+    let mut world = world(LIMITED);
+    world.pass(30).then("web exits with 139", 5);
+    let incident = world.patient("container:web").incident.clone().expect("an incident");
+    let lived = incident.cause.evidence.iter().find(|line| line.key == "evidence.lived");
+    let lived = lived.and_then(|line| line.values.get("lived")).expect("how long it had run");
+    let doctor::Value::Millis(lived) = lived else { panic!("{lived:?}") };
+    assert!((30_000..3_600_000).contains(lived), "{lived}");
+    assert!(!incident.cause.evidence.iter().any(|line| line.key == "evidence.restarts"));
+}
+
+#[test]
+fn r30_a_loop_says_how_often_docker_has_tried() {
+    let mut world = world(&["docker", "container web: policy always"]);
+    world.then("web will exit with 1 after 3 s", 0).then("web exits with 1", 60);
+    let incident = world.patient("container:web").incident.clone().expect("an incident");
+    assert_eq!(incident.cause.id, doctor::CauseId::ContainerCrashLoop);
+    let value = |key: &str, name: &str| {
+        let line = incident.cause.evidence.iter().find(|line| line.key == key)?;
+        line.values.get(name).cloned()
+    };
+    let lived = value("evidence.lived", "lived");
+    assert!(matches!(lived, Some(doctor::Value::Millis(2_000..=4_000))), "{incident:#?}");
+    let tried = value("evidence.restarts", "count");
+    assert!(matches!(tried, Some(doctor::Value::Count(2..))), "{incident:#?}");
+}
