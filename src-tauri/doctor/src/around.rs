@@ -66,11 +66,20 @@ impl Doctor {
             host_bytes: host
                 .and_then(|host| host.facts.host.as_ref())
                 .map_or(0, |seen| seen.memory_bytes),
+            other_limits: self.other_limits(patient),
             docker_bytes: docker
                 .and_then(|docker| docker.facts.docker.as_ref())
                 .and_then(|seen| seen.engine.as_ref())
                 .map_or(0, |engine| engine.memory_bytes),
         }
+    }
+
+    /// What the other containers that run may take, as far as they have limits.
+    fn other_limits(&self, patient: &Patient) -> u64 {
+        let others = self.patients.values().filter(|other| other.spec.id != patient.spec.id);
+        let seen = others.filter_map(|other| other.facts.container.as_ref());
+        let up = seen.filter(|seen| container::is_up(seen.status));
+        up.fold(0, |sum, seen| sum.saturating_add(seen.memory_limit))
     }
 
     /// The model that was loaded last, if that was lately: it is what grew.

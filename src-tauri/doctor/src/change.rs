@@ -106,6 +106,7 @@ pub(crate) fn awaited(key: &str) -> &'static [Change] {
         "why.cannot_look" => &[Change::CanLook],
         "why.deep_failed_once" => &[Change::DeepLook],
         "why.docker_restarts" => &[Change::StaysEnded],
+        "why.comes_first" => &[Change::Attempt],
         "why.not_critical" => &[Change::Critical],
         "why.no_container" => &[Change::InContainer],
         "why.no_launch" | "why.no_binary" | "why.missing_program" | "why.systemd" => {

@@ -77,7 +77,8 @@ impl Doctor {
             Phase::Degraded { cause: Some(_) } => Settled::Sick,
             // Down and nothing will be done: no remedy, no leave, no lever.
             Phase::Down { .. }
-                if matches!(patient.reason.rule, "R60" | "R62" | "R16" | "R19" | "R33" | "1.2") =>
+                if matches!(patient.reason.rule, "R60" | "R62" | "R16" | "R19" | "R33" | "1.2")
+                    || patient.reason.says.key == "why.other_healer" =>
             {
                 Settled::Sick
             }

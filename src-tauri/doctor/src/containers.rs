@@ -38,7 +38,12 @@ pub(crate) fn uncritical(name: &str) -> Spec {
         interval: Duration::from_mins(1),
         grace: Duration::from_secs(50),
         needs: Vec::new(),
-        care: Care::Container { critical: false, compose: None, light: BTreeMap::new() },
+        care: Care::Container {
+            critical: false,
+            compose: None,
+            light: BTreeMap::new(),
+            after: Vec::new(),
+        },
     }
 }
 

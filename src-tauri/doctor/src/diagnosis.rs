@@ -75,6 +75,8 @@ pub(crate) struct Around {
     /// Bytes of the host, and of the machine that Docker runs in; 0: not known.
     pub(crate) host_bytes: u64,
     pub(crate) docker_bytes: u64,
+    /// Limits of the other containers that run, together.
+    pub(crate) other_limits: u64,
 }
 
 /// How an owner's memory has changed.
@@ -202,6 +204,7 @@ static NOTHING_AROUND: Around = Around {
     growth: Vec::new(),
     host_bytes: 0,
     docker_bytes: 0,
+    other_limits: 0,
 };
 
 impl Finding {

@@ -39,6 +39,7 @@ mod docker_restart;
 mod giving_up;
 mod lever;
 mod light;
+mod owners;
 mod plan;
 mod planning;
 mod rearming;

@@ -428,6 +428,12 @@ pub struct ContainerSeen {
     pub light: bool,
     /// How many requests at once it sends or lets through, by its environment.
     pub settings: Vec<Setting>,
+    /// Services of its own compose project that come before it (`depends_on`).
+    pub depends_on: Vec<String>,
+    /// Names of its labels whose value is `true`: what other healers go by.
+    pub marks: Vec<String>,
+    /// What it does with other containers, where it is a healer.
+    pub healer: Option<Healer>,
     /// On the engine's networks, while it runs.
     pub addresses: Vec<IpAddr>,
     /// Labelled to be left alone.
@@ -435,6 +441,17 @@ pub struct ContainerSeen {
     pub log: ContainerLog,
     /// Work that the configuration expects of it (A12); none: nothing is expected, or not read.
     pub progress: Option<ProgressSeen>,
+}
+
+/// A container that restarts or replaces other ones by itself (R29).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Healer {
+    /// Restarts what is unhealthy: what bears this label with the value `true`, or everything where
+    /// there is none (willfarrell/docker-autoheal, `docker-entrypoint`).
+    Autoheal { label: Option<String> },
+    /// Replaces containers whose image is new (containrrr/watchtower).
+    Watchtower,
 }
 
 /// What its log tells.

@@ -76,6 +76,9 @@ impl Doctor {
                 if matches!(cause.id, CauseId::ContainerUnhealthy | CauseId::ContainerStartupHang) {
                     return self.unwell_plan(patient);
                 }
+                if curable {
+                    self.its_turn(patient)?;
+                }
                 match container_plan(patient, false, true) {
                     Some(plan) if curable => Ok((Verb::Start, plan)),
                     Some(_) | None => none("why.no_remedy"),
@@ -106,6 +109,7 @@ impl Doctor {
         if !curable {
             return Err(Reason::new("R60", "why.no_remedy"));
         }
+        self.is_left_to_us(&self.container_in(&patient.spec.id), patient.urged)?;
         self.needs_are_well(patient)?;
         let container = self
             .patients
@@ -120,6 +124,7 @@ impl Doctor {
     /// It runs and is unhealthy: stopped within its own time, and started (1.8), unless what it
     /// needs is the reason.
     fn unwell_plan(&self, patient: &Patient) -> Result<(Verb, Plan), Reason> {
+        self.is_left_to_us(&patient.spec.id, patient.urged)?;
         self.needs_are_well(patient)?;
         match container_plan(patient, true, true) {
             Some(plan) => Ok((Verb::Restart, plan)),

@@ -127,6 +127,8 @@ pub enum Care {
         /// What it is started with, once, when it ends again and again (R30); empty: nothing is
         /// configured.
         light: BTreeMap<String, String>,
+        /// Compose projects whose critical containers are brought up before it (C6).
+        after: Vec<String>,
     },
     Service {
         /// HTTP status codes that mean "well".

@@ -32,6 +32,8 @@ mod ladder;
 mod ledger;
 #[path = "rules/light.rs"]
 mod light;
+#[path = "rules/limits.rs"]
+mod limits;
 #[path = "rules/mistakes.rs"]
 mod mistakes;
 #[path = "rules/notices.rs"]
@@ -40,6 +42,8 @@ mod notices;
 mod numbers;
 #[path = "rules/outcomes.rs"]
 mod outcomes;
+#[path = "rules/owners.rs"]
+mod owners;
 #[path = "rules/pauses.rs"]
 mod pauses;
 #[path = "rules/phases.rs"]

@@ -305,6 +305,13 @@ fn detail(
     if let Some(engine) = facts.docker.as_ref().and_then(|seen| seen.engine.as_ref()) {
         put("version", json!(engine.version));
         put("memory_bytes", json!(engine.memory_bytes));
+        let healers: Vec<_> = doctor
+            .healers()
+            .map(|seen| json!({ "name": seen.name, "image": seen.image, "healer": seen.healer }))
+            .collect();
+        if !healers.is_empty() {
+            put("healers", json!(healers));
+        }
     }
     if let Care::Container { critical, light, .. } = &patient.spec.care {
         put("critical", json!(critical));

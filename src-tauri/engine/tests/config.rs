@@ -80,8 +80,12 @@ fn without_a_file_everything_has_its_default() {
         }
     );
     assert_eq!(spec(&config, "mlx").care, Care::Mlx { launch: None });
-    let critical =
-        Care::Container { critical: true, compose: None, light: std::collections::BTreeMap::new() };
+    let critical = Care::Container {
+        critical: true,
+        compose: None,
+        light: std::collections::BTreeMap::new(),
+        after: Vec::new(),
+    };
     assert_eq!(spec(&config, "container:knowledge_nightly").care, critical);
     assert_eq!(config.ollama.url.as_str(), "http://127.0.0.1:11434/");
     assert_eq!(config.mlx.url.as_str(), "http://127.0.0.1:11435/");
@@ -182,7 +186,7 @@ fn every_key_arrives_where_it_belongs() {
     assert_eq!((one.heal, one.interval.as_secs()), (Heal::Auto, 300));
     let parents: Vec<String> = one.needs.iter().map(TargetId::to_string).collect();
     assert_eq!(parents, ["docker", "container:two", "service:Page"]);
-    let Care::Container { critical: true, compose: Some(compose), light } = &one.care else {
+    let Care::Container { critical: true, compose: Some(compose), light, .. } = &one.care else {
         panic!("{one:?}")
     };
     assert_eq!(compose.files, [beside("compose.yml"), "/etc/compose.override.yml".into()]);
@@ -199,7 +203,8 @@ fn every_key_arrives_where_it_belongs() {
         Care::Container {
             critical: false,
             compose: None,
-            light: std::collections::BTreeMap::new()
+            light: std::collections::BTreeMap::new(),
+            after: Vec::new()
         }
     );
     assert_eq!(nightly.heal, Heal::Observe, "inherited from [docker]");

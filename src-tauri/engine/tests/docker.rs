@@ -11,14 +11,13 @@ mod service;
 
 mod fake;
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use doctor::{Body, Compose, ContainerEvent, ContainerNews, Event, Outcome, Reply};
+use doctor::{Body, Compose, ContainerEvent, ContainerNews, Event, Healer, Outcome, Reply};
 use engine::docker_host::Surroundings;
 use engine::probe::docker::Docker;
-use std::collections::BTreeMap;
-
 use fake::{DEADLINE, Fake, PACE, begin, chunk, container, event, for_ever, id, json};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
@@ -478,6 +477,50 @@ async fn a_name_that_no_container_can_have_is_not_asked() {
     }
     assert!(fake.calls("").is_empty());
     assert!(docker.container("fine").await.is_err(), "an answer without state is no container");
+}
+
+/// R29 and C6: other healers by their images and labels, and what comes first in a project.
+#[tokio::test]
+async fn other_healers_and_dependencies_are_read_off_a_container() {
+    let fake = Fake::start(async |call: String, _, stream| {
+        let name = call.split('/').nth_back(1).unwrap_or_default().to_owned();
+        let mut one = container(&name, "running", "2026-01-01T00:00:00Z");
+        let (image, environment, labels) = match name.as_str() {
+            "nurse" => ("registry:5000/willfarrell/autoheal:1.2.0", "A=b", ("autoheal", "true")),
+            "all" => ("autoheal@sha256:0", "AUTOHEAL_CONTAINER_LABEL=all", ("x", "false")),
+            "named" => ("me/docker-autoheal", "AUTOHEAL_CONTAINER_LABEL=mend", ("x", "y")),
+            "tower" => ("own/build", "A=b", ("com.centurylinklabs.watchtower", "true")),
+            "agent" => (
+                "autoheal-dashboard",
+                "AUTOHEAL_CONTAINER_LABEL=all",
+                (
+                    "com.docker.compose.depends_on",
+                    "db:service_healthy:false,cache:service_started:true",
+                ),
+            ),
+            _ => ("watchtower-docs", "", ("com.docker.compose.depends_on", "")),
+        };
+        one["Config"]["Image"] = image.into();
+        one["Config"]["Env"] = vec![environment].into();
+        one["Config"]["Labels"] = serde_json::json!({ labels.0: labels.1 });
+        json(stream, 200, &one.to_string()).await;
+    });
+    let docker = fake.docker();
+    let label = |label: Option<&str>| Some(Healer::Autoheal { label: label.map(str::to_owned) });
+    for (name, healer) in [
+        ("nurse", label(Some("autoheal"))),
+        ("all", label(None)),
+        ("named", label(Some("mend"))),
+        ("tower", Some(Healer::Watchtower)),
+        ("agent", None),
+        ("plain", None),
+    ] {
+        let seen = docker.container(name).await.unwrap().unwrap();
+        assert_eq!(seen.healer, healer, "{name}");
+        assert_eq!(seen.marks == ["autoheal"], name == "nurse", "{:?}", seen.marks);
+        let first: &[&str] = if name == "agent" { &["db", "cache"] } else { &[] };
+        assert_eq!(seen.depends_on, first, "{name}");
+    }
 }
 
 #[tokio::test]

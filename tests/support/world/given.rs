@@ -163,8 +163,9 @@ fn launch_of(text: &str) -> Launch {
 fn given_container(world: &mut World, name: &str, traits: &[&str]) -> Result<(), String> {
     let mut container = Container::new(name, world.engine_ms() - 60_000);
     let id = TargetId::Container(name.into());
-    let mut light = BTreeMap::new();
-    let care = Care::Container { critical: false, compose: None, light: light.clone() };
+    let (mut light, mut after) = (BTreeMap::new(), Vec::new());
+    let care =
+        Care::Container { critical: false, compose: None, light: light.clone(), after: Vec::new() };
     let mut one = spec(id, 60, care);
     one.configured = false;
     let mut critical = false;
@@ -181,10 +182,25 @@ fn given_container(world: &mut World, name: &str, traits: &[&str]) -> Result<(),
             container.seen.status = ContainerStatus::Exited;
             container.seen.exit_code = code.parse().map_err(|_| "exited with CODE")?;
             container.seen.finished_ms = Some(world.engine_ms() - 30_000);
+        } else if let Some(project) = each.strip_prefix("needs project:") {
+            after.push(project.into());
         } else if let Some(need) = each.strip_prefix("needs ") {
             one.needs.push(need.parse()?);
+        } else if let Some(service) = each.strip_prefix("depends on ") {
+            container.seen.depends_on.push(service.into());
+        } else if let Some(project) = each.strip_prefix("compose project ") {
+            container.with_compose();
+            if let Some(compose) = &mut container.seen.compose {
+                compose.project = Some(project.into());
+            }
+        } else if let Some(label) = each.strip_prefix("autoheal of ") {
+            let label = Some(label.to_owned()).filter(|label| label != "all");
+            container.seen.healer = Some(doctor::Healer::Autoheal { label });
+        } else if let Some(label) = each.strip_prefix("labelled ") {
+            container.seen.marks.push(label.into());
         } else {
             match *each {
+                "watchtower" => container.seen.healer = Some(doctor::Healer::Watchtower),
                 "critical" => {
                     critical = true;
                     one.configured = true;
@@ -209,7 +225,7 @@ fn given_container(world: &mut World, name: &str, traits: &[&str]) -> Result<(),
         }
     }
     if critical {
-        one.care = Care::Container { critical, compose: None, light };
+        one.care = Care::Container { critical, compose: None, light, after };
         world.roster.push(one);
     }
     world.containers.insert(name.into(), container);

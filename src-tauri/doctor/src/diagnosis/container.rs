@@ -211,8 +211,39 @@ fn oom_limit(case: &Case<'_>) -> Option<Finding> {
     }
     let limit = Value::Bytes(seen.memory_limit);
     let line = Sentence::new("evidence.limit").with("limit", limit.clone());
-    let lines = [told].into_iter().chain(how(case, seen)).chain([line]);
-    Some(Finding::of(lines.collect()).with("limit", limit))
+    // It used the whole limit, and would have used more.
+    let proposal = proposal(seen.memory_limit);
+    let peak = Sentence::new("evidence.peak")
+        .with("limit", limit.clone())
+        .with("proposal", Value::Bytes(proposal));
+    let (docker, others) = (case.around.docker_bytes, case.around.other_limits);
+    let tight = docker > 0 && others.saturating_add(proposal) > docker / 10 * 9;
+    let tight = tight.then(|| {
+        Sentence::new("evidence.no_room")
+            .with("docker", Value::Bytes(docker))
+            .with("others", Value::Bytes(others))
+    });
+    let lines = [told].into_iter().chain(how(case, seen)).chain([line, peak]).chain(tight);
+    let written = mebibytes(proposal);
+    Some(Finding::of(lines.collect()).with("limit", limit).with("proposal", written))
+}
+
+/// Half as much again as it used at least, rounded up to what a person would write (C8).
+fn proposal(limit: u64) -> u64 {
+    const MEBIBYTE: u64 = 1 << 20;
+    let wanted = limit.saturating_add(limit / 2);
+    let step = match wanted / MEBIBYTE {
+        ..1_024 => 64,
+        1_024..8_192 => 256,
+        8_192.. => 1_024,
+    } * MEBIBYTE;
+    wanted.div_ceil(step).saturating_mul(step)
+}
+
+/// As a compose file has it: `768m`, `3g`.
+fn mebibytes(bytes: u64) -> String {
+    let mebibytes = bytes >> 20;
+    if mebibytes % 1024 == 0 { format!("{}g", mebibytes / 1024) } else { format!("{mebibytes}m") }
 }
 
 fn oom_loop(case: &Case<'_>) -> Option<Finding> {

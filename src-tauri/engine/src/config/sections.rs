@@ -74,6 +74,13 @@ pub(super) fn config<'a>(
     let journal = journal(root.section("journal"));
     root.finish();
     let needs_projects = reading.needs.settle(&mut reading.roster);
+    for spec in &mut reading.roster {
+        if let (Care::Container { after, .. }, Some(projects)) =
+            (&mut spec.care, needs_projects.get(&spec.id))
+        {
+            after.clone_from(projects);
+        }
+    }
     Some(Config {
         roster: reading.roster,
         default_critical: containers::DEFAULT_CRITICAL.map(str::to_owned).to_vec(),

@@ -47,7 +47,12 @@ impl<'a> Reading<'a> {
                 interval: SNAPSHOT,
                 grace: self.grace,
                 needs: Vec::new(),
-                care: Care::Container { critical: true, compose: None, light: BTreeMap::new() },
+                care: Care::Container {
+                    critical: true,
+                    compose: None,
+                    light: BTreeMap::new(),
+                    after: Vec::new(),
+                },
             });
         }
         settings
@@ -74,7 +79,7 @@ impl<'a> Reading<'a> {
             interval: duration(&section, "interval", INTERVAL).unwrap_or(SNAPSHOT),
             grace: duration(&section, "grace", GRACE).unwrap_or(self.grace),
             needs: Vec::new(),
-            care: Care::Container { critical, compose, light: light.collect() },
+            care: Care::Container { critical, compose, light: light.collect(), after: Vec::new() },
         };
         self.needs.of(id, section.get("needs"));
         let progress = section.get("progress").and_then(|field| progress(&field));

@@ -9,7 +9,8 @@ use bollard::models::{
     NetworkSettings, RestartPolicyNameEnum,
 };
 use doctor::{
-    Compose, ContainerHealth, ContainerLog, ContainerSeen, ContainerStatus, RestartPolicy, Setting,
+    Compose, ContainerHealth, ContainerLog, ContainerSeen, ContainerStatus, Healer, RestartPolicy,
+    Setting,
 };
 
 use crate::action::light;
@@ -21,6 +22,7 @@ pub(super) fn seen(found: ContainerInspectResponse) -> Option<ContainerSeen> {
     let host = found.host_config.unwrap_or_default();
     let labels = config.labels.unwrap_or_default();
     let (compose, light) = compose(&labels).unzip();
+    let image = config.image.or(found.image).unwrap_or_default();
     // `NAME=VALUE` (moby api/types/container/config.go). Values may be secrets: only these are read.
     let variables = config.env.unwrap_or_default();
     let settings = Setting::among(|name| {
@@ -30,7 +32,7 @@ pub(super) fn seen(found: ContainerInspectResponse) -> Option<ContainerSeen> {
     Some(ContainerSeen {
         id: found.id.filter(|id| !id.is_empty())?,
         name: found.name?.trim_start_matches('/').to_owned(),
-        image: config.image.or(found.image).unwrap_or_default(),
+        image: image.clone(),
         status: status(&state)?,
         health: state.health.as_ref().and_then(health),
         exit_code: state.exit_code.unwrap_or_default(),
@@ -55,6 +57,9 @@ pub(super) fn seen(found: ContainerInspectResponse) -> Option<ContainerSeen> {
         compose,
         light: light.unwrap_or_default(),
         settings,
+        depends_on: depends_on(&labels),
+        marks: marks(&labels),
+        healer: healer(&image, &labels, &variables),
         addresses: addresses(found.network_settings),
     })
 }
@@ -142,6 +147,41 @@ fn compose(labels: &HashMap<String, String>) -> Option<(Compose, bool)> {
         light: BTreeMap::new(),
     };
     Some((compose, !ours.is_empty()))
+}
+
+/// `db:service_healthy:false,cache:service_started:true`, written by Compose 2 (compose
+/// `pkg/compose/create.go`); Compose 1 writes none.
+fn depends_on(labels: &HashMap<String, String>) -> Vec<String> {
+    let label = labels.get("com.docker.compose.depends_on").map(String::as_str).unwrap_or_default();
+    let names = label.split(',').filter_map(|one| one.split(':').next()).map(str::trim);
+    names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+/// Not more than anybody would set by hand.
+fn marks(labels: &HashMap<String, String>) -> Vec<String> {
+    let mut marks: Vec<String> =
+        labels.iter().filter(|(_, value)| *value == "true").map(|(name, _)| name.clone()).collect();
+    marks.sort_unstable();
+    marks.truncate(64);
+    marks
+}
+
+/// By the image's own name, wherever it comes from, and by the label that watchtower gives itself
+/// (containrrr/watchtower `pkg/container/metadata.go`).
+fn healer(image: &str, labels: &HashMap<String, String>, environment: &[String]) -> Option<Healer> {
+    let name = image.rsplit('/').next().unwrap_or(image);
+    let name = name.split(['@', ':']).next().unwrap_or(name);
+    if matches!(name, "autoheal" | "docker-autoheal") {
+        let set = environment.iter().find_map(|one| one.strip_prefix("AUTOHEAL_CONTAINER_LABEL="));
+        let label = match set {
+            None | Some("") => Some("autoheal"),
+            Some("all") => None,
+            other => other,
+        };
+        return Some(Healer::Autoheal { label: label.map(str::to_owned) });
+    }
+    let says_so = labels.get("com.centurylinklabs.watchtower").is_some_and(|value| value == "true");
+    (says_so || name == "watchtower").then_some(Healer::Watchtower)
 }
 
 /// RFC 3339 to milliseconds since 1970; the engine writes `0001-01-01T00:00:00Z` for "never".
