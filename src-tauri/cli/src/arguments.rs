@@ -88,6 +88,12 @@ pub(crate) enum Command {
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=500))]
         limit: u16,
     },
+    /// End the other programs that heal the same servers, and take their place
+    Takeover {
+        /// Put them back as they were
+        #[arg(long)]
+        undo: bool,
+    },
     /// Check a configuration file, or print an example
     #[command(subcommand)]
     Config(Config),

@@ -10,6 +10,7 @@ mod open;
 mod recover;
 mod run;
 mod status;
+mod takeover;
 mod timings;
 mod unload;
 mod verify;
@@ -37,6 +38,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         Command::Repair { model, wait } => {
             ensure::repair(&connect()?, model.as_deref(), manner(wait)).await
         }
+        Command::Takeover { undo } => takeover::takeover(&paths(arguments)?, *undo, json).await,
         Command::Recover { target, wait } => {
             recover::recover(&connect()?, target.as_deref(), manner(wait)).await
         }

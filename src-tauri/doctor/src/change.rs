@@ -83,6 +83,8 @@ pub enum Change {
     /// Docker tells of a container's end or ill health.
     ContainerFails,
     ContainerRuns,
+    /// A person has us take over from another healer, or it ends (C12).
+    TakenOver,
     /// A container that Docker restarts stays ended (R29).
     StaysEnded,
 }
@@ -95,6 +97,7 @@ pub(crate) fn awaited(key: &str) -> &'static [Change] {
         "why.held_until" => &[Change::HoldOver, Change::Release],
         "why.stopped_until" => &[Change::HoldOver, Change::Release],
         "why.crashed" | "why.misconfigured" => &[Change::ObservingOver],
+        "why.other_healers" => &[Change::TakenOver],
         "why.panic_locked" => &[Change::Unlock],
         "why.paused" => &[Change::Unpause],
         "why.completed" | "why.job_failed" => &[Change::Started, Change::Critical],

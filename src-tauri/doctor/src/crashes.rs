@@ -4,6 +4,7 @@ use crate::clock::Awake;
 use crate::doctor::Doctor;
 use crate::ledger::Ledger;
 use crate::phase::Reason;
+use crate::sentence::Sentence;
 
 /// Nothing disruptive is done and nothing started, unless a person asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,12 +83,19 @@ impl Doctor {
 
     /// Why nothing is done unasked, while that is so.
     pub fn observes(&self) -> Option<Reason> {
-        let observing = self.observing?;
+        let Some(observing) = self.observing else { return self.leaves_it_to_others() };
         let reason = match observing.because {
             Because::Crashed => Reason::new("R39", "why.crashed"),
             Because::Misconfigured => Reason::new("2.53", "why.misconfigured"),
         };
         Some(reason.until(observing.until))
+    }
+
+    /// C12: two that heal the same thing fight; until a person has us take over we only watch.
+    fn leaves_it_to_others(&self) -> Option<Reason> {
+        let names = self.healers.join(", ");
+        let says = || Sentence::new("why.other_healers").with("names", names.as_str());
+        (!names.is_empty()).then(|| Reason::says("C12", says()))
     }
 
     /// From here on everything on disk says that we ended in an orderly way.

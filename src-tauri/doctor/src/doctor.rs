@@ -49,6 +49,8 @@ pub struct Doctor {
     pub(crate) notices: Notices,
     /// Nothing is done unasked before, and why (R39, fault 53).
     pub(crate) observing: Option<Observing>,
+    /// Programs that heal the same things beside us, by name.
+    pub(crate) healers: Vec<String>,
     /// As in the ledger (R39).
     pub(crate) crashes: Vec<Continuous>,
     /// We were told to end.
@@ -119,6 +121,7 @@ impl Doctor {
             slow_self_until: None,
             notices: Notices::default(),
             observing: None,
+            healers: Vec::new(),
             crashes: Vec::new(),
             ending: false,
             last_record: now.awake,
@@ -176,6 +179,7 @@ impl Doctor {
             Event::SelfProbed { took } => self.probed_ourselves(took),
             Event::NoticeFailed { notice } => self.notice_failed(notice),
             Event::Misconfigured => self.misconfigured(),
+            Event::OtherHealers { names } => self.healers = names,
             Event::Quit { target, normal } => self.application_ended(&target, normal),
             Event::Ending => self.ending(),
             Event::Remembered { memory, timings } => {

@@ -80,6 +80,10 @@ pub enum Event {
     },
     /// The configuration cannot be read; the last good one stays in force (fault 53).
     Misconfigured,
+    /// Programs that heal the same things run beside us (A11); none: no more.
+    OtherHealers {
+        names: Vec<String>,
+    },
     /// The application of a server ended: in the normal way, or by a crash (R36).
     Quit {
         target: TargetId,

@@ -230,6 +230,7 @@ impl Doctor {
             Change::Release => says("change.release"),
             Change::HoldOver => says("change.hold_over"),
             Change::ObservingOver => says("change.observing_over"),
+            Change::TakenOver => says("change.taken_over"),
             Change::Unlock => says("change.unlock"),
             Change::Unpause => says("change.unpause"),
             Change::Started => says("change.started"),

@@ -12,6 +12,7 @@ mod token;
 mod act;
 mod body;
 mod events;
+mod healers;
 mod history;
 mod llm;
 mod look;
@@ -39,6 +40,7 @@ pub use crate::config::{ApiSettings, Listen};
 pub use description::description;
 pub use listen::{Listening, Serving, serve};
 pub use problem::Problem;
+pub(crate) use token::write_private;
 pub use token::{Token, TokenError};
 
 /// The port that the seeds' agents post to.

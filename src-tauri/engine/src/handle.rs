@@ -21,6 +21,7 @@ pub struct Handle {
     pub(crate) gate: watch::Receiver<Gate>,
     pub(crate) notices: broadcast::Sender<NoticeView>,
     pub(crate) told: mpsc::Sender<Event>,
+    pub(crate) handovers: mpsc::Sender<Handover>,
     pub(crate) heartbeat: Arc<AtomicU64>,
     pub(crate) began: Instant,
     pub journal: Journal,
@@ -36,6 +37,13 @@ pub struct Asked {
     pub respond: oneshot::Sender<Response>,
 }
 
+/// What becomes of other healers, at a person's wish (C12).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handover {
+    TakeOver,
+    GiveBack,
+}
+
 /// The other ends of a handle's channels: what the loop hears and where it publishes.
 pub struct Ends {
     pub wishes: mpsc::Receiver<Asked>,
@@ -45,6 +53,7 @@ pub struct Ends {
     pub notices: broadcast::Sender<NoticeView>,
     /// What the loop is told and answers nobody.
     pub told: mpsc::Receiver<Event>,
+    pub handovers: mpsc::Receiver<Handover>,
     /// Milliseconds since `began` at the loop's last turn.
     pub heartbeat: Arc<AtomicU64>,
     pub began: Instant,
@@ -71,6 +80,7 @@ impl Handle {
         let (gate_sender, gate) = watch::channel(Gate::default());
         let (notices, _) = broadcast::channel(64);
         let (told, reports) = mpsc::channel(64);
+        let (handovers, handed) = mpsc::channel(4);
         let heartbeat = Arc::new(AtomicU64::new(0));
         let began = Instant::now();
         let ends = Ends {
@@ -80,6 +90,7 @@ impl Handle {
             gate: gate_sender,
             notices: notices.clone(),
             told: reports,
+            handovers: handed,
             heartbeat: heartbeat.clone(),
             began,
         };
@@ -91,6 +102,7 @@ impl Handle {
                 gate,
                 notices,
                 told,
+                handovers,
                 heartbeat,
                 began,
                 journal,
@@ -164,6 +176,11 @@ impl Handle {
             return stopped();
         }
         response.await.unwrap_or_else(|_| stopped())
+    }
+
+    /// Asks for it; the snapshot tells how it goes. False: so much is asked for already.
+    pub fn hand_over(&self, what: Handover) -> bool {
+        self.handovers.try_send(what).is_ok()
     }
 
     /// How long the loop has not come round; it comes round at least every 30 s.

@@ -14,6 +14,7 @@ pub mod words;
 
 pub mod action;
 pub mod hands;
+pub mod healers;
 pub mod logs;
 pub mod probe;
 pub mod senses;

@@ -57,6 +57,11 @@ impl Paths {
         self.data.join("environment.json")
     }
 
+    /// What was taken over from other healers; it may hold secrets.
+    pub fn taken(&self) -> PathBuf {
+        self.data.join("taken.json")
+    }
+
     /// The copy of the last configuration without a mistake.
     pub fn good_config(&self) -> PathBuf {
         self.data.join("config.good.toml")

@@ -23,6 +23,7 @@ pub struct Frame<'a> {
     pub config: &'a Config,
     pub timings: &'a [Timing],
     pub messages: Vec<String>,
+    pub takeover: Option<view::Takeover>,
 }
 
 pub fn snapshot(doctor: &Doctor, frame: &Frame<'_>) -> Snapshot {
@@ -56,6 +57,7 @@ pub fn snapshot(doctor: &Doctor, frame: &Frame<'_>) -> Snapshot {
         fallback: doctor.fallback(),
         timings: frame.timings.iter().map(timing).collect(),
         messages: messages(doctor, frame),
+        takeover: frame.takeover.clone(),
         language: frame.words.language().into(),
     }
 }

@@ -31,14 +31,16 @@ use std::time::Duration;
 use doctor::{MemoryGroup, ProcessId, ProcessSeen};
 
 pub use end::{End, end};
-pub use lever::{LeverError, kickstart, open_app, run, start_unit};
+pub use lever::{
+    LeverError, kickstart, load_job, loaded_jobs, open_app, run, start_unit, unload_job,
+};
 pub use place::{Places, home, installed_ollama};
 pub use signal::{Signal, SignalError, signal};
-pub use supervisor::{supervisor, would_start};
+pub use supervisor::{is_wanted, supervisor, would_start};
 pub use system::{
     Activity, Ends, awake, boot, continuous, detach, environment, footprint, has_tray_host,
     is_listening, is_same, keep_awake_activity, listener, lower_priority, memory, process, unit,
-    usage, user_home, user_id, variable, watch_power, written_files,
+    usage, user_home, user_id, variable, watch_power, working_directory, written_files,
 };
 
 /// News of the machine's sleep.

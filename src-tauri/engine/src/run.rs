@@ -1,6 +1,7 @@
 //! The loop: wait for the doctor's time or an event, hand it over, carry out its orders, publish.
 
 mod application;
+mod handover;
 mod records;
 mod settings;
 mod surroundings;
@@ -22,6 +23,7 @@ use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinHandle};
 
+use self::handover::Handovers;
 use crate::api::{self, Token};
 use crate::config::Config;
 use crate::environments::Environments;
@@ -129,7 +131,13 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
     }
     orders.extend(doctor.handle(records::remembered(&journal, now.wall), now));
     let timings = journal.latest_timings().unwrap_or_default();
-    let frame = Frame { words: &words, config: &config, timings: &timings, messages: Vec::new() };
+    let frame = Frame {
+        words: &words,
+        config: &config,
+        timings: &timings,
+        messages: Vec::new(),
+        takeover: None,
+    };
     let first = picture::snapshot(&doctor, &frame);
     let (handle, ends) = Handle::new(first, journal.clone(), words.clone());
     let token = match Token::load_or_create(&paths.token()) {
@@ -146,6 +154,7 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
     let senses = Arc::new(Senses::new(&config, environments, None).told_of_ends(away));
     senses.store.reading().begin(paths.digests());
     let (records, writer) = records::spawn_writer(journal.clone(), ledger, inbox.clone());
+    let (handover, handed) = Handovers::new(&paths);
     let mut engine = Loop {
         doctor,
         config,
@@ -169,12 +178,13 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
         handle: handle.clone(),
         token,
         published: None,
+        handover,
     };
     engine.serve().await;
     engine.follow_events(written);
     engine.carry_out(&mut orders);
     watchdog::watch(handle.pulse(), stopping.clone());
-    let task = tokio::spawn(engine.run(events, stopping));
+    let task = tokio::spawn(engine.run(events, handed, stopping));
     Ok(Engine { handle, stop, task, _lock: lock })
 }
 
@@ -204,10 +214,16 @@ struct Loop {
     handle: Handle,
     token: Option<Token>,
     published: Option<Instant>,
+    handover: Handovers,
 }
 
 impl Loop {
-    async fn run(mut self, mut events: mpsc::Receiver<Event>, mut stopping: watch::Receiver<bool>) {
+    async fn run(
+        mut self,
+        mut events: mpsc::Receiver<Event>,
+        mut handed: mpsc::Receiver<handover::News>,
+        mut stopping: watch::Receiver<bool>,
+    ) {
         let (power, mut slept) = mpsc::channel(8);
         let (saved, mut config_saved) = mpsc::channel(4);
         let _activity = platform::keep_awake_activity();
@@ -281,8 +297,18 @@ impl Loop {
                     self.note_api();
                     changed = true;
                 }
+                Some(what) = self.ends.handovers.recv() => {
+                    self.hand_over(what);
+                    changed = true;
+                }
+                Some(news) = handed.recv() => {
+                    self.handed_over(news).await;
+                    opened = self.api.as_ref().map(api::Serving::changes);
+                    changed = true;
+                }
                 _ = retry.tick() => self.retry_journal(),
                 _ = upkeep.tick() => {
+                    self.look_for_healers(last_prune.is_none());
                     self.upkeep(&mut last_prune);
                     changed |= self.supervise_stream();
                 }
@@ -457,8 +483,13 @@ impl Loop {
         let mut messages: Vec<String> = self.messages.values().cloned().collect();
         messages.extend(self.not_shown());
         messages.extend(self.journal.message().filter(|_| !self.messages.contains_key("journal")));
-        let frame =
-            Frame { words: &self.words, config: &self.config, timings: &self.timings, messages };
+        let frame = Frame {
+            words: &self.words,
+            config: &self.config,
+            timings: &self.timings,
+            messages,
+            takeover: self.handover.drawn(&self.words),
+        };
         let snapshot = picture::snapshot(&self.doctor, &frame);
         let before = self.ends.snapshot.borrow().summary;
         if before != snapshot.summary {

@@ -27,8 +27,23 @@ pub struct Snapshot {
     pub timings: Vec<ModelTiming>,
     /// About Homeostat itself: a port taken, a bad configuration, a damaged journal.
     pub messages: Vec<String>,
+    /// None: no other healer runs here, and none was ended by us.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub takeover: Option<Takeover>,
     /// `en` or `ru`.
     pub language: String,
+}
+
+/// Other programs that heal the same things, and what a click may do about them (C12).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+pub struct Takeover {
+    /// One sentence.
+    pub text: String,
+    /// Those that run, one line each.
+    pub others: Vec<String>,
+    /// `take_over`, `give_back`, both or neither.
+    pub can: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]

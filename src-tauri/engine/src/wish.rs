@@ -6,7 +6,7 @@ use std::time::Duration;
 use doctor::{Asker, MeasurePlan, Response, TargetId, Unload, Wish};
 use serde::{Deserialize, Serialize};
 
-use crate::handle::Handle;
+use crate::handle::{Handle, Handover};
 
 /// Longer names and longer lists are no person's click.
 const LONGEST_NAME: usize = 512;
@@ -75,6 +75,10 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         model: Option<String>,
     },
+    /// End the other healers, whose place we take (C12).
+    TakeOver,
+    /// Put them back as they were.
+    GiveBack,
     /// Break off an errand that takes long.
     Cancel {
         operation: String,
@@ -96,6 +100,16 @@ pub enum Answer {
 
 /// Asks as the person who sits here; a request that makes no sense is refused in words.
 pub async fn ask(handle: &Handle, request: Request) -> Answer {
+    let handover =
+        [(Request::TakeOver, Handover::TakeOver), (Request::GiveBack, Handover::GiveBack)];
+    let handover = handover.into_iter().find(|(one, _)| *one == request).map(|(_, what)| what);
+    if let Some(handover) = handover {
+        return if handle.hand_over(handover) {
+            Answer::Done
+        } else {
+            Answer::Refused { text: handle.words.say("ourselves.stopping") }
+        };
+    }
     let wish = match Wish::try_from(request) {
         Ok(wish) => wish,
         Err(text) => return Answer::Refused { text },
@@ -147,6 +161,9 @@ impl TryFrom<Request> for Wish {
                 Self::VerifyModels { model: model.map(named).transpose()? }
             }
             Request::Repair { model } => Self::Repair { model: model.map(named).transpose()? },
+            Request::TakeOver | Request::GiveBack => {
+                return Err("nothing that a target is asked for".into());
+            }
             Request::Cancel { operation } => Self::Cancel { operation: named(operation)? },
         })
     }

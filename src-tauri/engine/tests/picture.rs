@@ -34,7 +34,13 @@ fn played(lines: &[&str], happenings: &[(&str, u64)]) -> World {
 fn draw(world: &World, language: &str) -> Snapshot {
     let config = Config::parse(Path::new("config.toml"), "", &|_| None).expect("a configuration");
     let words = Words::new(language);
-    let frame = Frame { words: &words, config: &config, timings: &[], messages: Vec::new() };
+    let frame = Frame {
+        words: &words,
+        config: &config,
+        timings: &[],
+        messages: Vec::new(),
+        takeover: None,
+    };
     snapshot(&world.doctor, &frame)
 }
 

@@ -185,6 +185,10 @@ fn machine_happens(world: &mut World, line: &str) -> Result<bool, String> {
             world.relaunch();
         }
         "Homeostat is relaunched" => world.relaunch(),
+        "another healer runs" => {
+            world.tell(&Event::OtherHealers { names: vec!["host_recovery_listener.py".into()] })
+        }
+        "no other healer runs" => world.tell(&Event::OtherHealers { names: Vec::new() }),
         "the configuration cannot be read" => world.tell(&Event::Misconfigured),
         _ => return Ok(false),
     }

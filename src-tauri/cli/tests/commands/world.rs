@@ -178,6 +178,7 @@ pub(crate) fn snapshot() -> Snapshot {
         fallback: false,
         timings: Vec::new(),
         messages: Vec::new(),
+        takeover: None,
         language: "en".into(),
     }
 }

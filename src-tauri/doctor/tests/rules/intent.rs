@@ -542,3 +542,27 @@ fn r24_what_answers_is_not_started() {
     assert_eq!(world.told("answer: done"), 1, "{:?}", world.tale.lines);
     assert!(world.nothing_done());
 }
+
+/// What another healer looks after is not healed twice, and is healed when a person had it end.
+#[test]
+fn c12_beside_another_healer_nothing_is_done_unasked() {
+    let mut world = world(&["ollama", "docker", "container web: critical"]);
+    world.then("another healer runs", 0).then("ollama dies", 0).then("web exits with 1", 120);
+    assert!(world.nothing_done());
+    assert_eq!(world.phase("ollama"), "down");
+    let why = world.doctor.why(&doctor::TargetId::Ollama).expect("watched");
+    let nothing_done = why.nothing_done.expect("a reason");
+    assert_eq!((nothing_done.rule, nothing_done.says.key.as_str()), ("C12", "why.other_healers"));
+    world.then("no other healer runs", 90);
+    assert_eq!(world.phase("ollama"), "healthy");
+    assert_eq!(world.told("start the container"), 1);
+}
+
+/// A person's word is a person's word.
+#[test]
+fn c12_what_a_person_asks_for_is_done_beside_another_healer() {
+    let mut world = world(&["ollama"]);
+    world.then("another healer runs", 0).then("ollama dies", 60);
+    world.then("a person asks: start ollama", 90);
+    assert_eq!(world.phase("ollama"), "healthy");
+}

@@ -9,7 +9,7 @@ use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Api, act, events, history, json, llm, look, page, recover, timings};
+use super::{Api, act, events, healers, history, json, llm, look, page, recover, timings};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -70,6 +70,7 @@ fn routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(act::unload))
         .routes(routes!(act::verify))
         .routes(routes!(act::measure, act::cancel_measure))
+        .routes(routes!(healers::healers))
         .routes(routes!(page::index))
         .routes(routes!(openapi))
 }

@@ -14,7 +14,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Serialize;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tower::Service;
@@ -27,6 +27,8 @@ use crate::handle::Handle;
 
 /// A door that would not open, and a bridge that was not there, are tried again after this.
 const TRY_AGAIN: Duration = Duration::from_secs(30);
+/// Opened when no other door of this machine is: any free port.
+const SPARE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 const CONNECTIONS: usize = 256;
 /// A head that is slower ends the connection; so does a kept one that is silent for as long.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
@@ -47,6 +49,8 @@ pub struct Listening {
 pub struct Serving {
     listening: watch::Receiver<Listening>,
     stop: watch::Sender<bool>,
+    again: Arc<Notify>,
+    ports: Vec<u16>,
     doors: JoinHandle<()>,
 }
 
@@ -59,9 +63,19 @@ impl Serving {
         self.listening.borrow().problem.clone()
     }
 
+    /// Ports that are meant to be open.
+    pub fn wanted_ports(&self) -> Vec<u16> {
+        self.ports.clone()
+    }
+
     /// Wakes when a door opens or shuts.
     pub fn changes(&self) -> watch::Receiver<Listening> {
         self.listening.clone()
+    }
+
+    /// A door that would not open is tried again at once.
+    pub fn try_again(&self) {
+        self.again.notify_one();
     }
 
     /// Opens no more connections, ends the streams, lets answers under way finish for two seconds, and
@@ -84,6 +98,7 @@ pub async fn serve(
 ) -> Serving {
     let (stop, stopping) = watch::channel(false);
     let (publish, listening) = watch::channel(Listening::default());
+    let again = Arc::new(Notify::new());
     let api = Arc::new(Api {
         handle,
         token,
@@ -105,9 +120,11 @@ pub async fn serve(
         accepting: JoinSet::new(),
         publish,
         address_file,
+        again: again.clone(),
     };
     doors.open_all().await;
-    Serving { listening, stop, doors: tokio::spawn(doors.attend()) }
+    let ports = doors.wanted().iter().map(SocketAddr::port).filter(|port| *port > 0).collect();
+    Serving { listening, stop, again, ports, doors: tokio::spawn(doors.attend()) }
 }
 
 /// Which doors are meant to be open, and which are.
@@ -119,6 +136,7 @@ struct Doors {
     accepting: JoinSet<SocketAddr>,
     publish: watch::Sender<Listening>,
     address_file: PathBuf,
+    again: Arc<Notify>,
 }
 
 impl Doors {
@@ -128,6 +146,7 @@ impl Doors {
             tokio::select! {
                 () = stopped(&mut stopping) => break,
                 () = sleep(TRY_AGAIN) => {}
+                () = self.again.notified() => {}
                 Some(ended) = self.accepting.join_next() => {
                     // A door ends only by a panic; which one it was is then unknown.
                     match ended {
@@ -153,20 +172,23 @@ impl Doors {
             if self.open.contains_key(&wanted) {
                 continue;
             }
-            let bound = TcpListener::bind(wanted).await;
-            match bound.and_then(|listener| Ok((listener.local_addr()?, listener))) {
-                Ok((address, listener)) => {
-                    self.open.insert(wanted, address);
-                    let house = self.house.clone();
-                    self.accepting.spawn(async move {
-                        house.accept(listener).await;
-                        wanted
-                    });
-                }
-                Err(error) => problems.push(shut(wanted, &error).await),
+            if let Err(error) = self.open(wanted).await {
+                problems.push(shut(wanted, &error).await);
             }
         }
-        let mut addresses: Vec<SocketAddr> = self.open.values().copied().collect();
+        // The command line and the window in a browser find this one by the address file: with the
+        // port taken they are needed most.
+        if !problems.is_empty()
+            && !self.is_reachable()
+            && let Err(error) = self.open(SPARE).await
+        {
+            tracing::warn!(%error, "not even a free port could be opened");
+        }
+        let proper = self.open.iter().any(|(wanted, address)| {
+            *wanted != SPARE && (address.ip().is_loopback() || address.ip().is_unspecified())
+        });
+        let shown = self.open.iter().filter(|(wanted, _)| !proper || **wanted != SPARE);
+        let mut addresses: Vec<SocketAddr> = shown.map(|(_, address)| *address).collect();
         addresses.sort_by_key(|address| !address.ip().is_loopback());
         let now =
             Listening { addresses, problem: (!problems.is_empty()).then(|| problems.join(" ")) };
@@ -182,6 +204,22 @@ impl Doors {
             tracing::info!(addresses = ?now.addresses, "the API listens");
             announce(&self.address_file, &now.addresses);
         }
+    }
+
+    async fn open(&mut self, wanted: SocketAddr) -> io::Result<()> {
+        let listener = TcpListener::bind(wanted).await?;
+        self.open.insert(wanted, listener.local_addr()?);
+        let house = self.house.clone();
+        self.accepting.spawn(async move {
+            house.accept(listener).await;
+            wanted
+        });
+        Ok(())
+    }
+
+    /// From this machine.
+    fn is_reachable(&self) -> bool {
+        self.open.values().any(|one| one.ip().is_loopback() || one.ip().is_unspecified())
     }
 
     fn wanted(&self) -> Vec<SocketAddr> {

@@ -93,7 +93,7 @@ impl fmt::Debug for Token {
 }
 
 /// Replaces a file in one step, readable by its owner only.
-pub(super) fn write_private(file: &Path, content: &[u8]) -> io::Result<()> {
+pub(crate) fn write_private(file: &Path, content: &[u8]) -> io::Result<()> {
     let mut beside = file.as_os_str().to_owned();
     beside.push(format!(".{}", std::process::id()));
     let beside = PathBuf::from(beside);

@@ -49,6 +49,7 @@ fn snapshot(summary: Summary, headline: &str, targets: Vec<Target>) -> Snapshot 
         fallback: false,
         timings: Vec::new(),
         messages: Vec::new(),
+        takeover: None,
         language: "en".into(),
     }
 }

@@ -1,6 +1,7 @@
 //! Levers that belong to another program: launchd and application bundles on macOS, the user's
 //! systemd on Linux.
 
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -47,6 +48,31 @@ pub async fn open_app(app: &str) -> Result<(), LeverError> {
 /// `systemctl --user start UNIT`: starts a unit of the user's own systemd unless it runs.
 pub async fn start_unit(unit: &str) -> Result<(), LeverError> {
     run(&["systemctl", "--user", "start", unit], DEADLINE).await.map(drop)
+}
+
+/// `launchctl disable` and `bootout` of a job of the logged-in user: it ends now and stays away after
+/// the next login (launchctl(1)).
+pub async fn unload_job(label: &str) -> Result<(), LeverError> {
+    only_macos("launchctl bootout")?;
+    let job = format!("gui/{}/{label}", user_id());
+    run(&["/bin/launchctl", "disable", &job], DEADLINE).await?;
+    run(&["/bin/launchctl", "bootout", &job], DEADLINE).await.map(drop)
+}
+
+/// The way back: `launchctl enable`, and `bootstrap` with its property list.
+pub async fn load_job(label: &str, file: &Path) -> Result<(), LeverError> {
+    only_macos("launchctl bootstrap")?;
+    let domain = format!("gui/{}", user_id());
+    let file = file.to_string_lossy();
+    run(&["/bin/launchctl", "enable", &format!("{domain}/{label}")], DEADLINE).await?;
+    run(&["/bin/launchctl", "bootstrap", &domain, &file], DEADLINE).await.map(drop)
+}
+
+/// Labels of the jobs of the logged-in user that are loaded; none: nobody tells.
+pub async fn loaded_jobs() -> Option<Vec<String>> {
+    only_macos("launchctl list").ok()?;
+    let list = output(&["/bin/launchctl", "list"], DEADLINE, LIST_CAP).await.ok()?;
+    Some(list.lines().filter_map(|line| line.split('\t').nth(2)).map(str::to_owned).collect())
 }
 
 /// The process that systemd holds for the main one of a unit; none: it does not say, or there is no

@@ -40,7 +40,9 @@ pub use memory::{footprint, memory};
 pub use port::{is_listening, listener};
 pub use power::watch_power;
 pub(super) use process::{children, identity, is_in_container, parent, processes};
-pub use process::{environment, is_same, process, unit, usage, variable, written_files};
+pub use process::{
+    environment, is_same, process, unit, usage, variable, working_directory, written_files,
+};
 pub use tray::has_tray_host;
 
 pub(super) const HAS_LAUNCHD: bool = true;

@@ -123,7 +123,8 @@ fn enabled_units(places: &Places) -> Vec<String> {
     found
 }
 
-fn is_wanted(directory: &Path, unit: &str) -> bool {
+/// Whether a unit is enabled: linked from a target's `.wants`.
+pub fn is_wanted(directory: &Path, unit: &str) -> bool {
     directory.read_dir().into_iter().flatten().flatten().any(|entry| {
         let path = entry.path();
         let wants = path.extension().is_some_and(|kind| kind == "wants");

@@ -60,8 +60,17 @@ impl World {
         let token = Token::load_or_create(&directory.path().join("token")).unwrap();
         let (journal, _) = Journal::open(&directory.path().join("journal.db"));
         let (handle, ends) = Handle::new(snapshot(), journal.clone(), Arc::new(Words::default()));
-        let Ends { mut wishes, snapshot, operations, gate, notices, heartbeat, began: _, told } =
-            ends;
+        let Ends {
+            mut wishes,
+            snapshot,
+            operations,
+            gate,
+            notices,
+            heartbeat,
+            began: _,
+            told,
+            handovers: _,
+        } = ends;
         let heard = Arc::new(Mutex::new(Vec::new()));
         let hearing = heard.clone();
         tokio::spawn(async move {
@@ -249,6 +258,7 @@ pub(crate) fn snapshot() -> Snapshot {
         fallback: false,
         timings: Vec::new(),
         messages: Vec::new(),
+        takeover: None,
         language: "en".into(),
     }
 }

@@ -66,6 +66,11 @@ pub fn written_files(pid: u32) -> Vec<PathBuf> {
     found
 }
 
+/// Where it runs; none for another user's process.
+pub fn working_directory(pid: u32) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/{pid}/cwd")).ok().filter(|path| path.is_dir())
+}
+
 /// The service that it runs in, told by its control group (systemd.slice(5)).
 pub fn unit(pid: u32) -> Option<Unit> {
     unit_in(&String::from_utf8_lossy(&read(&format!("/proc/{pid}/cgroup"))?))

@@ -55,6 +55,16 @@ pub fn written_files(pid: u32) -> Vec<PathBuf> {
     found
 }
 
+/// Where it runs: `lsof -d cwd`, whose field `n` is the path (lsof(8)).
+pub fn working_directory(pid: u32) -> Option<PathBuf> {
+    let pid = pid.to_string();
+    let asked = ["-a", "-p", pid.as_str(), "-d", "cwd", "-Fn"];
+    let output = std::process::Command::new("/usr/sbin/lsof").args(asked).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let path = text.lines().find_map(|line| line.strip_prefix('n'))?;
+    Some(PathBuf::from(path)).filter(|path| path.is_dir())
+}
+
 /// There is no systemd here.
 pub fn unit(_pid: u32) -> Option<Unit> {
     None

@@ -1,0 +1,193 @@
+//! Other programs that heal the same servers (A11): the scripts and jobs that came before Homeostat,
+//! `host_recovery_listener.py`, `system_auto_recovery.sh` and the `mlx-monitor` jobs. They are named,
+//! and not fought; what is done with them at a person's wish is in [`takeover`].
+
+pub mod takeover;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use doctor::ProcessSeen;
+use serde::{Deserialize, Serialize};
+
+use crate::platform::{self, Places};
+
+/// The program that answers on our port when an agent asks for help.
+const LISTENER: &str = "host_recovery_listener.py";
+/// What a job, a unit or a line of a crontab runs when it is one of them.
+const MARKS: [&str; 3] = ["host_recovery_listener", "system_auto_recovery", "mlx_monitor"];
+/// Parts of the labels of their launchd jobs.
+const LABELS: [&str; 2] = ["mlx-monitor", "auto-recovery"];
+/// A property list or a unit is a few kilobytes.
+const LARGEST: u64 = 256 << 10;
+const WITHIN: Duration = Duration::from_secs(5);
+
+/// One of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Healer {
+    Listener(ProcessSeen),
+    /// macOS: a job of the user's launchd.
+    Job(Job),
+    /// Linux: an enabled unit of the user's systemd.
+    Unit(String),
+    /// A line of the user's crontab, which is never edited.
+    Cron(String),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    pub label: String,
+    /// Its property list.
+    pub file: PathBuf,
+}
+
+impl Healer {
+    /// Short, for a list.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Listener(process) => format!("{LISTENER} (pid {})", process.id.pid),
+            Self::Job(job) => job.label.clone(),
+            Self::Unit(unit) => unit.clone(),
+            Self::Cron(line) => format!("crontab: {line}"),
+        }
+    }
+}
+
+/// All that run, or would be run, for this user. Where `launchctl` is asked, it is for a job whose
+/// property list is there. With `crontab`, it is asked for its lines: that forks, so not on a timer.
+pub async fn found(crontab: bool) -> Vec<Healer> {
+    let look = || {
+        let places = Places::here();
+        (listeners(), jobs(&places.home), units(&places.home))
+    };
+    let Ok((listeners, jobs, units)) = tokio::task::spawn_blocking(look).await else {
+        return Vec::new();
+    };
+    let mut found: Vec<Healer> = listeners.into_iter().map(Healer::Listener).collect();
+    if !jobs.is_empty() {
+        let loaded = platform::loaded_jobs().await;
+        // Where nobody tells what is loaded, what is installed counts.
+        let runs = |job: &Job| loaded.as_ref().is_none_or(|loaded| loaded.contains(&job.label));
+        found.extend(jobs.into_iter().filter(runs).map(Healer::Job));
+    }
+    found.extend(units.into_iter().map(Healer::Unit));
+    if crontab && let Ok(table) = platform::run(&["crontab", "-l"], WITHIN).await {
+        found.extend(lines(&table).into_iter().map(Healer::Cron));
+    }
+    found
+}
+
+/// Another user's is not ours to end.
+fn listeners() -> Vec<ProcessSeen> {
+    let mut found = platform::processes_named(&[LISTENER]);
+    found.retain(|process| process.uid == Some(platform::user_id()));
+    found
+}
+
+/// `~/Library/LaunchAgents/*.plist`, told by label or by what they run (launchd.plist(5)). In the
+/// binary form plain strings stand as they are.
+fn jobs(home: &Path) -> Vec<Job> {
+    let files = files(&home.join("Library/LaunchAgents"), &["plist"]);
+    let job = |(file, text): (PathBuf, String)| {
+        let stem = file.file_stem()?.to_string_lossy().into_owned();
+        let label = label(&text).unwrap_or(stem);
+        let is_one = LABELS.iter().any(|part| label.contains(part)) || is_marked(&text);
+        is_one.then_some(Job { label, file })
+    };
+    files.into_iter().filter_map(job).collect()
+}
+
+/// `<key>Label</key> <string>…</string>`.
+fn label(plist: &str) -> Option<String> {
+    let (_, rest) = plist.split_once("<key>Label</key>")?;
+    let (_, rest) = rest.split_once("<string>")?;
+    let (label, _) = rest.split_once("</string>")?;
+    Some(label.trim().to_owned()).filter(|label| !label.is_empty() && label.len() < 200)
+}
+
+/// Services and timers of the user's own systemd that are wanted at its start (systemctl(1), `enable`).
+fn units(home: &Path) -> Vec<String> {
+    let directory = home.join(".config/systemd/user");
+    let unit = |(file, text): (PathBuf, String)| {
+        let name = file.file_name()?.to_string_lossy().into_owned();
+        // A timer runs the service of its name.
+        let service = file.with_extension("service");
+        let marked = is_marked(&text) || is_marked(&text_of(&service).unwrap_or_default());
+        (marked && platform::is_wanted(&directory, &name)).then_some(name)
+    };
+    files(&directory, &["service", "timer"]).into_iter().filter_map(unit).collect()
+}
+
+/// Lines that are no comment (crontab(5)).
+fn lines(table: &str) -> Vec<String> {
+    let lines = table.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+    lines.filter(|line| is_marked(line)).map(|line| line.chars().take(200).collect()).collect()
+}
+
+fn is_marked(text: &str) -> bool {
+    MARKS.iter().any(|mark| text.contains(mark))
+}
+
+fn files(directory: &Path, kinds: &[&str]) -> Vec<(PathBuf, String)> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let is_kind =
+        |path: &PathBuf| path.extension().is_some_and(|kind| kinds.iter().any(|one| kind == *one));
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_kind).collect();
+    paths.sort();
+    paths.into_iter().filter_map(|path| text_of(&path).map(|text| (path, text))).collect()
+}
+
+fn text_of(path: &Path) -> Option<String> {
+    let small = fs::metadata(path).ok().filter(|one| one.is_file() && one.len() <= LARGEST);
+    small?;
+    Some(String::from_utf8_lossy(&fs::read(path).ok()?).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(path: &Path, text: &str) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    #[test]
+    fn jobs_are_told_by_label_or_by_what_they_run() {
+        let home = tempfile::tempdir().unwrap();
+        let agents = home.path().join("Library/LaunchAgents");
+        let plist = |label: &str, runs: &str| {
+            format!(
+                "<plist><dict><key>Label</key>\n<string>{label}</string><key>ProgramArguments</key><array><string>/bin/bash</string><string>{runs}</string></array></dict></plist>"
+            )
+        };
+        put(&agents.join("a.plist"), &plist("com.atra.mlx-monitor", "/x/check.sh"));
+        put(&agents.join("b.plist"), &plist("com.x", "/Users/a/scripts/system_auto_recovery.sh"));
+        put(&agents.join("c.plist"), &plist("homebrew.mxcl.ollama", "/opt/homebrew/bin/ollama"));
+        put(&agents.join("d.txt"), &plist("com.d.mlx-monitor", "x"));
+        put(&agents.join("com.e.auto-recovery.plist"), "bplist00\u{0}system_auto_recovery.sh");
+        let labels: Vec<String> = jobs(home.path()).into_iter().map(|job| job.label).collect();
+        assert_eq!(labels, ["com.atra.mlx-monitor", "com.x", "com.e.auto-recovery"]);
+    }
+
+    #[test]
+    fn only_enabled_units_count() {
+        let home = tempfile::tempdir().unwrap();
+        let user = home.path().join(".config/systemd/user");
+        put(&user.join("heal.service"), "ExecStart=/bin/sh /x/system_auto_recovery.sh");
+        put(&user.join("heal.timer"), "[Timer]\nOnUnitActiveSec=300");
+        put(&user.join("other.service"), "ExecStart=/bin/true");
+        assert_eq!(units(home.path()), [""; 0]);
+        put(&user.join("timers.target.wants/heal.timer"), "");
+        put(&user.join("default.target.wants/other.service"), "");
+        assert_eq!(units(home.path()), ["heal.timer"]);
+    }
+
+    #[test]
+    fn a_line_of_a_crontab_that_is_a_comment_runs_nothing() {
+        let table = "# */5 * * * * /x/system_auto_recovery.sh\nMAILTO=a\n\
+                     */5 * * * * /x/system_auto_recovery.sh >/dev/null\n0 3 * * * backup\n";
+        assert_eq!(lines(table), ["*/5 * * * * /x/system_auto_recovery.sh >/dev/null"]);
+    }
+}

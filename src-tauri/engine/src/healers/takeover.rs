@@ -1,0 +1,202 @@
+//! Taking over from them at a person's wish, and giving back what was taken (C12). What is needed for
+//! the way back is written down before anything is ended; it holds environments, so it is its owner's
+//! alone.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use doctor::{Outcome, ProcessSeen};
+use serde::{Deserialize, Serialize};
+
+use super::{Healer, Job};
+use crate::action::process;
+use crate::platform;
+
+/// A listener that is asked to end has this long; then it is killed.
+const GRACE: Duration = Duration::from_secs(5);
+const WITHIN: Duration = Duration::from_secs(10);
+
+/// What was ended, so that it can be put back as it was.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taken {
+    pub jobs: Vec<Job>,
+    pub units: Vec<String>,
+    pub listeners: Vec<Ran>,
+}
+
+/// How a process ran.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ran {
+    pub command: Vec<String>,
+    pub directory: Option<PathBuf>,
+    pub environment: Vec<(String, String)>,
+}
+
+/// Without values, which may be secrets.
+impl std::fmt::Debug for Ran {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ran").field("program", &self.command.first()).finish_non_exhaustive()
+    }
+}
+
+impl Taken {
+    /// What the file holds; none: nothing was taken.
+    pub fn load(file: &Path) -> Option<Self> {
+        serde_json::from_slice(&std::fs::read(file).ok()?).ok()
+    }
+
+    fn save(&self, file: &Path) -> io::Result<()> {
+        crate::api::write_private(file, &serde_json::to_vec(self)?)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.jobs.is_empty() && self.units.is_empty() && self.listeners.is_empty()
+    }
+
+    pub fn names(&self) -> Vec<String> {
+        let jobs = self.jobs.iter().map(|job| job.label.clone());
+        let listeners = self.listeners.iter().map(|_| super::LISTENER.to_owned());
+        jobs.chain(self.units.iter().cloned()).chain(listeners).collect()
+    }
+}
+
+/// Ends them all, each in its own way: a job and a unit so that they stay ended after the next login.
+/// A line of a crontab stays. What was taken before and not given back is kept.
+pub async fn take(found: &[Healer], file: &Path) -> Result<Taken, String> {
+    let mut taken = Taken::load(file).unwrap_or_default();
+    for healer in found {
+        match healer {
+            Healer::Job(job) if !taken.jobs.contains(job) => taken.jobs.push(job.clone()),
+            Healer::Unit(unit) if !taken.units.contains(unit) => taken.units.push(unit.clone()),
+            // A job's or unit's own process comes back with it.
+            Healer::Listener(process) if !is_of_a_unit(process, &taken) => {
+                let ran = ran(process).await?;
+                if !taken.listeners.contains(&ran) {
+                    taken.listeners.push(ran);
+                }
+            }
+            Healer::Job(_) | Healer::Unit(_) | Healer::Listener(_) | Healer::Cron(_) => {}
+        }
+    }
+    taken.save(file).map_err(|error| format!("{} cannot be written: {error}", file.display()))?;
+    for healer in found {
+        match healer {
+            Healer::Job(job) => platform::unload_job(&job.label).await.map_err(words)?,
+            Healer::Unit(unit) => {
+                let command = ["systemctl", "--user", "disable", "--now", unit];
+                platform::run(&command, WITHIN).await.map_err(words)?;
+            }
+            Healer::Listener(_) | Healer::Cron(_) => {}
+        }
+    }
+    // After what would start them again.
+    for healer in found {
+        if let Healer::Listener(process) = healer {
+            end(process).await?;
+        }
+    }
+    Ok(taken)
+}
+
+/// Puts back what was taken. What cannot be put back is told and stays written down.
+pub async fn give_back(file: &Path, log: &Path) -> Result<(), String> {
+    let Some(mut taken) = Taken::load(file) else { return Ok(()) };
+    let mut problems = Vec::new();
+    let mut left = Taken::default();
+    for job in taken.jobs.drain(..) {
+        if let Err(error) = platform::load_job(&job.label, &job.file).await {
+            problems.push(error.to_string());
+            left.jobs.push(job);
+        }
+    }
+    for unit in taken.units.drain(..) {
+        let command = ["systemctl", "--user", "enable", "--now", &unit];
+        if let Err(error) = platform::run(&command, WITHIN).await {
+            problems.push(error.to_string());
+            left.units.push(unit);
+        }
+    }
+    for ran in taken.listeners.drain(..) {
+        if let Err(error) = start(&ran, log) {
+            problems.push(format!("{}: {error}", ran.command.join(" ")));
+            left.listeners.push(ran);
+        }
+    }
+    if problems.is_empty() {
+        return std::fs::remove_file(file).map_err(|error| error.to_string());
+    }
+    left.save(file).map_err(|error| error.to_string())?;
+    Err(problems.join("; "))
+}
+
+fn is_of_a_unit(process: &ProcessSeen, taken: &Taken) -> bool {
+    let unit = platform::unit(process.id.pid).filter(|unit| unit.of_user);
+    unit.is_some_and(|unit| taken.units.contains(&unit.name))
+}
+
+async fn ran(process: &ProcessSeen) -> Result<Ran, String> {
+    let (id, command) = (process.id.clone(), process.command.clone());
+    let reading = tokio::task::spawn_blocking(move || {
+        let ran = Ran {
+            command,
+            directory: platform::working_directory(id.pid),
+            environment: platform::environment(id.pid).unwrap_or_default(),
+        };
+        // The pid may have been given to another process since.
+        platform::is_same(&id).then_some(ran)
+    });
+    let ran = reading.await.ok().flatten();
+    ran.filter(|ran| !ran.command.is_empty())
+        .ok_or_else(|| format!("pid {} has changed while it was looked at", process.id.pid))
+}
+
+/// This very process, and only it.
+async fn end(process: &ProcessSeen) -> Result<(), String> {
+    let id = &process.id;
+    if !platform::is_same(id) {
+        return Ok(());
+    }
+    if let Err(error) = process::terminate(id)
+        && platform::is_same(id)
+    {
+        return Err(error.to_string());
+    }
+    if process::await_gone(id, None, GRACE).await == Outcome::Gone {
+        return Ok(());
+    }
+    process::kill(id).map_err(|error| error.to_string())?;
+    let gone = process::await_gone(id, None, GRACE).await == Outcome::Gone;
+    gone.then_some(()).ok_or_else(|| format!("pid {} does not end", id.pid))
+}
+
+/// As it ran: its words, its directory, its environment; its output goes to a log of ours.
+fn start(ran: &Ran, log: &Path) -> io::Result<()> {
+    let (program, arguments) =
+        ran.command.split_first().ok_or_else(|| io::Error::other("its command is not known"))?;
+    let output = OpenOptions::new().append(true).create(true).open(log)?;
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .env_clear()
+        .envs(ran.environment.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::null())
+        .stdout(output.try_clone()?)
+        .stderr(output);
+    if let Some(directory) = &ran.directory {
+        command.current_dir(directory);
+    }
+    platform::detach(&mut command);
+    let mut child = tokio::process::Command::from(command).spawn()?;
+    tokio::spawn(async move {
+        // Collected when it ends, so that it does not stay as a zombie.
+        let _ = child.wait().await;
+    });
+    Ok(())
+}
+
+fn words(error: platform::LeverError) -> String {
+    error.to_string()
+}
