@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use engine::view::{
     Cause, Incident, Intent, Look, Memory, MemoryGroup, Model, ModelTiming, NoticeView, Operation,
-    OperationState, OperationStep, ServerWork, Snapshot, State, StoryLine, Summary, Target, Why,
+    OperationState, OperationStep, ServerWork, Snapshot, State, StoryLine, Summary, Takeover,
+    Target, Why,
 };
 use ts_rs::{Config, TS};
 
@@ -43,6 +44,7 @@ fn the_windows_types_are_the_engines() {
         one::<OperationState>(&config),
         one::<OperationStep>(&config),
         one::<ModelTiming>(&config),
+        one::<Takeover>(&config),
         one::<NoticeView>(&config),
         one::<serde_json::Value>(&config),
     ] {

@@ -17,6 +17,8 @@ export type Wish =
   | { verb: 'unload'; all: true }
   | { verb: 'measure'; models?: string[] }
   | { verb: 'cancel_measure' }
+  | { verb: 'take_over' }
+  | { verb: 'give_back' }
   | { verb: 'cancel'; operation: string };
 
 /** What only changes the window itself. */

@@ -126,6 +126,9 @@ export const request = (wish) => {
       };
     case 'cancel_measure':
       return { method: 'DELETE', path: '/models/measure', body: null };
+    case 'take_over':
+    case 'give_back':
+      return { method: 'POST', path: `/healers/${wish.verb}`, body: {} };
     case 'cancel':
       return {
         method: 'DELETE',

@@ -486,6 +486,7 @@ async fn every_route_is_described_and_every_described_route_is_served() {
         "GET /operations/{id}",
         "GET /status",
         "GET /timings",
+        "POST /healers/{verb}",
         "POST /llm/calls",
         "POST /models/measure",
         "POST /models/unload",
