@@ -94,6 +94,13 @@ pub(crate) enum Command {
         #[arg(long)]
         undo: bool,
     },
+    /// Find what will go wrong before it does: in compose files, or in all containers and their files
+    Audit {
+        /// Compose files of one project, later ones over earlier ones [default: what runs, and the
+        /// project of this directory]
+        #[arg(value_name = "COMPOSE.yml")]
+        files: Vec<PathBuf>,
+    },
     /// Check a configuration file, or print an example
     #[command(subcommand)]
     Config(Config),

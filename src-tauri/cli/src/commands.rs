@@ -1,6 +1,7 @@
 //! One file for each command.
 
 mod act;
+mod audit;
 mod completions;
 mod config;
 mod ensure;
@@ -59,6 +60,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         Command::Timings { format } => timings::timings(&connect()?, *format, json).await,
         Command::Incidents { id: None, limit } => incidents::list(&connect()?, *limit, json).await,
         Command::Incidents { id: Some(id), .. } => incidents::one(&connect()?, id, json).await,
+        Command::Audit { files } => audit::audit(&paths(arguments)?, files, json).await,
         Command::Config(what) => config::config(arguments, what),
         Command::Open => open::open(&connect()?, &paths(arguments)?, json).await,
         Command::Completions { shell } => completions::completions(*shell),

@@ -10,6 +10,7 @@ mod problem;
 mod token;
 
 mod act;
+mod audit;
 mod body;
 mod events;
 mod healers;
@@ -54,6 +55,10 @@ struct Api {
     recover_needs_token: bool,
     gate: guard::Gate,
     streams: Arc<Semaphore>,
+    /// One audit at a time.
+    auditing: Semaphore,
+    /// Where agents reach us.
+    port: u16,
     /// Becomes true when the API stops: endless streams end then.
     stopping: watch::Receiver<bool>,
 }

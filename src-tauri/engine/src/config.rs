@@ -174,6 +174,17 @@ pub enum Listen {
     Addresses(Vec<SocketAddr>),
 }
 
+impl Listen {
+    /// Where agents are told to reach us.
+    pub fn port(&self) -> u16 {
+        let first = match self {
+            Self::Auto => None,
+            Self::Addresses(addresses) => addresses.first().map(SocketAddr::port),
+        };
+        first.filter(|port| *port != 0).unwrap_or(crate::api::PORT)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotificationSettings {
     pub enabled: bool,

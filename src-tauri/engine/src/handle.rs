@@ -1,14 +1,16 @@
 //! The way in for everyone outside the loop: read the snapshot, make a wish, hear notices.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use doctor::{Asker, Calls, Event, NoticeId, Response, Sentence, Wish};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
+use crate::docker_host::Surroundings;
 use crate::journal::Journal;
+use crate::probe::docker::Docker;
 use crate::view::{NoticeView, Operation, OperationState, Snapshot};
 use crate::words::Words;
 
@@ -24,6 +26,8 @@ pub struct Handle {
     pub(crate) handovers: mpsc::Sender<Handover>,
     pub(crate) heartbeat: Arc<AtomicU64>,
     pub(crate) began: Instant,
+    /// The Docker engine as it is configured now.
+    docker: Arc<Mutex<Docker>>,
     pub journal: Journal,
     pub words: Arc<Words>,
 }
@@ -105,6 +109,7 @@ impl Handle {
                 handovers,
                 heartbeat,
                 began,
+                docker: Arc::new(Mutex::new(Docker::new("auto", Surroundings::of_this_process()))),
                 journal,
                 words,
             },
@@ -120,6 +125,15 @@ impl Handle {
     /// Wakes at every new snapshot; the latest wins.
     pub fn snapshots(&self) -> watch::Receiver<Arc<Snapshot>> {
         self.snapshot.clone()
+    }
+
+    /// The Docker engine that is watched.
+    pub fn docker(&self) -> Docker {
+        self.docker.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_docker(&self, docker: Docker) {
+        *self.docker.lock().unwrap_or_else(PoisonError::into_inner) = docker;
     }
 
     /// Every notice from now on.

@@ -26,6 +26,7 @@ pub mod ledger;
 pub mod paths;
 
 pub mod api;
+pub mod audit;
 
 pub mod clock;
 pub mod docker_host;

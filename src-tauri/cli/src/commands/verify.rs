@@ -77,7 +77,7 @@ pub(crate) async fn verify(paths: &Paths, json: bool) -> Result<Exit, Failure> {
 }
 
 /// With a bad file the defaults tell what to check: the engine does so too when it starts.
-fn configuration(paths: &Paths) -> Result<(Config, Check), Failure> {
+pub(super) fn configuration(paths: &Paths) -> Result<(Config, Check), Failure> {
     let file = &paths.config;
     match Config::load(file, &environment) {
         Ok(config) => {

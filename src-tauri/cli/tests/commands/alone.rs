@@ -150,3 +150,42 @@ async fn completions_and_version_need_nothing() {
         (0, format!("homeostat {}\n", env!("CARGO_PKG_VERSION")))
     );
 }
+
+#[tokio::test]
+async fn an_audit_ends_with_one_on_errors_only() {
+    let directory = tempfile::tempdir().unwrap();
+    let cases = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/audit");
+    let case = |name: &str| format!("{cases}/{name}.yml");
+    let of_files = |ended: &crate::world::Ended| {
+        let findings = ended.json()["findings"].as_array().unwrap().clone();
+        findings.into_iter().filter(|finding| !finding["file"].is_null()).collect::<Vec<_>>()
+    };
+    for (name, code, found) in [
+        ("good/the-seeds", 0, false),
+        ("bad/memory-limit-missing", 0, true),
+        ("bad/light-start-missing", 0, true),
+        ("bad/restart-no", 1, true),
+        ("bad/broken", 1, true),
+        ("bad/nothing-there", 1, true),
+    ] {
+        let ended = run(directory.path(), &["audit", "--json", &case(name)]).await;
+        assert_eq!(ended.code, code, "{name}: {ended:?}");
+        assert_eq!(ended.json()["ok"], code == 0, "{name}");
+        assert_eq!(!of_files(&ended).is_empty(), found, "{name}: {ended:?}");
+    }
+    let told = run(directory.path(), &["audit", "--json", &case("bad/restart-no")]).await;
+    let finding = of_files(&told).remove(0);
+    assert_eq!((&finding["id"], &finding["severity"]), (&"restart_no".into(), &"error".into()));
+    assert_eq!((&finding["line"], &finding["service"]), (&4.into(), &"knowledge_os_orchestrator".into()));
+    assert_eq!(finding["fix"]["lines"][0], "restart: unless-stopped");
+    assert!(finding["why"].as_str().unwrap().contains("orchestrator"), "{finding}");
+    // That no engine runs is told first.
+    assert_eq!(told.json()["findings"][0]["id"], "engine_absent");
+
+    let read = run(directory.path(), &["audit", &case("bad/restart-missing")]).await;
+    assert_eq!(read.code, 1);
+    for part in ["restart-missing.yml:3: error restart_missing", "Write before line 4:", "          restart: unless-stopped"] {
+        assert!(read.out.contains(part), "{part}: {}", read.out);
+    }
+    assert_eq!(run(directory.path(), &["audit", "--nonsense"]).await.code, 2);
+}

@@ -9,7 +9,7 @@ use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Api, act, events, healers, history, json, llm, look, page, recover, timings};
+use super::{Api, act, audit, events, healers, history, json, llm, look, page, recover, timings};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -66,6 +66,7 @@ fn routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(history::incident))
         .routes(routes!(timings::timings))
         .routes(routes!(history::memory))
+        .routes(routes!(audit::audit))
         .routes(routes!(act::target))
         .routes(routes!(act::unload))
         .routes(routes!(act::verify))

@@ -106,6 +106,8 @@ pub async fn serve(
         recover_needs_token: settings.recover_needs_token,
         gate: Gate::new(),
         streams: Arc::new(Semaphore::new(events::STREAMS)),
+        auditing: Semaphore::new(1),
+        port: settings.listen.port(),
         stopping: stopping.clone(),
     });
     let mut doors = Doors {

@@ -102,6 +102,18 @@ pub(super) async fn timings(
     Ok(json(200, &Timings { models }))
 }
 
+/// What the slowest model that was measured needs for one call; none was: nothing.
+pub(super) async fn slowest_call_s(api: &Shared) -> Result<Option<u64>, Problem> {
+    let journal = api.handle.journal.clone();
+    let measured = read_journal(move || journal.timings(None, READ)).await?;
+    let mut by_model: BTreeMap<(String, String), Vec<Timing>> = BTreeMap::new();
+    for timing in measured {
+        by_model.entry((timing.server.to_string(), timing.model.clone())).or_default().push(timing);
+    }
+    let each = by_model.into_iter().map(|(key, history)| timed(key, &history, None, 1));
+    Ok(each.map(|model| model.suggested_timeout_s).max())
+}
+
 fn timed(key: (String, String), history: &[Timing], size: Option<u64>, calls: u32) -> TimedModel {
     let (server, model) = key;
     let good: Vec<&Timing> = history.iter().filter(|timing| timing.error.is_none()).collect();

@@ -1,5 +1,6 @@
 //! The Docker engine: a ping, a snapshot of its containers, and its stream of events.
 
+mod audited;
 mod inspect;
 mod keeper;
 mod line;

@@ -18,6 +18,7 @@ impl Loop {
         let Some(token) = self.token.clone() else { return };
         let address = self.paths.data.join("address");
         let settings = self.config.api.clone();
+        self.handle.set_docker(self.senses.docker.clone());
         self.api = Some(api::serve(self.handle.clone(), settings, token, address).await);
         self.note_api();
     }
@@ -84,6 +85,7 @@ impl Loop {
         let other_api = config.api != self.config.api;
         let moved = moved(&self.config, &config);
         self.senses = senses;
+        self.handle.set_docker(self.senses.docker.clone());
         self.config = config;
         if other_engine {
             self.follow_events(None);

@@ -474,6 +474,7 @@ async fn every_route_is_described_and_every_described_route_is_served() {
         "DELETE /models/measure",
         "DELETE /operations/{id}",
         "GET /",
+        "GET /audit",
         "GET /events",
         "GET /health",
         "GET /incidents",
@@ -574,4 +575,20 @@ fn timing(at: i64, speed: f64) -> Timing {
         memory_bytes: None,
         error: None,
     }
+}
+
+#[tokio::test]
+async fn an_audit_tells_findings_in_words() {
+    let world = World::new().await;
+    let reply = world.get("/audit").await;
+    assert_eq!(reply.status, 200);
+    let audit = reply.json();
+    assert!(audit["ok"].is_boolean() && audit["files"].is_array(), "{audit}");
+    for finding in audit["findings"].as_array().unwrap() {
+        for key in ["id", "severity", "text", "why"] {
+            assert!(finding[key].as_str().is_some_and(|text| !text.is_empty()), "{key}: {finding}");
+        }
+    }
+    // An engine that answers is no finding.
+    assert!(!reply.body.contains("engine_absent"), "{audit}");
 }

@@ -1,95 +1,24 @@
-//! Whether Homeostat starts at login: an entry of the desktop (Linux) or a launch agent (macOS).
+//! Whether Homeostat starts at login.
 
-use std::path::{Path, PathBuf};
+use engine::audit::{Autostart, autostart as look};
 
 use super::Check;
 
-/// No entry is larger; what is larger is something else.
-const LARGEST: u64 = 64 * 1024;
-
 pub(crate) fn autostart() -> Check {
-    let home = std::env::home_dir().unwrap_or_default();
-    let settings = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
-    look(&[
-        settings.unwrap_or_else(|| home.join(".config")).join("autostart"),
-        home.join(".config/systemd/user"),
-        home.join("Library/LaunchAgents"),
-    ])
-}
-
-fn look(folders: &[PathBuf]) -> Check {
     let what = "autostart";
-    let entries = folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten();
-    for entry in entries.flatten() {
-        let file = entry.path();
-        let Some(program) = program(&file) else { continue };
-        if !Path::new(&program).exists() {
-            return Check::failed(
-                what,
-                format!("{} starts {program}, which is not there", file.display()),
-                "switch \"Start at login\" off and on again",
-            );
+    match look() {
+        Autostart::Starts { entry, program } => {
+            Check::good(what, format!("{} starts {program}", entry.display()))
         }
-        return Check::good(what, format!("{} starts {program}", file.display()));
-    }
-    Check::failed(
-        what,
-        "Homeostat does not start at login",
-        "switch on \"Start at login\" in its menu",
-    )
-}
-
-/// The program of ours that an entry starts.
-fn program(file: &Path) -> Option<String> {
-    let kind = file.extension()?.to_str()?;
-    if !matches!(kind, "desktop" | "service" | "plist")
-        || !file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() <= LARGEST)
-    {
-        return None;
-    }
-    let text = std::fs::read_to_string(file).ok()?;
-    let ours = |path: &str| {
-        let name = path.rsplit('/').next().unwrap_or_default().to_lowercase();
-        path.starts_with('/') && name.starts_with("homeostat")
-    };
-    // `Exec=/path arguments` and `ExecStart=/path arguments`; `<string>/path</string>`.
-    let lines = text.lines().filter_map(|line| {
-        let line = line.trim();
-        let command = line.strip_prefix("Exec=").or_else(|| line.strip_prefix("ExecStart="));
-        let string = || line.strip_prefix("<string>")?.strip_suffix("</string>");
-        command.map(first_word).or_else(|| string().map(str::to_owned))
-    });
-    lines.into_iter().find(|path| ours(path))
-}
-
-/// A path with spaces stands in quotes (Desktop Entry Specification, "The Exec key").
-fn first_word(command: &str) -> String {
-    match command.strip_prefix('"') {
-        Some(quoted) => quoted.split('"').next().unwrap_or_default().into(),
-        None => command.split(' ').next().unwrap_or_default().into(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::Outcome;
-    use super::*;
-
-    #[test]
-    fn an_entry_counts_when_its_program_is_there() {
-        let folder = tempfile::tempdir().unwrap();
-        let program = folder.path().join("homeostat app");
-        let entry = folder.path().join("x.desktop");
-        let folders = [folder.path().to_owned()];
-        std::fs::write(&entry, "[Desktop Entry]\nExec=/usr/bin/other --homeostat\n").unwrap();
-        assert_eq!(look(&folders).state, Outcome::Failed);
-        std::fs::write(&entry, format!("Exec=\"{}\" --quiet\n", program.display())).unwrap();
-        assert!(look(&folders).says.contains("not there"));
-        std::fs::write(&program, "").unwrap();
-        assert_eq!(look(&folders).state, Outcome::Good);
-        std::fs::remove_file(&entry).unwrap();
-        let agent = format!("<array>\n  <string>{}</string>\n</array>", program.display());
-        std::fs::write(folder.path().join("x.plist"), agent).unwrap();
-        assert_eq!(look(&folders).state, Outcome::Good);
+        Autostart::Gone { entry, program } => Check::failed(
+            what,
+            format!("{} starts {program}, which is not there", entry.display()),
+            "switch \"Start at login\" off and on again",
+        ),
+        Autostart::Absent => Check::failed(
+            what,
+            "Homeostat does not start at login",
+            "switch on \"Start at login\" in its menu",
+        ),
     }
 }

@@ -121,7 +121,7 @@ fn restart_policy(name: Option<RestartPolicyNameEnum>, at_most: u64) -> RestartP
 /// From the labels that Compose writes (compose-go `labels.go`); none for a one-off run, or where
 /// a label that is needed to find it again is missing. Our own file is no part of the project; true
 /// where there is one.
-fn compose(labels: &HashMap<String, String>) -> Option<(Compose, bool)> {
+pub(super) fn compose(labels: &HashMap<String, String>) -> Option<(Compose, bool)> {
     let label = |name: &str| {
         labels.get(&format!("com.docker.compose.{name}")).filter(|value| !value.is_empty()).cloned()
     };
