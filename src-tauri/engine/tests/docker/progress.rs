@@ -96,6 +96,9 @@ fn running(name: &str, minutes: i64) -> ContainerSeen {
         settings: Vec::new(),
         addresses: Vec::new(),
         skip: false,
+        depends_on: Vec::new(),
+        marks: Vec::new(),
+        healer: None,
         log: ContainerLog::default(),
         progress: None,
     }
