@@ -174,3 +174,16 @@ fn docker_that_cannot_be_asked_says_why() {
     let cause = line(&gone, "en").cause.expect("a cause");
     assert!(cause.advice.contains("Start Docker") && !cause.text.contains('?'), "{cause:?}");
 }
+
+/// Neither configured nor critical; only what ended by itself, or was found so, leaves the picture.
+#[test]
+fn what_a_person_put_aside_stays_in_sight() {
+    let shown = |what: &str| {
+        let world = played(&["docker", "container web"], &[(what, 60)]);
+        draw(&world, "en").targets.iter().any(|target| target.id == "container:web")
+    };
+    for what in ["web is paused", "a person asks: stop container:web"] {
+        assert!(shown(what), "{what}");
+    }
+    assert!(!shown("web exits with 0"));
+}
