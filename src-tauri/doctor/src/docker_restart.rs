@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::doctor::Doctor;
 use crate::incident::RestartedBy;
-use crate::observation::EngineKeeper;
+use crate::observation::{EngineKeeper, Reply};
 use crate::patient::Patient;
 use crate::phase::{Phase, Reason};
 use crate::plan::Plan;
@@ -22,7 +22,12 @@ impl Doctor {
         if !matches!(docker.phase, Phase::Down { .. } | Phase::GivenUp { .. }) {
             return refused(Sentence::new("why.docker_not_down"));
         }
-        match docker.facts.docker.as_ref().and_then(|seen| seen.keeper.as_ref()) {
+        let seen = docker.facts.docker.as_ref();
+        if seen.is_some_and(|seen| matches!(seen.ping.reply, Reply::Unreachable { .. })) {
+            // It is not for us to ask: whether it is well nobody can tell.
+            return refused(Sentence::new("why.docker_by_hand"));
+        }
+        match seen.and_then(|seen| seen.keeper.as_ref()) {
             Some(EngineKeeper::Desktop { runs: true }) => {}
             // Who quit it means it: its own window starts it again.
             Some(EngineKeeper::Desktop { runs: false }) => {

@@ -204,6 +204,18 @@ fn t18_only_a_docker_desktop_that_runs_is_offered_a_restart() {
     }
 }
 
+/// What is not for us to ask may be well: nobody can tell.
+#[test]
+fn t18_a_docker_that_is_closed_to_us_is_not_restarted() {
+    let mut world = world(DESKTOP);
+    world.then("docker hangs", 300);
+    assert!(offers(&world));
+    world.then("docker is closed to us", 60);
+    assert!(!offers(&world), "{:?}", world.tale.lines);
+    world.then("a person asks: restart docker", 30);
+    assert!(world.nothing_done(), "{:?}", world.treatments);
+}
+
 /// Nor while it answers, and not by an agent's word.
 #[test]
 fn t18_a_docker_that_answers_is_not_restarted() {
