@@ -25,6 +25,10 @@ timings: Array<ModelTiming>,
  */
 messages: Array<string>, 
 /**
+ * None: no other healer runs here, and none was ended by us.
+ */
+takeover?: Takeover, 
+/**
  * `en` or `ru`.
  */
 language: string, };
@@ -209,6 +213,23 @@ export type OperationState = "running" | "verified" | "failed" | "superseded";
 export type OperationStep = { at: string, text: string, };
 
 export type ModelTiming = { server: string, model: string, at: string, load_ms: number | null, first_token_ms: number | null, prompt_tokens_per_s: number | null, tokens_per_s: number | null, memory_bytes: number | null, error: string | null, };
+
+/**
+ * Other programs that heal the same things, and what a click may do about them (C12).
+ */
+export type Takeover = { 
+/**
+ * One sentence.
+ */
+text: string, 
+/**
+ * Those that run, one line each.
+ */
+others: Array<string>, 
+/**
+ * `take_over`, `give_back`, both or neither.
+ */
+can: Array<string>, };
 
 /**
  * A native notification, with its words.
