@@ -528,3 +528,17 @@ test('details are written for people, and what is empty is left out', async () =
     ],
   );
 });
+
+test('other healers are named, and ended only by a second click', async () => {
+  const drawn = await snapshot('well');
+  assert.equal(draw(drawn).all('[data-part=takeover]').length, 0, 'nobody else heals');
+  const others = ['host_recovery_listener.py (pid 7)'];
+  const takeover = { text: 'Other programs heal here.', others, can: ['take_over'] };
+  const { find, deeds } = draw({ ...drawn, takeover });
+  assert.ok(text(find('[data-part=takeover]')).includes(others[0] ?? ''));
+  find('[data-verb=take_over]').click();
+  assert.deepEqual(deeds, [{ turn: 'ask', wish: { verb: 'take_over' } }]);
+  const back = draw({ ...drawn, takeover: { text: 'Taken.', others: [], can: ['give_back'] } });
+  back.find('[data-verb=give_back]').click();
+  assert.deepEqual(back.deeds, [{ verb: 'give_back' }]);
+});

@@ -151,6 +151,8 @@ test('every wish has its request', () => {
     [{ verb: 'measure', models: ['a'] }, 'POST', '/models/measure', { models: ['a'] }],
     [{ verb: 'cancel_measure' }, 'DELETE', '/models/measure', null],
     [{ verb: 'ensure', target: 'ollama' }, 'POST', '/targets/ollama/ensure', {}],
+    [{ verb: 'take_over' }, 'POST', '/healers/take_over', {}],
+    [{ verb: 'give_back' }, 'POST', '/healers/give_back', {}],
     [{ verb: 'cancel', operation: 'a/1' }, 'DELETE', '/operations/a%2F1', null],
   ];
   for (const [wish, method, path, body] of table)
