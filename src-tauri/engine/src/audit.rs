@@ -23,9 +23,9 @@ mod look;
 pub use autostart::{Autostart, autostart};
 pub use finding::{Finding, FindingView, FixView, Kind, Severity};
 pub use fix::{Fix, apply};
-pub use project::Project;
 pub use host::{Facts, host};
 pub use look::{Report, look};
+pub use project::Project;
 pub use read::read;
 pub use running::{Inspected, InspectedHealth, running};
 

@@ -1,8 +1,8 @@
 //! The way in for everyone outside the loop: read the snapshot, make a wish, hear notices.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use doctor::{Asker, Calls, Event, NoticeId, Response, Sentence, Wish};

@@ -2,7 +2,7 @@
 //! the proposed lines really help.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -59,7 +59,13 @@ fn told(findings: &[Finding], folder: &Path) -> String {
         let severity = format!("{:?}", finding.severity).to_lowercase();
         let place = view.file.unwrap_or_default().replace(&here, "");
         let line = view.line.map(|line| format!(":{line}")).unwrap_or_default();
-        writeln!(text, "{place}{line}: {severity} {}: {}", finding.kind.id(), view.text.replace(&here, "")).unwrap();
+        writeln!(
+            text,
+            "{place}{line}: {severity} {}: {}",
+            finding.kind.id(),
+            view.text.replace(&here, "")
+        )
+        .unwrap();
         if let Some(fix) = &view.fix {
             let replaced = (fix.line, fix.column) != (fix.end_line, fix.end_column);
             let sign = if replaced { '~' } else { '+' };
@@ -98,13 +104,14 @@ fn good_files_have_no_findings() {
 }
 
 /// Kinds that no compose file alone can have.
-const OF_THE_MACHINE: [Kind; 6] = [
+const OF_THE_MACHINE: [Kind; 7] = [
     Kind::MemoryLimitBelowPeak,
     Kind::DockerMemorySmall,
     Kind::RivalSupervisors,
     Kind::AutostartMissing,
     Kind::EngineAbsent,
     Kind::ContainerDiffers,
+    Kind::StartsHeavy,
 ];
 
 #[test]
@@ -189,7 +196,8 @@ fn all_proposed_lines_together_leave_nothing_that_has_a_remedy() {
         let mut rounds = 0;
         loop {
             let findings = look(&copy);
-            let fixes: Vec<&Fix> = findings.iter().filter_map(|finding| finding.fix.as_ref()).collect();
+            let fixes: Vec<&Fix> =
+                findings.iter().filter_map(|finding| finding.fix.as_ref()).collect();
             if fixes.is_empty() {
                 break;
             }
@@ -224,7 +232,12 @@ fn hostile_files_are_refused_within_bounds() {
     }
     laughs.push_str("services: {a: {image: x, environment: *x29, ports: *x29, command: *x29}}\n");
     let merged: String = (0..200)
-        .map(|index| format!("m{index}: &m{index}\n  <<: [{}]\n  k{index}: 1\n", vec!["*base"; 50].join(", ")))
+        .map(|index| {
+            format!(
+                "m{index}: &m{index}\n  <<: [{}]\n  k{index}: 1\n",
+                vec!["*base"; 50].join(", ")
+            )
+        })
         .collect();
     let many: String = (0..500).map(|index| format!("  k{index}: v\n")).collect();
     let variables: String = std::iter::once("V0=xxxxxxxxxx\n".to_owned())
@@ -339,6 +352,43 @@ fn a_container_without_a_file_is_checked_as_it_runs() {
 }
 
 #[test]
+fn a_heavy_start_is_told_of_what_is_restarted_again_and_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("compose.yml");
+    let text = fs::read_to_string(Path::new(CASES).join("good/light-start-missing.yml")).unwrap();
+    fs::write(&file, &text).unwrap();
+    let compose = Compose {
+        files: vec![file.display().to_string()],
+        service: "victoria-agent".into(),
+        project: None,
+        env_file: None,
+        directory: None,
+        light: BTreeMap::new(),
+    };
+    let looping = Inspected { restart_count: 15, compose: Some(compose), ..well() };
+    // The container was made of this file, and so has its variables.
+    let found = || {
+        let project = read(std::slice::from_ref(&file), &[], &|_| None);
+        let found = running(&[&looping], &project, &host());
+        found.into_iter().find(|finding| finding.kind == Kind::StartsHeavy)
+    };
+    let first = found().unwrap();
+    assert_eq!(first.line, Some(10), "{first:?}");
+    let mut rounds = 0;
+    while let Some(fix) = found().and_then(|finding| finding.fix) {
+        assert_eq!(write(&[&fix]), 1);
+        rounds += 1;
+        assert!(rounds <= 3);
+    }
+    assert!(fs::read_to_string(&file).unwrap().contains("SERVICE_MONITOR_ENABLED: \"false\""));
+    fs::write(&file, text).unwrap();
+    let calm = Inspected { restart_count: 2, ..looping.clone() };
+    let project = read(std::slice::from_ref(&file), &[], &|_| None);
+    let found = running(&[&calm], &project, &host());
+    assert!(!found.iter().any(|finding| finding.kind == Kind::StartsHeavy), "{found:?}");
+}
+
+#[test]
 fn a_container_with_a_file_is_told_where_its_file_is_to_be_changed() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("compose.yml");
@@ -351,6 +401,7 @@ fn a_container_with_a_file_is_told_where_its_file_is_to_be_changed() {
         project: None,
         env_file: None,
         directory: None,
+        light: BTreeMap::new(),
     };
     let well = Inspected { compose: Some(compose), ..well() };
     assert_eq!(kinds(std::slice::from_ref(&well), &project), []);
@@ -369,6 +420,12 @@ fn a_container_with_a_file_is_told_where_its_file_is_to_be_changed() {
     assert_eq!((found[0].kind, found[0].line), (Kind::ContainerDiffers, Some(2)));
     let told = found[0].view(&Words::new("en")).text;
     assert!(told.contains("restart_missing, memory_limit_missing"), "{told}");
+
+    // A policy that says never reads in a container as none.
+    fs::write(&file, text.replacen("restart: always", "restart: \"no\"", 1)).unwrap();
+    let project = read(std::slice::from_ref(&file), &[], &|_| None);
+    let never = Inspected { memory_limit: 2 << 30, ..older.clone() };
+    assert_eq!(running(&[&never], &project, &host()), []);
 
     // What the file lacks as well is told once, in the file.
     fs::write(&file, text.replace("    mem_limit: 2g\n", "")).unwrap();

@@ -176,7 +176,10 @@ async fn an_audit_ends_with_one_on_errors_only() {
     let told = run(directory.path(), &["audit", "--json", &case("bad/restart-no")]).await;
     let finding = of_files(&told).remove(0);
     assert_eq!((&finding["id"], &finding["severity"]), (&"restart_no".into(), &"error".into()));
-    assert_eq!((&finding["line"], &finding["service"]), (&4.into(), &"knowledge_os_orchestrator".into()));
+    assert_eq!(
+        (&finding["line"], &finding["service"]),
+        (&4.into(), &"knowledge_os_orchestrator".into())
+    );
     assert_eq!(finding["fix"]["lines"][0], "restart: unless-stopped");
     assert!(finding["why"].as_str().unwrap().contains("orchestrator"), "{finding}");
     // That no engine runs is told first.
@@ -184,7 +187,11 @@ async fn an_audit_ends_with_one_on_errors_only() {
 
     let read = run(directory.path(), &["audit", &case("bad/restart-missing")]).await;
     assert_eq!(read.code, 1);
-    for part in ["restart-missing.yml:3: error restart_missing", "Write before line 4:", "          restart: unless-stopped"] {
+    for part in [
+        "restart-missing.yml:3: error restart_missing",
+        "Write before line 4:",
+        "          restart: unless-stopped",
+    ] {
         assert!(read.out.contains(part), "{part}: {}", read.out);
     }
     assert_eq!(run(directory.path(), &["audit", "--nonsense"]).await.code, 2);

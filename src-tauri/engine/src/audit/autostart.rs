@@ -8,9 +8,15 @@ const LARGEST: u64 = 64 * 1024;
 /// The entry that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Autostart {
-    Starts { entry: PathBuf, program: String },
+    Starts {
+        entry: PathBuf,
+        program: String,
+    },
     /// It names a program that is not there.
-    Gone { entry: PathBuf, program: String },
+    Gone {
+        entry: PathBuf,
+        program: String,
+    },
     Absent,
 }
 

@@ -11,6 +11,8 @@ mod start;
 
 use super::finding::Finding;
 use super::project::{Project, Service};
+pub(super) use role::{LIGHT_START, is_victoria};
+
 use super::Host;
 
 /// What one service can be told by itself.

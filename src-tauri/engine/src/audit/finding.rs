@@ -25,9 +25,7 @@ pub struct Finding {
     pub fix: Option<Fix>,
 }
 
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     Note,
@@ -36,9 +34,7 @@ pub enum Severity {
 }
 
 /// Its name is the stable id of a finding.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     Broken,
@@ -73,11 +69,12 @@ pub enum Kind {
     AutostartMissing,
     EngineAbsent,
     ContainerDiffers,
+    StartsHeavy,
 }
 
 impl Kind {
     /// Every kind, for tests that want one case of each.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::Broken,
         Self::NotFollowed,
         Self::FileMissing,
@@ -110,6 +107,7 @@ impl Kind {
         Self::AutostartMissing,
         Self::EngineAbsent,
         Self::ContainerDiffers,
+        Self::StartsHeavy,
     ];
 
     pub fn id(self) -> String {
@@ -124,14 +122,28 @@ impl Kind {
             Self::FileMissing => ("audit.file_missing", "audit.file_missing_why"),
             Self::RestartMissing => ("audit.restart_missing", "audit.restart_missing_why"),
             Self::RestartNo => ("audit.restart_no", "audit.restart_no_why"),
-            Self::MemoryLimitMissing => ("audit.memory_limit_missing", "audit.memory_limit_missing_why"),
-            Self::MemoryLimitTooLarge => ("audit.memory_limit_too_large", "audit.memory_limit_too_large_why"),
-            Self::MemoryLimitsExceedHost => ("audit.memory_limits_exceed_host", "audit.memory_limits_exceed_host_why"),
-            Self::MemoryLimitBelowPeak => ("audit.memory_limit_below_peak", "audit.memory_limit_below_peak_why"),
-            Self::DockerMemorySmall => ("audit.docker_memory_small", "audit.docker_memory_small_why"),
-            Self::HostGatewayMissing => ("audit.host_gateway_missing", "audit.host_gateway_missing_why"),
+            Self::MemoryLimitMissing => {
+                ("audit.memory_limit_missing", "audit.memory_limit_missing_why")
+            }
+            Self::MemoryLimitTooLarge => {
+                ("audit.memory_limit_too_large", "audit.memory_limit_too_large_why")
+            }
+            Self::MemoryLimitsExceedHost => {
+                ("audit.memory_limits_exceed_host", "audit.memory_limits_exceed_host_why")
+            }
+            Self::MemoryLimitBelowPeak => {
+                ("audit.memory_limit_below_peak", "audit.memory_limit_below_peak_why")
+            }
+            Self::DockerMemorySmall => {
+                ("audit.docker_memory_small", "audit.docker_memory_small_why")
+            }
+            Self::HostGatewayMissing => {
+                ("audit.host_gateway_missing", "audit.host_gateway_missing_why")
+            }
             Self::ModelUrlMissing => ("audit.model_url_missing", "audit.model_url_missing_why"),
-            Self::ModelUrlLocalhost => ("audit.model_url_localhost", "audit.model_url_localhost_why"),
+            Self::ModelUrlLocalhost => {
+                ("audit.model_url_localhost", "audit.model_url_localhost_why")
+            }
             Self::WebhookMissing => ("audit.webhook_missing", "audit.webhook_missing_why"),
             Self::WebhookWrong => ("audit.webhook_wrong", "audit.webhook_wrong_why"),
             Self::HealthMissing => ("audit.health_missing", "audit.health_missing_why"),
@@ -139,18 +151,27 @@ impl Kind {
             Self::HealthStartShort => ("audit.health_start_short", "audit.health_start_short_why"),
             Self::HealthNoCurl => ("audit.health_no_curl", "audit.health_no_curl_why"),
             Self::ElkOn => ("audit.elk_on", "audit.elk_on_why"),
-            Self::LightStartMissing => ("audit.light_start_missing", "audit.light_start_missing_why"),
-            Self::StartupLimitsMissing => ("audit.startup_limits_missing", "audit.startup_limits_missing_why"),
-            Self::StartupLimitShort => ("audit.startup_limit_short", "audit.startup_limit_short_why"),
+            Self::LightStartMissing => {
+                ("audit.light_start_missing", "audit.light_start_missing_why")
+            }
+            Self::StartupLimitsMissing => {
+                ("audit.startup_limits_missing", "audit.startup_limits_missing_why")
+            }
+            Self::StartupLimitShort => {
+                ("audit.startup_limit_short", "audit.startup_limit_short_why")
+            }
             Self::MonitorDelay => ("audit.monitor_delay", "audit.monitor_delay_why"),
             Self::ClientLimitShort => ("audit.client_limit_short", "audit.client_limit_short_why"),
-            Self::DependsWithoutCondition => ("audit.depends_without_condition", "audit.depends_without_condition_why"),
+            Self::DependsWithoutCondition => {
+                ("audit.depends_without_condition", "audit.depends_without_condition_why")
+            }
             Self::PortClash => ("audit.port_clash", "audit.port_clash_why"),
             Self::RivalPort => ("audit.rival_port", "audit.rival_port_why"),
             Self::RivalSupervisors => ("audit.rival_supervisors", "audit.rival_supervisors_why"),
             Self::AutostartMissing => ("audit.autostart_missing", "audit.autostart_missing_why"),
             Self::EngineAbsent => ("audit.engine_absent", "audit.engine_absent_why"),
             Self::ContainerDiffers => ("audit.container_differs", "audit.container_differs_why"),
+            Self::StartsHeavy => ("audit.starts_heavy", "audit.starts_heavy_why"),
         }
     }
 }

@@ -68,7 +68,12 @@ impl Written {
 }
 
 /// Adds a key to a service.
-pub(super) fn add_key(project: &Project, service: &Service, key: &str, value: &Written) -> Option<Fix> {
+pub(super) fn add_key(
+    project: &Project,
+    service: &Service,
+    key: &str,
+    value: &Written,
+) -> Option<Fix> {
     add_to(project, &service.entry, key, value)
 }
 
@@ -98,7 +103,9 @@ pub(super) fn add_variables(
     service: &Service,
     variables: &[(&str, String)],
 ) -> Option<Fix> {
-    if let Some(entry) = service.node.entry("environment") { add_pairs(project, entry, variables, '=') } else {
+    if let Some(entry) = service.node.entry("environment") {
+        add_pairs(project, entry, variables, '=')
+    } else {
         let map = variables.iter().map(|(name, value)| ((*name).into(), Written::text(value)));
         add_key(project, service, "environment", &Written::Map(map.collect()))
     }
@@ -265,8 +272,12 @@ fn insert(project: &Project, source: usize, inner: Mark, text: String) -> Option
 
 fn within(project: &Project, node: &Node, inner: Mark, text: String) -> Option<Fix> {
     let source = project.sources.get(node.at.source)?;
-    (!source.text.is_empty())
-        .then(|| Fix { file: source.path.clone(), start: inner, end: inner, text })
+    (!source.text.is_empty()).then(|| Fix {
+        file: source.path.clone(),
+        start: inner,
+        end: inner,
+        text,
+    })
 }
 
 /// The line below a key without a value.

@@ -40,7 +40,9 @@ pub(super) fn keyed(node: &Node, key: &str) -> Vec<Entry> {
     for item in items {
         let Value::Text { text, unset, .. } = &item.value else { continue };
         let (name, value) = match text.split_once(signs) {
-            Some((name, value)) => (name, Value::Text { text: value.into(), unset: *unset, plain: false }),
+            Some((name, value)) => {
+                (name, Value::Text { text: value.into(), unset: *unset, plain: false })
+            }
             // Without a value it comes from the shell; for `depends_on` there is nothing to say.
             None => (
                 text.as_str(),

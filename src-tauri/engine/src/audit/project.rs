@@ -138,9 +138,7 @@ impl Service {
 
     /// `deploy.resources.limits.memory`, or `mem_limit`: Compose takes either.
     pub fn memory_limit(&self) -> Option<&Entry> {
-        let deploy = || {
-            self.node.get("deploy")?.get("resources")?.get("limits")?.entry("memory")
-        };
+        let deploy = || self.node.get("deploy")?.get("resources")?.get("limits")?.entry("memory");
         self.node.entry("mem_limit").or_else(deploy).filter(|entry| !entry.value.is_null())
     }
 
@@ -172,10 +170,7 @@ impl Service {
             start_period_ms: duration("start_period"),
             // Defaults of the engine (moby `daemon/health.go`).
             interval_ms: duration("interval").unwrap_or(30_000),
-            retries: node
-                .get("retries")
-                .and_then(|value| value.text()?.parse().ok())
-                .unwrap_or(3),
+            retries: node.get("retries").and_then(|value| value.text()?.parse().ok()).unwrap_or(3),
         })
     }
 

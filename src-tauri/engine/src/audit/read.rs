@@ -93,7 +93,9 @@ impl Reading<'_> {
                     services.push(entry.clone());
                 }
             }
-            Some(node) if !node.is_null() => self.broken(node.at, "it has services that are no map"),
+            Some(node) if !node.is_null() => {
+                self.broken(node.at, "it has services that are no map")
+            }
             Some(_) | None => {}
         }
         services
@@ -117,7 +119,8 @@ impl Reading<'_> {
         match parsed {
             Ok(documents) => {
                 let is_map = |node: &Arc<Node>| matches!(node.value, Value::Map(_));
-                if let Some(other) = documents.iter().find(|node| !is_map(node) && !node.is_null()) {
+                if let Some(other) = documents.iter().find(|node| !is_map(node) && !node.is_null())
+                {
                     self.broken(other.at, "it is no map of services");
                 }
                 let empty = documents.iter().all(|node| node.is_null());
@@ -218,9 +221,11 @@ impl Reading<'_> {
         variables.extend(environment(&node));
         for variable in variables.iter_mut().filter(|variable| variable.value.is_none()) {
             // Only what is passed through by its name; a text with an unset variable stays unknown.
-            if variable.as_item || node.get("environment").is_some_and(|environment| {
-                environment.get(&variable.name).is_some_and(|value| value.is_null())
-            }) {
+            if variable.as_item
+                || node.get("environment").is_some_and(|environment| {
+                    environment.get(&variable.name).is_some_and(|value| value.is_null())
+                })
+            {
                 variable.value = self.scope.get(&variable.name);
             }
         }
@@ -249,7 +254,8 @@ impl Reading<'_> {
             Some(file) => {
                 let Some(file) = self.named_file(&file, depth) else { return Arc::clone(node) };
                 if !self.extended.contains_key(&file) {
-                    let services = self.files(std::slice::from_ref(&file), &folder(&file), depth + 1);
+                    let services =
+                        self.files(std::slice::from_ref(&file), &folder(&file), depth + 1);
                     self.extended.insert(file.clone(), services);
                 }
                 self.extended.get(&file)
@@ -263,12 +269,7 @@ impl Reading<'_> {
         };
         let base = self.extended(&base.value, depth + 1);
         let merged = merge(&base, node, "");
-        Arc::new(Node {
-            value: merged.value.clone(),
-            at: node.at,
-            shape: node.shape,
-            tag: None,
-        })
+        Arc::new(Node { value: merged.value.clone(), at: node.at, shape: node.shape, tag: None })
     }
 
     /// The variables of the files that `env_file` names, and whether one of them is not there.

@@ -6,12 +6,15 @@ use std::sync::Arc;
 use doctor::{Compose, Value as Said};
 
 use super::Host;
-use super::checks;
+use super::checks::{self, LIGHT_START, is_victoria};
 use super::finding::{Finding, Kind, Severity};
-use super::fix::set_value;
+use super::fix::{add_variables, set_value, set_variable};
 use super::project::{Project, Service, Source, environment};
 use super::units::written_bytes;
 use super::yaml::{Entry, Node, Place, Shape, Value};
+
+/// Restarts by the engine from which on it is a loop; the seeds saw 15.
+const CRASH_LOOP: u32 = 3;
 
 /// What the engine says of a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,6 +29,8 @@ pub struct Inspected {
     pub peak_bytes: Option<u64>,
     /// A process of it was ended for memory since its last start.
     pub oom_killed: bool,
+    /// By the engine, since it was made.
+    pub restart_count: u32,
     /// `NAME=value`.
     pub environment: Vec<String>,
     /// `name:address`.
@@ -65,11 +70,12 @@ pub fn running(containers: &[&Inspected], project: &Project, host: &Host) -> Vec
         let Some(written) = written else {
             findings.extend(found);
             findings.extend(below_peak(container, &made, made_of));
+            findings.extend(starts_heavy(container, &made, made_of));
             continue;
         };
         let known = |kind: Kind| {
             in_file.iter().any(|finding| {
-                finding.kind == kind && finding.service.as_deref() == Some(&written.name)
+                same(finding.kind, kind) && finding.service.as_deref() == Some(&written.name)
             })
         };
         // What an image brings is no fault of the file: only what speaks for a change since then.
@@ -86,8 +92,47 @@ pub fn running(containers: &[&Inspected], project: &Project, host: &Host) -> Vec
             );
         }
         findings.extend(below_peak(container, project, written));
+        findings.extend(starts_heavy(container, project, written));
     }
     findings
+}
+
+/// The engine does not tell a policy that was left out from one that says never.
+fn same(one: Kind, other: Kind) -> bool {
+    let restart = |kind| matches!(kind, Kind::RestartMissing | Kind::RestartNo);
+    one == other || restart(one) && restart(other)
+}
+
+/// Restarted again and again, with what makes its start heavy still on.
+fn starts_heavy(container: &Inspected, project: &Project, service: &Service) -> Option<Finding> {
+    if container.restart_count < CRASH_LOOP || !is_victoria(service) {
+        return None;
+    }
+    let value = |name: &str| service.variable(name).and_then(|variable| variable.value.as_deref());
+    let on = |name: &&str| !value(name).is_some_and(|value| value.eq_ignore_ascii_case("false"));
+    let on: Vec<&str> = LIGHT_START.into_iter().filter(on).collect();
+    let absent: Vec<(&str, String)> = on
+        .iter()
+        .filter(|name| service.variable(name).is_none())
+        .map(|name| (*name, "false".to_owned()))
+        .collect();
+    let written = on.iter().find_map(|name| service.variable(name));
+    let fix = match written {
+        Some(variable) => set_variable(project, variable, "false"),
+        None => add_variables(project, service, &absent),
+    };
+    (!on.is_empty()).then(|| {
+        project
+            .finding(
+                Kind::StartsHeavy,
+                Severity::Warning,
+                service,
+                written.map(|variable| variable.at),
+            )
+            .with("count", container.restart_count)
+            .with("names", on.join(", "))
+            .fixed_by(fix)
+    })
 }
 
 /// At an end for memory the limit was reached; it needs half as much again.
@@ -150,7 +195,11 @@ fn service(container: &Inspected) -> Service {
     let variables = environment(&node);
     Service {
         name: container.name.clone(),
-        entry: Entry { key: container.name.clone(), at: Place::default(), value: Arc::clone(&node) },
+        entry: Entry {
+            key: container.name.clone(),
+            at: Place::default(),
+            value: Arc::clone(&node),
+        },
         node,
         variables,
         variables_unknown: false,

@@ -141,7 +141,11 @@ fn is_null(text: &str) -> bool {
 }
 
 /// All documents of one text, in order.
-pub(super) fn parse(text: &str, source: usize, scope: &Scope<'_>) -> Result<Vec<Arc<Node>>, Broken> {
+pub(super) fn parse(
+    text: &str,
+    source: usize,
+    scope: &Scope<'_>,
+) -> Result<Vec<Arc<Node>>, Broken> {
     if text.len() as u64 > LARGEST {
         return Err(broken(Mark { line: 1, column: 0 }, "is larger than 1 MB: no compose file is"));
     }
@@ -237,12 +241,7 @@ impl<'a, I: saphyr_parser::Input> Reading<'a, I> {
         Ok(node)
     }
 
-    fn list(
-        &mut self,
-        span: Span,
-        tag: Option<MergeTag>,
-        depth: usize,
-    ) -> Result<Node, Broken> {
+    fn list(&mut self, span: Span, tag: Option<MergeTag>, depth: usize) -> Result<Node, Broken> {
         let start = mark(span.start);
         let mut items = Vec::new();
         // The last mark that belongs to an item itself: a block list ends at the next token.
@@ -254,11 +253,8 @@ impl<'a, I: saphyr_parser::Input> Reading<'a, I> {
             if event == Event::SequenceEnd {
                 let is_flow = !span.is_empty() && !inner.is_empty();
                 let end = if is_flow { mark(inner.end) } else { last };
-                let shape = if is_flow {
-                    Shape::FlowList(behind(start))
-                } else {
-                    Shape::BlockList(start)
-                };
+                let shape =
+                    if is_flow { Shape::FlowList(behind(start)) } else { Shape::BlockList(start) };
                 let at = self.place(start, end);
                 return Ok(Node { value: Value::List(items), at, shape, tag });
             }

@@ -16,9 +16,10 @@ pub(super) fn gateway(project: &Project, service: &Service, host: &Host) -> Opti
     if service.shares_network() {
         return None;
     }
-    let known = service.node.get("extra_hosts").is_some_and(|hosts| {
-        keyed(hosts, "extra_hosts").iter().any(|entry| entry.key == GATEWAY)
-    });
+    let known = service
+        .node
+        .get("extra_hosts")
+        .is_some_and(|hosts| keyed(hosts, "extra_hosts").iter().any(|entry| entry.key == GATEWAY));
     if known {
         return None;
     }
@@ -49,7 +50,8 @@ pub(super) fn models(project: &Project, service: &Service) -> Vec<Finding> {
     let mut findings = Vec::new();
     if !service.shares_network() {
         for variable in service.effective() {
-            let Some(value) = variable.value.as_deref().filter(|_| is_model_address(variable)) else {
+            let Some(value) = variable.value.as_deref().filter(|_| is_model_address(variable))
+            else {
                 continue;
             };
             let Some(host) = host_of(value).filter(|host| is_loopback(host)) else { continue };
@@ -69,8 +71,9 @@ pub(super) fn models(project: &Project, service: &Service) -> Vec<Finding> {
         let at = model_host(project, ":11434");
         let value = format!("http://{at}:11434");
         let fix = add_variables(project, service, &[("OLLAMA_BASE_URL", value)]);
-        findings
-            .push(project.finding(Kind::ModelUrlMissing, Severity::Error, service, None).fixed_by(fix));
+        findings.push(
+            project.finding(Kind::ModelUrlMissing, Severity::Error, service, None).fixed_by(fix),
+        );
     }
     findings
 }
@@ -90,9 +93,7 @@ pub(super) fn webhook(project: &Project, service: &Service, host: &Host) -> Opti
             return None;
         }
         let fix = add_variables(project, service, &[(WEBHOOK, wanted())]);
-        return Some(
-            project.finding(Kind::WebhookMissing, severity, service, None).fixed_by(fix),
-        );
+        return Some(project.finding(Kind::WebhookMissing, severity, service, None).fixed_by(fix));
     };
     let value = variable.value.as_deref().filter(|value| !value.is_empty())?;
     let local = !service.shares_network()
@@ -131,7 +132,13 @@ fn is_model_address(variable: &Variable) -> bool {
     let name = &variable.name;
     let by_name = ["OLLAMA_BASE_URL", "OLLAMA_HOST", "OLLAMA_URL", "OLLAMA_API_BASE"]
         .iter()
-        .chain(&["OLLAMA_API_BASE_URL", "OLLAMA_ENDPOINT", "MLX_API_URL", "MLX_BASE_URL", "MAC_LLM_URL"])
+        .chain(&[
+            "OLLAMA_API_BASE_URL",
+            "OLLAMA_ENDPOINT",
+            "MLX_API_URL",
+            "MLX_BASE_URL",
+            "MAC_LLM_URL",
+        ])
         .any(|known| name == known);
     by_name || variable.value.as_deref().is_some_and(names_model_port)
 }
@@ -198,7 +205,11 @@ mod tests {
             ("https://h", Some("h"), Some(443), ""),
             ("", None, Some(80), ""),
         ] {
-            assert_eq!((host_of(value), port_of(value), path_of(value)), (host, port, path), "{value}");
+            assert_eq!(
+                (host_of(value), port_of(value), path_of(value)),
+                (host, port, path),
+                "{value}"
+            );
         }
     }
 }

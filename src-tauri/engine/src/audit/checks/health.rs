@@ -42,7 +42,8 @@ pub(super) fn waits(project: &Project) -> Vec<Finding> {
                 .iter()
                 .map(|(name, condition, _)| {
                     let known = condition.as_deref();
-                    let checked = if has_check(name) { "service_healthy" } else { "service_started" };
+                    let checked =
+                        if has_check(name) { "service_healthy" } else { "service_started" };
                     let condition = Written::text(known.unwrap_or(checked));
                     (name.clone(), Written::Map(vec![("condition".into(), condition)]))
                 })
@@ -125,9 +126,10 @@ fn wrong_port(project: &Project, service: &Service, health: &Health) -> Option<F
     let named = |node: &Node| node.text().is_some_and(|text| corrected(text) != text);
     let fix = match &entry.value.value {
         Value::Text { text, .. } => set_value(project, entry, &corrected(text)),
-        Value::List(items) => items.iter().find(|item| named(item)).and_then(|item| {
-            replace(project, item.at, quoted(&corrected(item.text()?)))
-        }),
+        Value::List(items) => items
+            .iter()
+            .find(|item| named(item))
+            .and_then(|item| replace(project, item.at, quoted(&corrected(item.text()?)))),
         Value::Map(_) => None,
     };
     Some(
@@ -152,7 +154,9 @@ fn start_short(project: &Project, service: &Service, health: &Health) -> Option<
     if !short {
         return None;
     }
-    let (at, fix) = if let Some(entry) = health.entry.value.entry("start_period") { (entry.at, set_value(project, entry, START)) } else {
+    let (at, fix) = if let Some(entry) = health.entry.value.entry("start_period") {
+        (entry.at, set_value(project, entry, START))
+    } else {
         let fix = add_to(project, &health.entry, "start_period", &Written::text(START));
         (health.entry.at, fix)
     };
@@ -171,12 +175,14 @@ fn no_curl(project: &Project, service: &Service, health: &Health) -> Option<Find
         return None;
     }
     let base = base_image(service)?;
-    if !lacks_curl(base) || service.dockerfile.as_deref().is_some_and(|text| text.contains("curl")) {
+    if !lacks_curl(base) || service.dockerfile.as_deref().is_some_and(|text| text.contains("curl"))
+    {
         return None;
     }
-    let fix = ports_asked(test).first().map(|port| proposal(service, *port)).and_then(|test| {
-        replace(project, whole(entry)?, Written::List(test).line("test"))
-    });
+    let fix = ports_asked(test)
+        .first()
+        .map(|port| proposal(service, *port))
+        .and_then(|test| replace(project, whole(entry)?, Written::List(test).line("test")));
     Some(
         project
             .finding(Kind::HealthNoCurl, Severity::Warning, service, Some(entry.at))
@@ -220,7 +226,9 @@ fn proposal(service: &Service, port: u16) -> Vec<String> {
     } else if is("ollama") {
         vec!["CMD".into(), "ollama".into(), "list".into()]
     } else if is("python") || image.contains("slim") || image.is_empty() {
-        let ask = format!("import urllib.request; urllib.request.urlopen('http://127.0.0.1:{port}/health')");
+        let ask = format!(
+            "import urllib.request; urllib.request.urlopen('http://127.0.0.1:{port}/health')"
+        );
         vec!["CMD".into(), "python3".into(), "-c".into(), ask]
     } else if name.contains("alpine") || is("busybox") {
         let ask = format!("http://127.0.0.1:{port}/");
@@ -243,9 +251,13 @@ fn ports_inside(service: &Service) -> Vec<u16> {
         ports.extend(first..=last.min(first.saturating_add(100)));
     }
     let exposed = service.node.get("expose").map(|node| node.items()).unwrap_or_default();
-    ports.extend(exposed.iter().filter_map(|item| item.text()?.split('/').next()?.parse::<u16>().ok()));
+    ports.extend(
+        exposed.iter().filter_map(|item| item.text()?.split('/').next()?.parse::<u16>().ok()),
+    );
     for variable in service.effective() {
-        if variable.name == "PORT" || variable.name.ends_with("_PORT") && is_own(service, &variable.name) {
+        if variable.name == "PORT"
+            || variable.name.ends_with("_PORT") && is_own(service, &variable.name)
+        {
             ports.extend(variable.value.as_deref().and_then(|value| value.parse::<u16>().ok()));
         }
     }

@@ -63,7 +63,11 @@ fn startup(project: &Project, service: &Service) -> Vec<Finding> {
                     Some(variable.at),
                 );
                 let finding = finding.with("name", name).with("least", period(least));
-                findings.push(finding.fixed_by(set_variable(project, variable, &least.to_string())));
+                findings.push(finding.fixed_by(set_variable(
+                    project,
+                    variable,
+                    &least.to_string(),
+                )));
             }
             Some(_) => {}
         }

@@ -90,7 +90,8 @@ fn elsewhere(project: &Project, all: &[Published<'_>], port: &Port, node: &Node)
                 port.published.is_some_and(|(first, last)| (first..=last).contains(&wanted))
             })
     };
-    let free = (first..u16::MAX).skip(1).find(|wanted| !taken(*wanted)).filter(|_| first == last)?;
+    let free =
+        (first..u16::MAX).skip(1).find(|wanted| !taken(*wanted)).filter(|_| first == last)?;
     if let Some(entry) = node.entry("published") {
         return set_value(project, entry, &free.to_string());
     }

@@ -10,7 +10,8 @@ const POLICY: &str = "unless-stopped";
 
 pub(super) fn restart(project: &Project, service: &Service) -> Option<Finding> {
     // Compose takes `deploy.restart_policy` where there is no `restart` (compose, `getRestartPolicy`).
-    if let Some(policy) = service.node.get("deploy").and_then(|deploy| deploy.get("restart_policy")) {
+    if let Some(policy) = service.node.get("deploy").and_then(|deploy| deploy.get("restart_policy"))
+    {
         let never = policy.entry("condition").filter(|entry| entry.value.text() == Some("none"))?;
         return (asks_models(service) && service.node.get("restart").is_none()).then(|| {
             project

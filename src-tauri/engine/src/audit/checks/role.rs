@@ -3,7 +3,7 @@
 use crate::audit::project::{Project, Service};
 
 /// Switches that make a start light (the seeds' Victoria, its restarts 2 and 3).
-pub(super) const LIGHT_START: [&str; 3] =
+pub(in crate::audit) const LIGHT_START: [&str; 3] =
     ["RAG_PRELOAD_TYPICAL_QUERIES", "SERVICE_MONITOR_ENABLED", "ENABLE_EVENT_MONITORING"];
 
 /// The port of Ollama, and that of the MLX server.
@@ -34,7 +34,7 @@ pub(super) fn asks_models(service: &Service) -> bool {
 }
 
 /// An agent of the kind that the seeds describe as Victoria: heavy at start, with its own monitor.
-pub(super) fn is_victoria(service: &Service) -> bool {
+pub(in crate::audit) fn is_victoria(service: &Service) -> bool {
     service.called().contains("victoria")
         || service.variables.iter().any(|variable| {
             variable.name.starts_with("VICTORIA_") || LIGHT_START.contains(&variable.name.as_str())

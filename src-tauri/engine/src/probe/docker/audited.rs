@@ -1,9 +1,7 @@
 //! What the prevention audit asks: every container with its settings. Variables are read here and kept
 //! nowhere.
 
-use bollard::models::{
-    ContainerInspectResponse, ContainerStateStatusEnum, RestartPolicyNameEnum,
-};
+use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum, RestartPolicyNameEnum};
 use bollard::query_parameters::{InspectContainerOptions, ListContainersOptionsBuilder};
 use futures_util::StreamExt;
 
@@ -26,8 +24,10 @@ impl Docker {
         let small = Limits { within: self.pace().answer, cap: SMALL };
         let large = Limits { within: self.pace().answer, cap: LIST };
         let one = Limits { within: self.pace().answer, cap: CONTAINER };
-        let information =
-            self.ask(small, async |docker| docker.info().await).await.map_err(|trouble| trouble.message)?;
+        let information = self
+            .ask(small, async |docker| docker.info().await)
+            .await
+            .map_err(|trouble| trouble.message)?;
         let all = ListContainersOptionsBuilder::default().all(true).build();
         let list = self.ask(large, async |docker| docker.list_containers(Some(all)).await).await;
         let list = list.map_err(|trouble| trouble.message)?;
@@ -52,17 +52,18 @@ fn inspected(found: ContainerInspectResponse) -> Option<Inspected> {
     let host = found.host_config.unwrap_or_default();
     let labels = config.labels.unwrap_or_default();
     let oneoff = labels.get("com.docker.compose.oneoff");
-    if oneoff.is_some_and(|value| value.eq_ignore_ascii_case("true")) || host.auto_remove == Some(true) {
+    if oneoff.is_some_and(|value| value.eq_ignore_ascii_case("true"))
+        || host.auto_remove == Some(true)
+    {
         return None;
     }
     let policy = host.restart_policy.and_then(|policy| policy.name);
     let state = found.state.unwrap_or_default();
-    let never = matches!(
-        policy,
-        Some(RestartPolicyNameEnum::NO | RestartPolicyNameEnum::EMPTY) | None
-    );
+    let never =
+        matches!(policy, Some(RestartPolicyNameEnum::NO | RestartPolicyNameEnum::EMPTY) | None);
     // A job that ended well is no agent that stays down.
-    if never && state.status == Some(ContainerStateStatusEnum::EXITED) && state.exit_code == Some(0) {
+    if never && state.status == Some(ContainerStateStatusEnum::EXITED) && state.exit_code == Some(0)
+    {
         return None;
     }
     let mut ports = Vec::new();
@@ -92,6 +93,10 @@ fn inspected(found: ContainerInspectResponse) -> Option<Inspected> {
         memory_limit: host.memory.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or_default(),
         peak_bytes: None,
         oom_killed: state.oom_killed.unwrap_or_default(),
+        restart_count: found
+            .restart_count
+            .and_then(|count| u32::try_from(count).ok())
+            .unwrap_or_default(),
         environment: config.env.unwrap_or_default(),
         extra_hosts: host.extra_hosts.unwrap_or_default(),
         network_mode: host.network_mode.unwrap_or_default(),
@@ -99,13 +104,17 @@ fn inspected(found: ContainerInspectResponse) -> Option<Inspected> {
         // Nanoseconds (moby api/types/container/config.go, HealthConfig).
         health: config.healthcheck.filter(|check| check.test.is_some()).map(|check| {
             let milliseconds = |nanoseconds: Option<i64>| {
-                nanoseconds.and_then(|time| u64::try_from(time).ok()).unwrap_or_default() / 1_000_000
+                nanoseconds.and_then(|time| u64::try_from(time).ok()).unwrap_or_default()
+                    / 1_000_000
             };
             InspectedHealth {
                 test: check.test.unwrap_or_default(),
                 start_period_ms: milliseconds(check.start_period),
                 interval_ms: milliseconds(check.interval),
-                retries: check.retries.and_then(|count| u64::try_from(count).ok()).unwrap_or_default(),
+                retries: check
+                    .retries
+                    .and_then(|count| u64::try_from(count).ok())
+                    .unwrap_or_default(),
             }
         }),
         ports,
