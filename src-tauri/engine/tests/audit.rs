@@ -149,13 +149,13 @@ fn copied(file: &Path) -> (tempfile::TempDir, PathBuf) {
 }
 
 /// Writes the changes into their files; how many there were.
-fn write(fixes: &[&Fix]) -> usize {
+fn mend(fixes: &[&Fix]) -> usize {
     let files: BTreeSet<&PathBuf> = fixes.iter().map(|fix| &fix.file).collect();
     let one = |file: &PathBuf| {
         let here: Vec<&Fix> = fixes.iter().filter(|fix| fix.file == *file).copied().collect();
-        let (text, made) = apply(&fs::read_to_string(file).unwrap(), &here);
+        let (text, count) = apply(&fs::read_to_string(file).unwrap(), &here);
         fs::write(file, text).unwrap();
-        made
+        count
     };
     files.into_iter().map(one).sum()
 }
@@ -169,7 +169,7 @@ fn the_proposed_lines_of_each_finding_take_it_away() {
             let before = look(&copy);
             let finding = &before[index];
             let Some(fix) = &finding.fix else { continue };
-            assert_eq!(write(&[fix]), 1, "{}: {finding:?}", file.display());
+            assert_eq!(mend(&[fix]), 1, "{}: {finding:?}", file.display());
             tried += 1;
             let after = look(&copy);
             let same = |other: &&Finding| {
@@ -201,7 +201,7 @@ fn all_proposed_lines_together_leave_nothing_that_has_a_remedy() {
             if fixes.is_empty() {
                 break;
             }
-            assert!(write(&fixes) > 0, "{}: {fixes:?}", file.display());
+            assert!(mend(&fixes) > 0, "{}: {fixes:?}", file.display());
             rounds += 1;
             let text = || fs::read_to_string(&copy).unwrap();
             assert!(rounds < 12, "{} is never mended: {findings:?}\n{}", file.display(), text());
@@ -227,19 +227,19 @@ fn hostile_files_are_refused_within_bounds() {
     let mut laughs = String::from("x0: &x0 [a, a, a, a, a, a, a, a, a]\n");
     for depth in 1..30 {
         let before = format!("*x{}", depth - 1);
-        let items = vec![before.as_str(); 9].join(", ");
+        let items = [before.as_str(); 9].join(", ");
         writeln!(laughs, "x{depth}: &x{depth} [{items}]").unwrap();
     }
     laughs.push_str("services: {a: {image: x, environment: *x29, ports: *x29, command: *x29}}\n");
-    let merged: String = (0..200)
-        .map(|index| {
-            format!(
-                "m{index}: &m{index}\n  <<: [{}]\n  k{index}: 1\n",
-                vec!["*base"; 50].join(", ")
-            )
-        })
-        .collect();
-    let many: String = (0..500).map(|index| format!("  k{index}: v\n")).collect();
+    let all = ["*base"; 50].join(", ");
+    let mut merged = String::new();
+    for index in 0..200 {
+        writeln!(merged, "m{index}: &m{index}\n  <<: [{all}]\n  k{index}: 1").unwrap();
+    }
+    let mut many = String::new();
+    for index in 0..500 {
+        writeln!(many, "  k{index}: v").unwrap();
+    }
     let variables: String = std::iter::once("V0=xxxxxxxxxx\n".to_owned())
         .chain((1..60).map(|index| format!("V{index}=$V{0}$V{0}$V{0}\n", index - 1)))
         .collect();
@@ -376,7 +376,7 @@ fn a_heavy_start_is_told_of_what_is_restarted_again_and_again() {
     assert_eq!(first.line, Some(10), "{first:?}");
     let mut rounds = 0;
     while let Some(fix) = found().and_then(|finding| finding.fix) {
-        assert_eq!(write(&[&fix]), 1);
+        assert_eq!(mend(&[&fix]), 1);
         rounds += 1;
         assert!(rounds <= 3);
     }

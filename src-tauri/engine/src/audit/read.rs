@@ -94,7 +94,7 @@ impl Reading<'_> {
                 }
             }
             Some(node) if !node.is_null() => {
-                self.broken(node.at, "it has services that are no map")
+                self.broken(node.at, "it has services that are no map");
             }
             Some(_) | None => {}
         }
