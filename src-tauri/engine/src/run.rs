@@ -24,6 +24,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinHandle};
 
 use self::handover::Handovers;
+use self::records::Records;
 use crate::api::{self, Token};
 use crate::config::Config;
 use crate::environments::Environments;
@@ -153,7 +154,7 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
     let away = written.map(|written| now.wall.since(written));
     let senses = Arc::new(Senses::new(&config, environments, None).told_of_ends(away));
     senses.store.reading().begin(paths.digests());
-    let (records, writer) = records::spawn_writer(journal.clone(), ledger, inbox.clone());
+    let (records, writer) = Records::spawn_writer(journal.clone(), ledger, inbox.clone());
     let (handover, handed) = Handovers::new(&paths);
     let mut engine = Loop {
         doctor,
@@ -163,7 +164,7 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
         paths,
         ends,
         inbox,
-        records,
+        records: Some(records),
         writer: Some(writer),
         journal,
         timings,
@@ -196,7 +197,8 @@ struct Loop {
     paths: Paths,
     ends: Ends,
     inbox: mpsc::Sender<Event>,
-    records: mpsc::UnboundedSender<Record>,
+    /// None only at the end.
+    records: Option<Records>,
     writer: Option<JoinHandle<()>>,
     journal: Journal,
     timings: Vec<Timing>,
@@ -436,8 +438,8 @@ impl Loop {
             self.timings.retain(|one| !same(one));
             self.timings.push(timing.clone());
         }
-        if self.records.send(record).is_err() {
-            tracing::error!("the writer of records has ended");
+        if let Some(records) = &self.records {
+            records.send(record);
         }
     }
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use doctor::{Event, Sentence, TargetId, Wall};
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::settings::keep_good;
@@ -130,8 +129,7 @@ impl Loop {
             api.stop().await;
         }
         // What is not on disk yet gets its last chance.
-        let (records, _) = mpsc::unbounded_channel();
-        drop(std::mem::replace(&mut self.records, records));
+        self.records = None;
         if let Some(writer) = self.writer.take()
             && tokio::time::timeout(Duration::from_secs(3), writer).await.is_err()
         {
