@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use bollard::query_parameters::InspectContainerOptions;
 use doctor::{Answer, Body, ContainerSeen, DockerSeen, EngineKeeper, Reply, millis};
 use tokio::sync::{Notify, Semaphore};
+use tokio::time::timeout;
 
 use crate::docker_host::{Endpoint, Surroundings};
 
@@ -71,6 +72,8 @@ struct Shared {
     words: Mutex<log::Words>,
     /// Logs of the dying that are being read: more at once would be a burst of our own.
     hearing: Arc<Semaphore>,
+    /// Containers that are asked for by name: a thousand that change at once are read in turn.
+    asking: Semaphore,
     /// Why the engine that answered last is of no use.
     too_old: Mutex<Option<String>>,
     /// What it runs in, and when that was asked.
@@ -86,6 +89,8 @@ const CONTAINER: u64 = 4 << 20;
 
 /// Logs of the dying that are read at once.
 const HEARD_AT_ONCE: usize = 4;
+/// Containers that are read at once.
+const ASKED_AT_ONCE: usize = 8;
 
 impl Docker {
     /// `host` is `auto`, `unix://…` or `tcp://…`; nothing is opened yet.
@@ -102,6 +107,7 @@ impl Docker {
             known: Mutex::default(),
             words: Mutex::default(),
             hearing: Arc::new(Semaphore::new(HEARD_AT_ONCE)),
+            asking: Semaphore::new(ASKED_AT_ONCE),
             too_old: Mutex::default(),
             keeper: Mutex::default(),
             kick: Notify::new(),
@@ -145,6 +151,12 @@ impl Docker {
     /// One container as it is now, with what its log tells of its end or its hanging; none where the
     /// engine knows no container of that name or id.
     pub async fn container(&self, name: &str) -> Result<Option<ContainerSeen>, Answer> {
+        // One that hangs must not make a queue that only grows.
+        let within = self.pace().answer;
+        let Ok(Ok(_turn)) = timeout(within, self.shared.asking.acquire()).await else {
+            let (url, took_ms) = (self.address(), millis(within));
+            return Err(Answer { url, reply: Reply::Silent, took_ms });
+        };
         let Some(mut seen) = self.inspect(name).await.map_err(|trouble| trouble.answer)? else {
             return Ok(None);
         };
