@@ -74,6 +74,8 @@ pub(super) struct Heard {
     last: VecDeque<(i64, String, String)>,
     /// The engine's time of the newest, nanoseconds.
     pub(super) newest: Option<i64>,
+    /// When the first stream began, on our clock; tells where to go on when nothing was heard since.
+    began: Option<i64>,
 }
 
 /// The engine keeps 256 events and tells no more of the past (moby `daemon/events/events.go`); as
@@ -88,6 +90,12 @@ impl Heard {
     pub(super) fn after(since: Option<Wall>) -> Self {
         let newest = since.map(|wall| wall.0.saturating_mul(1_000_000).saturating_add(OVERLAP));
         Self { newest, ..Self::default() }
+    }
+
+    /// A stream begins now: what happens from here on is for us to hear.
+    pub(super) fn begin(&mut self) {
+        let now = jiff::Timestamp::now().as_nanosecond();
+        self.began = self.began.or(i64::try_from(now).ok());
     }
 
     /// Whether this event is new; from now on it is not.
@@ -106,10 +114,11 @@ impl Heard {
         true
     }
 
-    /// The `since` of the next stream: 5 s before the newest, as `seconds.nanoseconds`.
+    /// The `since` of the next stream: 5 s before the newest, or before the first one began, as
+    /// `seconds.nanoseconds`.
     pub(super) fn since(&self) -> Option<String> {
         const SECOND: i64 = 1_000_000_000;
-        let from = self.newest?.saturating_sub(OVERLAP).max(0);
+        let from = self.newest.or(self.began)?.saturating_sub(OVERLAP).max(0);
         Some(format!("{}.{:09}", from / SECOND, from % SECOND))
     }
 }

@@ -53,6 +53,7 @@ impl Course {
     fn begin(&mut self, place: String, post: &mut Post) {
         self.place = Some(place);
         self.connected = Some(true);
+        self.heard.begin();
         post.put(Event::DockerStream { connected: true });
     }
 }
