@@ -1,6 +1,7 @@
 //! Containers: what a reading or a snapshot changes (RECOVERY 1.9, 1.14).
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::cause::CauseId;
@@ -73,9 +74,11 @@ impl Doctor {
             .filter(|id| matches!(id, TargetId::Container(_)))
             .cloned()
             .collect();
+        let there: BTreeSet<String> =
+            containers.iter().map(|seen| &seen.name).chain(unread).cloned().collect();
         for id in known {
             let TargetId::Container(name) = &id else { continue };
-            if !containers.iter().any(|seen| seen.name == *name) && !unread.contains(name) {
+            if !there.contains(name) {
                 self.saw_container(&id, None);
             }
         }

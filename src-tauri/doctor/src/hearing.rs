@@ -1,5 +1,6 @@
 //! Hearing: what a piece of news from Docker's stream changes, and whose stop it tells of (R33 to R37).
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::container::{self, Heard, Stop};
@@ -151,11 +152,11 @@ impl Doctor {
         self.held_lately.retain(|(_, at)| now.since(*at) <= window);
         // By their last readings: their phases are unknown as soon as the engine is not well. What
         // is held by a wish runs on, and shows as well that not all have stopped.
-        let stopped = |id: &TargetId| self.held_lately.iter().any(|(held, _)| held == id);
+        let stopped: BTreeSet<&TargetId> = self.held_lately.iter().map(|(held, _)| held).collect();
         let running = self
             .patients
             .iter()
-            .filter(|(id, _)| !stopped(id))
+            .filter(|(id, _)| !stopped.contains(id))
             .map(|(_, patient)| patient)
             .filter_map(|patient| patient.facts.container.as_ref())
             .filter(|seen| container::is_up(seen.status))

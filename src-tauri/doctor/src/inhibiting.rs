@@ -98,24 +98,28 @@ impl Doctor {
     }
 
     pub(crate) fn inhibit_children(&mut self, parent: &TargetId) {
-        if !matches!(parent, TargetId::Docker | TargetId::Container(_)) {
-            return;
-        }
-        let children: Vec<TargetId> = self
-            .patients
-            .iter()
-            .filter(|(_, patient)| match (&patient.spec.care, parent) {
-                (Care::Container { .. }, TargetId::Docker) => true,
-                (Care::Service { container: Some(name), .. }, TargetId::Container(parent)) => {
-                    name == parent
-                }
-                _ => false,
-            })
-            .map(|(id, _)| id.clone())
-            .collect();
+        let children: Vec<TargetId> = match parent {
+            TargetId::Docker => {
+                let containers = self.patients.values();
+                let containers =
+                    containers.filter(|one| matches!(one.spec.care, Care::Container { .. }));
+                containers.map(|one| one.spec.id.clone()).collect()
+            }
+            TargetId::Container(parent) => self.services_in(parent),
+            TargetId::Host | TargetId::Ollama | TargetId::Mlx | TargetId::Service(_) => return,
+        };
         for child in children {
             self.inhibit(&child);
             self.inhibit_children(&child);
         }
+    }
+
+    /// Of a thousand containers hardly one has any, so only services are looked through.
+    fn services_in(&self, container: &str) -> Vec<TargetId> {
+        let services = self.patients.range(TargetId::Service(String::new())..);
+        let inside = services.filter(|(_, one)| {
+            matches!(&one.spec.care, Care::Service { container: Some(name), .. } if name == container)
+        });
+        inside.map(|(id, _)| id.clone()).collect()
     }
 }

@@ -224,14 +224,17 @@ impl Doctor {
     /// 40 % and at least three of those that are watched.
     fn are_many(&self) -> bool {
         let turned = &self.brake.turned;
-        let among = |id: &TargetId| turned.iter().any(|(one, _)| one == id);
-        let containers = self.patients.values().filter(|one| {
-            matches!(one.spec.care, Care::Container { .. })
-                && (is_watched(one) || among(&one.spec.id))
-        });
-        let watched = containers.count();
-        turned.len() >= self.policy.storm_least
-            && turned.len() * 100 >= self.policy.storm_share * watched
+        if turned.len() < self.policy.storm_least {
+            return false;
+        }
+        let containers = self.patients.values();
+        let containers = containers.filter(|one| matches!(one.spec.care, Care::Container { .. }));
+        // What turned bad and is watched no more counts as well.
+        let turned_away = turned
+            .iter()
+            .filter(|(id, _)| self.patients.get(id).is_some_and(|patient| !is_watched(patient)));
+        let watched = containers.filter(|one| is_watched(one)).count() + turned_away.count();
+        turned.len() * 100 >= self.policy.storm_share * watched
     }
 
     fn begin_storm(&mut self) {
@@ -264,17 +267,12 @@ impl Doctor {
             // It is judged itself, and its own incident lists them all.
             return;
         }
-        let elsewhere: Vec<Option<TargetId>> = storm
-            .hit
-            .keys()
-            .map(|id| self.listed_by(id).filter(|root| *root != TargetId::Docker))
-            .collect();
-        if let Some(Some(root)) = elsewhere.first()
-            && *root != TargetId::Host
-            && elsewhere.iter().all(|one| one.as_ref() == Some(root))
+        let elsewhere = storm.hit.keys().next().and_then(|first| self.listed_by(first));
+        if let Some(root) = elsewhere
+            && !matches!(root, TargetId::Docker | TargetId::Host)
+            && storm.hit.keys().all(|id| self.listed_by(id).as_ref() == Some(&root))
         {
             // All of them wait for one thing, and that is the root.
-            let root = root.clone();
             self.brake.storm = None;
             self.fold(&TargetId::Docker, &root);
             return;
@@ -305,9 +303,7 @@ impl Doctor {
 
     fn list_storm(&mut self, storm: &Storm) {
         for id in storm.hit.keys() {
-            if self.listed_by(id).as_ref() != Some(&storm.root) {
-                self.list(&storm.root, id.clone());
-            }
+            self.list(&storm.root, id.clone());
         }
     }
 
