@@ -14,11 +14,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use application::Application;
 use doctor::{
     Doctor, Event, LedgerFound, Look, Observation, Order, Outcome, Policy, Record, Response,
     Sentence, Tell, Ticket, Timing, Treatment,
 };
-use application::Application;
 use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinHandle};
