@@ -179,8 +179,8 @@ impl Doctor {
         let stable = self.policy.light_stable;
         let Some(patient) = self.patients.get_mut(id) else { return };
         let Some(light) = patient.light() else { return };
-        let stays = light.stage == LightStage::Stays;
-        let says = Sentence::new(if stays { "why.stays_light" } else { "why.runs_light" })
+        let for_good = light.stage == LightStage::Stays;
+        let says = Sentence::new(if for_good { "why.stays_light" } else { "why.runs_light" })
             .with("since", light.since)
             .with("lines", lines(variables(patient)))
             .with("stable", stable);

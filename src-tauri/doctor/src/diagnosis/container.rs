@@ -243,7 +243,11 @@ fn proposal(limit: u64) -> u64 {
 /// As a compose file has it: `768m`, `3g`.
 fn mebibytes(bytes: u64) -> String {
     let mebibytes = bytes >> 20;
-    if mebibytes % 1024 == 0 { format!("{}g", mebibytes / 1024) } else { format!("{mebibytes}m") }
+    if mebibytes.is_multiple_of(1024) {
+        format!("{}g", mebibytes / 1024)
+    } else {
+        format!("{mebibytes}m")
+    }
 }
 
 fn oom_loop(case: &Case<'_>) -> Option<Finding> {
