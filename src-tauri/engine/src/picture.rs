@@ -188,7 +188,7 @@ fn line(patient: &Patient, says: Option<&Sentence>, words: &Words) -> String {
         return match (patient.phase.cause().filter(|_| !repairing), unusable) {
             (Some(cause), _) => words.cause(cause).text,
             (None, Some(reason)) => {
-                say(Sentence::new("cause.docker.down.text").with("reason", reason))
+                say(Sentence::new("line.docker_unusable").with("reason", reason))
             }
             (None, None) => words.sentence(says.unwrap_or(&patient.reason.says)),
         };

@@ -3,7 +3,7 @@
 use super::evidence::{is_hung, reply};
 use super::{Case, Finding, Rule, nothing};
 use crate::cause::{Cause, CauseId, Confidence};
-use crate::observation::{Answer, Reply};
+use crate::observation::Answer;
 use crate::sentence::Sentence;
 
 pub(super) const FAILS: &[Rule] = &[
@@ -28,19 +28,5 @@ pub(crate) fn resource_saver(ping: &Answer) -> Cause {
 }
 
 fn down(case: &Case<'_>) -> Option<Finding> {
-    let finding = Finding::of(Vec::new());
-    // To start it would not help where it is not for us: no permission, a kind of connection that is
-    // not supported, an engine that is too old.
-    Some(match &case.patient.facts.docker.as_ref()?.ping.reply {
-        Reply::Unreachable { reason } => finding.with("reason", reason.as_str()),
-        Reply::Refused
-        | Reply::ConnectTimeout
-        | Reply::Silent
-        | Reply::Stalled
-        | Reply::Reset
-        | Reply::Empty
-        | Reply::Malformed { .. }
-        | Reply::TooLarge
-        | Reply::Status { .. } => finding,
-    })
+    case.patient.facts.docker.is_some().then(|| Finding::of(Vec::new()))
 }
