@@ -46,7 +46,12 @@ impl DockerEngine {
         self.script("kill")
     }
 
-    /// After [`DockerEngine::kill`].
+    /// Ends it in order: it stops its containers first, and keeps them.
+    pub fn end(&self) -> Result<()> {
+        self.script("end")
+    }
+
+    /// After [`DockerEngine::kill`] or [`DockerEngine::end`].
     pub fn start_again(&self) -> Result<()> {
         self.script("start")
     }
