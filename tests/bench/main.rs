@@ -5,6 +5,7 @@
 //! | `sizes` | release binaries |
 //! | `idle` | engine with 12 HTTP targets every 5 s beside monit with the same checks |
 //! | `detection` | from the fault to the verdict, at default settings |
+//! | `docker` | 1,000 containers and 10,000 events of a Docker engine that runs nothing |
 //! | `llm` | `GET /llm`, 16 clients that keep their connections |
 //!
 //! `BENCH_SECONDS` shortens or lengthens `idle` (120) and `llm` (10).
@@ -12,6 +13,7 @@
 #![allow(clippy::print_stdout, reason = "the tables are what this program is for")]
 
 mod detection;
+mod docker;
 mod idle;
 mod llm;
 mod process;
@@ -23,10 +25,11 @@ fn main() -> Result<()> {
     let asked: Vec<String> =
         std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
     let wanted = |name: &str| asked.is_empty() || asked.iter().any(|word| word == name);
-    let all: [(&str, Measure); 4] = [
+    let all: [(&str, Measure); 5] = [
         ("sizes", sizes::measure),
         ("llm", llm::measure),
         ("detection", detection::measure),
+        ("docker", docker::measure),
         ("idle", idle::measure),
     ];
     for (name, measure) in all {

@@ -1,6 +1,7 @@
 //! What a process costs, read from `/proc` (`proc_pid_stat(5)`, `proc_pid_status(5)`).
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tests::programs;
@@ -13,7 +14,7 @@ pub(crate) struct Cost {
     /// Times that a thread was woken after it had waited.
     wake_ups: u64,
     /// Bytes resident, shared pages included.
-    resident: u64,
+    pub(crate) resident: u64,
     /// Bytes, shared pages divided among their users.
     proportional: u64,
 }
@@ -36,6 +37,11 @@ impl Cost {
             resident: status(Path::new(&format!("/proc/{pid}")), "VmRSS").unwrap_or(0) * 1024,
             proportional: programs::memory(pid).unwrap_or(0),
         })
+    }
+
+    /// In user and kernel mode since `earlier`.
+    pub(crate) fn processor_seconds(&self, earlier: &Self) -> f64 {
+        Duration::from_millis((self.ticks - earlier.ticks) * 10).as_secs_f64()
     }
 
     /// One line of the table, for what was spent since `earlier`.
