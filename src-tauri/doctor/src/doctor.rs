@@ -189,6 +189,7 @@ impl Doctor {
             Event::Restored { ledger, open } => self.restored(ledger, open),
         }
         self.advance();
+        self.add_ledger();
         std::mem::take(&mut self.orders)
     }
 

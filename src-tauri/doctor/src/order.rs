@@ -51,7 +51,8 @@ pub enum Depth {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
     pub id: RecordId,
-    /// The whole ledger as it is now: written first, apart from the journal.
+    /// The whole ledger as it is now: written first, apart from the journal. It goes with the first
+    /// record of one event, so none means that it is on its way already.
     pub ledger: Option<Ledger>,
     pub entry: Option<Entry>,
 }

@@ -118,14 +118,24 @@ impl Doctor {
     pub(crate) fn record(&mut self, entry: Option<Entry>) -> RecordId {
         let id = self.next_id();
         self.last_record = self.now.awake;
-        let ledger = self.ledger();
         for patient in self.patients.values_mut() {
             if patient.written != patient.account {
                 patient.written.clone_from(&patient.account);
             }
         }
-        self.orders.push(Order::Record(Record { id, ledger: Some(ledger), entry }));
+        self.orders.push(Order::Record(Record { id, ledger: None, entry }));
         id
+    }
+
+    /// The ledger goes with the first record of one event, as it is after that event: a snapshot of a
+    /// thousand containers that were restarted has a thousand records, and one ledger.
+    pub(crate) fn add_ledger(&mut self) {
+        let records = |order: &Order| matches!(order, Order::Record(_));
+        let Some(at) = self.orders.iter().position(records) else { return };
+        let ledger = self.ledger();
+        if let Order::Record(record) = &mut self.orders[at] {
+            record.ledger = Some(ledger);
+        }
     }
 
     pub(crate) fn touch_incident(&mut self, id: &TargetId) {
