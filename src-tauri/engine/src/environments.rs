@@ -20,7 +20,7 @@ pub type Variables = BTreeMap<String, String>;
 
 /// Beginnings of the names that a model server reads: Ollama's own settings, and which graphics
 /// hardware it may use (Ollama `envconfig/config.go` `AsMap`); where MLX servers find their models
-/// (huggingface_hub `constants.py`) and their Python its packages.
+/// (`huggingface_hub/constants.py`) and their Python its packages.
 const FAMILIES: [&str; 14] = [
     "OLLAMA_",
     "CUDA_",

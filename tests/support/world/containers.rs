@@ -13,6 +13,7 @@ use super::{World, answer};
 
 /// The engine.
 #[derive(Clone, Debug, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a trait of its own")]
 pub struct Engine {
     pub state: EngineState,
     /// The event stream is open.

@@ -186,7 +186,7 @@ fn machine_happens(world: &mut World, line: &str) -> Result<bool, String> {
         }
         "Homeostat is relaunched" => world.relaunch(),
         "another healer runs" => {
-            world.tell(&Event::OtherHealers { names: vec!["host_recovery_listener.py".into()] })
+            world.tell(&Event::OtherHealers { names: vec!["host_recovery_listener.py".into()] });
         }
         "no other healer runs" => world.tell(&Event::OtherHealers { names: Vec::new() }),
         "the configuration cannot be read" => world.tell(&Event::Misconfigured),

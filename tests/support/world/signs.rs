@@ -16,6 +16,7 @@ const GB: u64 = 1 << 30;
 
 /// What a server's signs are made of.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a trait of its own")]
 pub struct Insides {
     /// Nobody could tell how hard it works.
     pub unread: bool,

@@ -7,7 +7,7 @@ use super::{World, world};
 const STUCK: &[&str] = &["ollama: its work is read, loaded llama3:8b 6 GB, loaded qwen3:14b 9 GB"];
 
 fn steps(world: &World) -> Vec<&'static str> {
-    let word = |step: &Step| match step {
+    let name = |step: &Step| match step {
         Step::Unload { .. } => "unload",
         Step::Prove { .. } => "prove",
         Step::Terminate(_) => "stop",
@@ -28,8 +28,8 @@ fn steps(world: &World) -> Vec<&'static str> {
         | Step::VerifyModels { .. }
         | Step::RemoveBroken { .. } => "",
     };
-    let words = world.treatments.iter().map(|(_, treatment)| word(&treatment.what));
-    words.filter(|word| !word.is_empty()).collect()
+    let names = world.treatments.iter().map(|(_, treatment)| name(&treatment.what));
+    names.filter(|one| !one.is_empty()).collect()
 }
 
 fn restarts(world: &World) -> usize {

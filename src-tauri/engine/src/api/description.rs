@@ -22,7 +22,7 @@ use super::{Api, act, audit, events, healers, history, json, llm, look, page, re
         (name = "read", description = "Needs no token from this machine"),
         (name = "act", description = "Needs the token"),
     ),
-    components(schemas(crate::view::NoticeView, act::TargetVerb)),
+    components(schemas(crate::view::NoticeView, act::TargetVerb, healers::HealerVerb)),
     modifiers(&Schemes),
 )]
 struct Description;

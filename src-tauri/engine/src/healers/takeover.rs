@@ -84,10 +84,12 @@ pub async fn take(found: &[Healer], file: &Path) -> Result<Taken, String> {
     taken.save(file).map_err(|error| format!("{} cannot be written: {error}", file.display()))?;
     for healer in found {
         match healer {
-            Healer::Job(job) => platform::unload_job(&job.label).await.map_err(words)?,
+            Healer::Job(job) => {
+                platform::unload_job(&job.label).await.map_err(|error| error.to_string())?;
+            }
             Healer::Unit(unit) => {
                 let command = ["systemctl", "--user", "disable", "--now", unit];
-                platform::run(&command, WITHIN).await.map_err(words)?;
+                platform::run(&command, WITHIN).await.map_err(|error| error.to_string())?;
             }
             Healer::Listener(_) | Healer::Cron(_) => {}
         }
@@ -195,8 +197,4 @@ fn start(ran: &Ran, log: &Path) -> io::Result<()> {
         let _ = child.wait().await;
     });
     Ok(())
-}
-
-fn words(error: platform::LeverError) -> String {
-    error.to_string()
 }

@@ -29,7 +29,7 @@ const NAMES: [&str; 17] = [
 /// Values of these go on over blanks: `Authorization: Basic dXNlcg==`.
 const WHOLE_LINES: [&str; 2] = ["authorization", "cookie"];
 
-/// How well-known issuers begin what they issue (GitHub, GitLab, Slack, OpenAI, Hugging Face, AWS,
+/// How well-known issuers begin what they issue (GitHub, GitLab, Slack, `OpenAI`, Hugging Face, AWS,
 /// JSON Web Tokens), and what stands before one in a header.
 const PREFIXES: [&str; 13] = [
     "bearer ",

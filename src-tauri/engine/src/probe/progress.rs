@@ -119,7 +119,8 @@ async fn read_field(url: &str, field: &str, mut from: Known) -> Option<Known> {
     let answer: Value = serde_json::from_slice(&body).ok()?;
     let value = field.split('.').try_fold(&answer, |value, name| match value {
         Value::Array(items) => items.get(name.parse::<usize>().ok()?),
-        other => other.get(name),
+        Value::Object(fields) => fields.get(name),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
     })?;
     if from.value.as_ref() != Some(value) {
         from.quiet_since = Instant::now();

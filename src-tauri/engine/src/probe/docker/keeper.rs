@@ -1,6 +1,6 @@
 //! What a silent engine runs in: who could restart it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
@@ -57,15 +57,15 @@ fn installed(places: &[Endpoint], root: &Path) -> Option<EngineKeeper> {
     let has_desktop = desktop.iter().any(|folder| in_root(folder).is_dir());
     let desktop = || has_desktop.then_some(EngineKeeper::Desktop { runs: false });
     let units = ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
-    let is_unit = |folder: &&str| in_root(folder).join("docker.service").is_file();
+    let is_unit = |folder: &str| in_root(folder).join("docker.service").is_file();
     // systemd is the one that runs (sd_booted(3)).
-    let has_unit = in_root("/run/systemd/system").is_dir() && units.iter().any(|one| is_unit(&one));
+    let has_unit = in_root("/run/systemd/system").is_dir() && units.iter().any(|one| is_unit(one));
     places.iter().find_map(|place| {
         let Endpoint::Unix(socket) = place else { return None };
         if is_desktops(socket) {
             desktop()
-        } else if *socket == PathBuf::from("/var/run/docker.sock")
-            || *socket == PathBuf::from("/run/docker.sock")
+        } else if socket == Path::new("/var/run/docker.sock")
+            || socket == Path::new("/run/docker.sock")
         {
             let unit = || has_unit.then(|| EngineKeeper::Unit("docker".into()));
             if cfg!(target_os = "macos") { desktop() } else { unit() }
