@@ -17,8 +17,8 @@ const LONG: Duration = Duration::from_secs(90);
 pub(crate) fn measure() -> Result<()> {
     let docker = FakeDocker::start()?;
     // What nobody named is not shown while it is paused.
-    let named = "[[docker.container]]\nname = \"agent-0\"\nheal = \"observe\"\n";
-    let configuration = format!("[docker]\nhost = \"{}\"\n{named}", docker.host());
+    let one = "[[docker.container]]\nname = \"agent-0\"\nheal = \"observe\"\n";
+    let configuration = format!("[docker]\nhost = \"{}\"\n{one}", docker.host());
     let engine = Engine::start(&configuration, &[])?;
     let pid = engine.pid().context("the engine does not run")?;
     engine.wait_for_target("docker", "healthy", LONG, |target| target.state == State::Healthy);
