@@ -9,7 +9,7 @@ use engine::view::{Intent, Snapshot, State, Target};
 use tests::fake_docker::{Container, Delivery, Policy};
 use tests::{Engine, FakeDocker, wait_until};
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 /// A snapshot comes every minute.
 const SNAPSHOT: Duration = Duration::from_secs(100);
 
