@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod containers;
 mod docker;
 mod ended;
 mod engine_itself;
