@@ -12,7 +12,7 @@ use crate::process::{Cost, megabytes};
 
 const CONTAINERS: usize = 1000;
 const EVENTS: usize = 10_000;
-const LONG: Duration = Duration::from_secs(90);
+const LONG: Duration = Duration::from_mins(3);
 
 pub(crate) fn measure() -> Result<()> {
     let docker = FakeDocker::start()?;
@@ -53,9 +53,8 @@ pub(crate) fn measure() -> Result<()> {
         for name in &names {
             docker.ends(name, 1);
         }
-        engine.wait_for("one incident", LONG, |snapshot| {
-            snapshot.incidents.len() == 1 && healthy(snapshot) == 0
-        });
+        // They have lived for less than a minute: jobs, and no storm (R18, R35).
+        engine.wait_for("none is healthy", LONG, |snapshot| healthy(snapshot) == 0);
     })?;
     println!("listeners too slow for {} events; budget: 10 MB grown at most", docker.dropped());
     Ok(())
