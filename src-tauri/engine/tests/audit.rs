@@ -150,14 +150,14 @@ fn copied(file: &Path) -> (tempfile::TempDir, PathBuf) {
 
 /// Writes the changes into their files; how many there were.
 fn mend(fixes: &[&Fix]) -> usize {
-    let files: BTreeSet<&PathBuf> = fixes.iter().map(|fix| &fix.file).collect();
+    let named: BTreeSet<&PathBuf> = fixes.iter().map(|fix| &fix.file).collect();
     let one = |file: &PathBuf| {
         let here: Vec<&Fix> = fixes.iter().filter(|fix| fix.file == *file).copied().collect();
         let (text, count) = apply(&fs::read_to_string(file).unwrap(), &here);
         fs::write(file, text).unwrap();
         count
     };
-    files.into_iter().map(one).sum()
+    named.into_iter().map(one).sum()
 }
 
 #[test]
