@@ -32,12 +32,18 @@ pub(crate) fn describe(step: &Step, outcome: &Outcome) -> Sentence {
         Step::Kill(id) => process("step.killed", id.pid),
         Step::AwaitGone(id) if *outcome == Outcome::Gone => process("step.gone", id.pid),
         Step::AwaitGone(id) => process("step.still_there", id.pid),
+        Step::StopThrough { lever, .. } => {
+            Sentence::new("step.stopped_through").with("what", name(lever))
+        }
+        Step::AwaitBack => {
+            if let Outcome::Listening(Listener::Process(found)) = outcome {
+                process("step.found", found.id.pid).with("program", found.id.program())
+            } else {
+                Sentence::new("step.found_nobody")
+            }
+        }
         Step::Start(lever) => {
-            let what = match lever {
-                Lever::Command(command) => command.first().cloned().unwrap_or_default(),
-                Lever::Launchd(name) | Lever::App(name) | Lever::Unit(name) => name.clone(),
-            };
-            let says = Sentence::new("step.started").with("what", what);
+            let says = Sentence::new("step.started").with("what", name(lever));
             if let Outcome::Started { process: Some(id) } = outcome {
                 says.with("pid", id.pid)
             } else {
@@ -93,6 +99,13 @@ pub(crate) fn describe(step: &Step, outcome: &Outcome) -> Sentence {
                 | Outcome::Failed { .. } => says("step.measure"),
             }
         }
+    }
+}
+
+fn name(lever: &Lever) -> String {
+    match lever {
+        Lever::Command(command) => command.first().cloned().unwrap_or_default(),
+        Lever::Launchd(name) | Lever::App(name) | Lever::Unit(name) => name.clone(),
     }
 }
 

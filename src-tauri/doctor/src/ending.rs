@@ -59,6 +59,12 @@ impl Doctor {
                 patient.account.last_attempt = Some(now.continuous);
             }
         }
+        // R37: somebody started it again, which ends a hold.
+        if plan.came_back()
+            && let Some(patient) = self.patients.get_mut(&target)
+        {
+            patient.account.want();
+        }
         let light = self.light_ended(&target, &plan, result);
         match result {
             RemedyResult::Verified => {

@@ -55,7 +55,10 @@ impl Doctor {
         for id in ended {
             let paused = self.patients.get(&id).is_some_and(|one| is_paused(&one.account));
             if let Some(patient) = self.patients.get_mut(&id) {
-                patient.account.want();
+                // The start knows by the hold who has stopped it, and ends it.
+                if !paused {
+                    patient.account.want();
+                }
                 // It was held on purpose: it is wanted, though it may never have been seen to run.
                 patient.met = true;
             }

@@ -17,6 +17,34 @@ pub(crate) fn lever(patient: &Patient) -> Option<Result<Lever, Sentence>> {
     Some(choose(launch, &around))
 }
 
+/// Who keeps the server running, and is to be told to stop it; `None`: nobody, it is told itself.
+/// Of one that is not known yet it is whoever would start it: the engine looks whether it does keep
+/// the process.
+pub(crate) fn keeper(patient: &Patient) -> Option<Result<Lever, Sentence>> {
+    let supervisor = patient.facts.surroundings.as_ref().and_then(|one| one.supervisor.as_ref());
+    match supervisor {
+        Some(Supervisor::Unit { name, of_user: false }) => {
+            Some(Err(Sentence::new("why.systemd_stop").with("unit", name.as_str())))
+        }
+        Some(Supervisor::OtherUser(user)) => {
+            Some(Err(Sentence::new("why.other_user").with("user", user.as_str())))
+        }
+        Some(
+            supervisor @ (Supervisor::App(_)
+            | Supervisor::Launchd(_)
+            | Supervisor::Unit { of_user: true, .. }),
+        ) => owner(supervisor),
+        Some(
+            Supervisor::Homeostat
+            | Supervisor::Shell(_)
+            | Supervisor::Program(_)
+            | Supervisor::Nobody
+            | Supervisor::NotVisible,
+        ) => None,
+        None => lever(patient)?.ok().filter(Lever::has_owner).map(Ok),
+    }
+}
+
 fn choose(launch: &Launch, around: &Surroundings) -> Result<Lever, Sentence> {
     let installed = &around.installed;
     let serve = || match &installed.binary {

@@ -56,6 +56,10 @@ pub(crate) struct ServerPlan {
     pub(crate) killed: bool,
     /// How long the start itself may take to return.
     pub(crate) start_within: Duration,
+    /// Who had it stopped was not obeyed: it, or its owner, did not let go in time.
+    pub(crate) lingers: bool,
+    /// It was stopped, and somebody started it again.
+    pub(crate) came_back: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -64,6 +68,19 @@ pub(crate) struct StopPlan {
     pub(crate) allowed: Vec<ProcessId>,
     pub(crate) patience: Duration,
     pub(crate) patience_kill: Duration,
+    /// Who keeps it running, and is told to stop it; none: the process itself is.
+    pub(crate) owner: Option<Owner>,
+}
+
+/// Another program that keeps a server running (R29). What it stops is never killed by us: it has
+/// its own measure, and starts again what was killed.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Owner {
+    pub(crate) lever: Lever,
+    /// How long it may take until the process is gone.
+    pub(crate) patience: Duration,
+    /// How long it is then watched whether somebody starts it again.
+    pub(crate) watch: Duration,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -98,6 +115,8 @@ pub(crate) enum Next {
 }
 
 const SHORT: Duration = Duration::from_secs(5);
+/// `launchctl print` and `bootout`, one after the other.
+const OWNER: Duration = Duration::from_secs(25);
 const ENGINE_CALL: Duration = Duration::from_secs(30);
 const COMPOSE: Duration = Duration::from_secs(130);
 /// A terabyte from a slow disk.
@@ -200,6 +219,11 @@ impl Plan {
         matches!(self, Self::Server(plan) if plan.unsticking.is_some())
     }
 
+    /// A server was stopped, and somebody started it again.
+    pub(crate) fn came_back(&self) -> bool {
+        matches!(self, Self::Server(plan) if plan.came_back)
+    }
+
     /// How many models are still to be measured.
     pub(crate) fn left(&self) -> usize {
         match self {
@@ -242,6 +266,11 @@ impl ServerPlan {
                 }
             }
             Step::Terminate(process) => self.wait(process, |stop| stop.patience),
+            Step::StopThrough { process: Some(process), .. } => self.wait(process, |stop| {
+                stop.owner.as_ref().map_or(stop.patience, |owner| owner.patience)
+            }),
+            Step::StopThrough { process: None, .. } => self.start(),
+            Step::AwaitBack => self.watched(outcome),
             Step::Kill(process) => {
                 self.killed = true;
                 self.wait(process, |stop| stop.patience_kill)
@@ -254,6 +283,11 @@ impl ServerPlan {
                 }
             }
             Step::AwaitGone(_) if *outcome == Outcome::Gone => self.before_start(),
+            Step::AwaitGone(_) if self.owner().is_some() => {
+                // Gone, and its port taken again, is another thing than not gone.
+                self.lingers = true;
+                self.start()
+            }
             // Never a second copy beside one that will not go.
             Step::AwaitGone(_) if self.killed => {
                 Next::Failed { says: Sentence::new("step.cannot_be_killed"), permanent: true }
@@ -276,14 +310,50 @@ impl ServerPlan {
         }
     }
 
+    /// What has listened since its owner stopped it.
+    fn watched(&mut self, outcome: &Outcome) -> Next {
+        let Outcome::Listening(listener) = outcome else { return Next::Finished };
+        let same = |process: &ProcessSeen| {
+            self.stop.as_ref().is_some_and(|stop| stop.allowed.contains(&process.id))
+        };
+        match listener {
+            Listener::Nobody | Listener::NotAsked if !self.lingers => Next::Finished,
+            Listener::Process(process) if !same(process) => {
+                self.came_back = true;
+                Next::Superseded {
+                    says: Sentence::new("step.started_again")
+                        .with("program", process.id.program())
+                        .with("pid", process.id.pid),
+                }
+            }
+            Listener::Nobody | Listener::NotAsked | Listener::Hidden | Listener::Process(_) => {
+                Next::Failed { says: Sentence::new("step.owner_did_not_stop"), permanent: true }
+            }
+        }
+    }
+
+    fn owner(&self) -> Option<&Owner> {
+        self.stop.as_ref()?.owner.as_ref()
+    }
+
     fn found(&self, listener: &Listener) -> Next {
+        let through = |process: Option<&ProcessSeen>| {
+            let lever = self.owner()?.lever.clone();
+            let process = process.map(|process| process.id.clone());
+            Some(Next::Step(Step::StopThrough { lever, process }, OWNER))
+        };
         match (listener, &self.stop) {
+            // It may be about to start it again.
+            (Listener::Nobody, Some(_)) if self.owner().is_some() => {
+                through(None).unwrap_or(Next::Finished)
+            }
             (Listener::Nobody, _) => match &self.unproven {
                 Some(process) => Next::Step(Step::Terminate(process.clone()), SHORT),
                 None => self.before_start(),
             },
             (Listener::Process(process), Some(stop)) if stop.allowed.contains(&process.id) => {
-                Next::Step(Step::Terminate(process.id.clone()), SHORT)
+                let terminate = || Next::Step(Step::Terminate(process.id.clone()), SHORT);
+                through(Some(process)).unwrap_or_else(terminate)
             }
             (Listener::Process(process), Some(_)) => Next::Superseded {
                 says: Sentence::new("step.other_process")
@@ -326,7 +396,10 @@ impl ServerPlan {
     fn start(&self) -> Next {
         match &self.start {
             Some(lever) => Next::Step(Step::Start(lever.clone()), self.start_within),
-            None => Next::Finished,
+            None => match self.owner() {
+                Some(owner) => Next::Step(Step::AwaitBack, owner.watch),
+                None => Next::Finished,
+            },
         }
     }
 }

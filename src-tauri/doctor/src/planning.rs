@@ -6,18 +6,23 @@ use crate::cause::CauseId;
 use crate::diagnosis;
 use crate::doctor::Doctor;
 use crate::incident::Verb;
-use crate::ledger::Intent;
-use crate::lever::lever;
+use crate::ledger::{HeldBy, Intent};
+use crate::lever::{keeper, lever};
 use crate::light;
 use crate::observation::Listener;
 use crate::patient::Patient;
 use crate::phase::Reason;
-use crate::plan::{ContainerPlan, Plan, ServerPlan, StopPlan};
+use crate::plan::{ContainerPlan, Owner, Plan, ServerPlan, StopPlan};
+use crate::remedy::Lever;
 use crate::sentence::Sentence;
 use crate::target::{Care, TargetId};
 
 /// How long the start of a server may take to return.
 const START_WITHIN: Duration = Duration::from_secs(20);
+
+/// systemd kills what has not ended 90 s after it was told to (systemd-system.conf(5),
+/// `DefaultTimeoutStopSec`), launchd after some 20 s (launchd.plist(5), `ExitTimeOut`).
+const OWNER_STOPS: Duration = Duration::from_secs(100);
 
 impl Doctor {
     /// The remedy for what this target has, or the reason why there is none.
@@ -154,21 +159,26 @@ impl Doctor {
     }
 
     pub(crate) fn server_plan(&self, patient: &Patient, stops: bool) -> Result<Plan, Sentence> {
-        let start = match lever(patient) {
-            Some(Ok(lever)) => Some(lever),
-            Some(Err(says)) => return Err(says),
-            None => return Err(Sentence::new("why.no_launch")),
-        };
-        Ok(Plan::Server(ServerPlan {
+        match lever(patient) {
+            Some(Ok(lever)) => Ok(self.started_with(patient, stops, lever)),
+            Some(Err(says)) => Err(says),
+            None => Err(Sentence::new("why.no_launch")),
+        }
+    }
+
+    fn started_with(&self, patient: &Patient, stops: bool, lever: Lever) -> Plan {
+        Plan::Server(ServerPlan {
             unsticking: None,
             stop: stops.then(|| self.stop_plan(patient)),
             unproven: patient.started.clone(),
-            start,
+            start: Some(lever),
             loads_first: matches!(patient.spec.care, Care::Mlx { .. }),
             patience: self.patience(patient),
             killed: false,
             start_within: START_WITHIN,
-        }))
+            lingers: false,
+            came_back: false,
+        })
     }
 
     /// Only the process that was judged sick may be stopped, by its identity (R4).
@@ -182,7 +192,41 @@ impl Doctor {
             }
         };
         let patience = self.patience(patient);
-        StopPlan { allowed, patience, patience_kill: self.policy.patience_kill }
+        StopPlan { allowed, patience, patience_kill: self.policy.patience_kill, owner: None }
+    }
+
+    /// A person's stop goes through whoever keeps it running (R29, R37): what is only told to end is
+    /// started again by it.
+    pub(crate) fn stop_by_a_person(&self, patient: &Patient) -> Result<Plan, Sentence> {
+        let owner = match keeper(patient) {
+            Some(Ok(lever)) => {
+                Some(Owner { lever, patience: OWNER_STOPS, watch: self.policy.supervisor })
+            }
+            Some(Err(says)) => return Err(says),
+            None => None,
+        };
+        Ok(Plan::Server(ServerPlan {
+            unsticking: None,
+            stop: Some(StopPlan { owner, ..self.stop_plan(patient) }),
+            unproven: patient.started.clone(),
+            start: None,
+            loads_first: false,
+            patience: self.patience(patient),
+            killed: false,
+            start_within: Duration::ZERO,
+            lingers: false,
+            came_back: false,
+        }))
+    }
+
+    /// What a person had stopped through its owner comes back through it.
+    pub(crate) fn start_by_a_person(&self, patient: &Patient) -> Result<Plan, Sentence> {
+        let stopped = patient.account.hold.as_ref().is_some_and(|hold| hold.by == HeldBy::Stop);
+        let owner = keeper(patient).and_then(Result::ok).filter(|_| stopped);
+        match owner {
+            Some(owner) => Ok(self.started_with(patient, false, owner)),
+            None => self.server_plan(patient, false),
+        }
     }
 
     /// From TERM to KILL (C2, 1.8).

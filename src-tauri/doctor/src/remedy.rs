@@ -40,6 +40,14 @@ pub enum Step {
     Kill(ProcessId),
     /// Wait until the process is gone and the port is free. A zombie counts as gone.
     AwaitGone(ProcessId),
+    /// Make whoever keeps it running stop it, and not start it again: only while it keeps this very
+    /// process (none: nobody listens, and it is not to start it either).
+    StopThrough {
+        lever: Lever,
+        process: Option<ProcessId>,
+    },
+    /// Who listens again, within the time? Nobody: it stays away.
+    AwaitBack,
     Start(Lever),
     /// `POST /containers/{id}/start`, for a container that is stopped.
     StartContainer {
@@ -123,6 +131,7 @@ impl Step {
             self,
             Self::FindListener
                 | Self::FindCopies
+                | Self::AwaitBack
                 | Self::FindModel { .. }
                 | Self::VerifyModels { .. }
         )
@@ -133,11 +142,13 @@ impl Step {
         match self {
             Self::Terminate(_)
             | Self::Kill(_)
+            | Self::StopThrough { .. }
             | Self::StopContainer { .. }
             | Self::RestartDocker => true,
             Self::FindListener
             | Self::FindCopies
             | Self::AwaitGone(_)
+            | Self::AwaitBack
             | Self::Start(_)
             | Self::StartContainer { .. }
             | Self::ComposeUp(_)
@@ -154,17 +165,17 @@ impl Step {
     }
 }
 
-/// A way to start a server, chosen by the doctor.
+/// A way to start a server, and to stop what another program keeps running; chosen by the doctor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Lever {
     /// Run this as a process of its own: own group, output to its log file, outlives us.
     Command(Vec<String>),
-    /// macOS: `launchctl kickstart gui/UID/LABEL`.
+    /// macOS: `launchctl kickstart gui/UID/LABEL`, `bootout` and `bootstrap`.
     Launchd(String),
-    /// macOS: open this application bundle.
+    /// macOS: open this application bundle, or quit it.
     App(String),
-    /// Linux: `systemctl --user start UNIT`.
+    /// Linux: `systemctl --user start UNIT`, or `stop`.
     Unit(String),
 }
 

@@ -9,13 +9,13 @@ use crate::event::{Asker, Wish};
 use crate::holding::held;
 use crate::incident::Verb;
 use crate::ledger::{HeldBy, Intent, LightStage};
-use crate::lever::lever;
+use crate::lever::{keeper, lever};
 use crate::light;
 use crate::observation::Listener;
 use crate::order::{Depth, Order, Response, Tell, Ticket};
 use crate::patient::Patient;
 use crate::phase::Phase;
-use crate::plan::{Plan, ServerPlan};
+use crate::plan::Plan;
 use crate::planning::container_plan;
 use crate::sentence::Sentence;
 use crate::target::{Care, TargetId};
@@ -265,7 +265,6 @@ impl Doctor {
         };
         match patient.spec.care {
             Care::Ollama { .. } | Care::Mlx { .. } => {
-                let stops = verb != Verb::Start;
                 if let Listener::Process(process) = patient.listener()
                     && !diagnosis::is_own_server(patient, process)
                 {
@@ -273,22 +272,17 @@ impl Doctor {
                         .with("program", process.id.program())
                         .with("pid", process.id.pid));
                 }
-                if verb == Verb::Stop {
-                    if matches!(lever(patient), Some(Ok(lever)) if lever.has_owner()) {
-                        return Err(Sentence::new("why.supervised"));
-                    }
-                    return Ok(Plan::Server(ServerPlan {
-                        unsticking: None,
-                        stop: Some(self.stop_plan(patient)),
-                        unproven: patient.started.clone(),
-                        start: None,
-                        loads_first: false,
-                        patience: self.patience(patient),
-                        killed: false,
-                        start_within: Duration::ZERO,
-                    }));
+                match verb {
+                    Verb::Stop => self.stop_by_a_person(patient),
+                    Verb::Start => self.start_by_a_person(patient),
+                    Verb::Restart
+                    | Verb::Check
+                    | Verb::Unload
+                    | Verb::Measure
+                    | Verb::Ensure
+                    | Verb::Verify
+                    | Verb::Repair => self.server_plan(patient, true),
                 }
-                self.server_plan(patient, stops)
             }
             Care::Container { .. } => {
                 if patient.facts.container.as_ref().is_some_and(|seen| seen.skip) {
@@ -375,8 +369,14 @@ impl Doctor {
     }
 }
 
-/// Why a server that is stopped could not be started again by us; containers always can.
+/// Why a server that is stopped could not be started again by us; containers always can. Whoever
+/// is told to stop it can be told to start it.
 fn cannot_start(patient: &Patient) -> Option<Sentence> {
+    match keeper(patient) {
+        Some(Ok(_)) => return None,
+        Some(Err(says)) => return Some(says),
+        None => {}
+    }
     match (&patient.spec.care, lever(patient)) {
         (_, Some(Err(says))) => Some(says),
         (Care::Mlx { launch: None }, _) => Some(Sentence::new("why.no_launch")),

@@ -125,6 +125,8 @@ fn starts(step: &Step) -> bool {
         | Step::Terminate(_)
         | Step::Kill(_)
         | Step::AwaitGone(_)
+        | Step::StopThrough { .. }
+        | Step::AwaitBack
         | Step::StopContainer { .. }
         | Step::RestartDocker
         | Step::Unload { .. }

@@ -64,6 +64,8 @@ mod sentences;
 mod sharing;
 #[path = "rules/signs.rs"]
 mod signs;
+#[path = "rules/stopping.rs"]
+mod stopping;
 #[path = "rules/storms.rs"]
 mod storms;
 #[path = "rules/two_servers.rs"]

@@ -107,6 +107,14 @@ impl World {
                 let deadline = self.clocks.run + doctor::millis(treatment.within);
                 self.await_gone(treatment.target, process, step, deadline);
             }
+            Step::StopThrough { lever, process } => {
+                let outcome = self.stop_through(&treatment.target, &lever, process.as_ref());
+                self.report(60, step, outcome);
+            }
+            Step::AwaitBack => {
+                let deadline = self.clocks.run + doctor::millis(treatment.within);
+                self.await_back(treatment.target, step, deadline);
+            }
             Step::Start(lever) => self.start_server(&treatment.target, &lever, step),
             Step::StartContainer { id } => self.start_container(&id, step),
             Step::ComposeUp(compose) => self.compose_up(&compose, step),

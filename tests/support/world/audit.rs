@@ -327,6 +327,8 @@ fn starts(doctor: &Doctor, orders: &[Order]) {
             | Step::Terminate(_)
             | Step::Kill(_)
             | Step::AwaitGone(_)
+            | Step::StopThrough { .. }
+            | Step::AwaitBack
             | Step::StopContainer { .. }
             | Step::RestartDocker
             | Step::Unload { .. }

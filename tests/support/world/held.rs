@@ -33,6 +33,8 @@ impl World {
                 | Step::Terminate(_)
                 | Step::Kill(_)
                 | Step::AwaitGone(_)
+                | Step::StopThrough { .. }
+                | Step::AwaitBack
                 | Step::Start(_)
                 | Step::StopContainer { .. }
                 | Step::RestartDocker

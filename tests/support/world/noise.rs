@@ -137,6 +137,8 @@ impl World {
             Step::FindListener
             | Step::FindCopies
             | Step::AwaitGone(_)
+            | Step::StopThrough { .. }
+            | Step::AwaitBack
             | Step::Start(_)
             | Step::ComposeUp(_)
             | Step::RestartDocker

@@ -3,7 +3,7 @@
 use doctor::{
     Answer, Body, DeepOutcome, Depth, Holder, Installed, Launch, Lever, Listener, LoadedSeen,
     MlxSeen, MlxServer, ModelSeen, OllamaSeen, Outcome, ProcessId, ProcessSeen, Reply, StepId,
-    Surroundings, TargetId, Timing, Unloaded,
+    Supervisor, Surroundings, TargetId, Timing, Unloaded,
 };
 
 use super::signs::Insides;
@@ -333,6 +333,53 @@ impl World {
             self.report(1, step, Outcome::StillThere);
         } else {
             self.later(100, move |world| world.await_gone(target, process, step, deadline));
+        }
+    }
+
+    /// An owner stops only what it keeps; what ignores its TERM it kills after its own time.
+    pub(super) fn stop_through(
+        &mut self,
+        target: &TargetId,
+        lever: &Lever,
+        process: Option<&ProcessId>,
+    ) -> Outcome {
+        let Some(server) = self.server(target) else { return Outcome::IdentityChanged };
+        let running = server.process.as_ref().map(|running| running.seen.id.clone());
+        let keeps = match (&server.insides.supervisor, lever) {
+            (Some(Supervisor::App(own)), Lever::App(asked))
+            | (Some(Supervisor::Launchd(own)), Lever::Launchd(asked))
+            | (Some(Supervisor::Unit { name: own, of_user: true }), Lever::Unit(asked)) => {
+                own == asked
+            }
+            (None, _) => true,
+            (Some(_), _) => false,
+        };
+        if process.is_some() && (!keeps || process != running.as_ref()) {
+            return Outcome::IdentityChanged;
+        }
+        let after = match server.stops {
+            Stops::Obeys => 600,
+            Stops::IgnoresTerm => 20_000,
+            Stops::Unkillable => return Outcome::Done,
+        };
+        let target = target.clone();
+        self.later(after, move |world| {
+            let now = world.server(&target).and_then(|server| server.process.as_ref());
+            if now.map(|running| &running.seen.id) == running.as_ref() {
+                world.dies(&target);
+            }
+        });
+        Outcome::Done
+    }
+
+    pub(super) fn await_back(&mut self, target: TargetId, step: StepId, deadline: u64) {
+        let run = self.run_ms();
+        let server = self.server(&target);
+        let listener = server.map_or(Listener::Nobody, |server| server.listener(run));
+        if listener != Listener::Nobody || run >= deadline {
+            self.report(1, step, Outcome::Listening(listener));
+        } else {
+            self.later(250, move |world| world.await_back(target, step, deadline));
         }
     }
 

@@ -216,6 +216,18 @@ fn server_shows_so_much(server: &mut Server, what: &str) -> Option<Result<(), St
         insides.supervisor = unit(name, false);
         return Some(Ok(()));
     }
+    if let Some(label) = what.strip_prefix("was started by the launchd job ") {
+        insides.supervisor = Some(Supervisor::Launchd(label.into()));
+        return Some(Ok(()));
+    }
+    if let Some(app) = what.strip_prefix("was started by the app ") {
+        insides.supervisor = Some(Supervisor::App(app.into()));
+        return Some(Ok(()));
+    }
+    if let Some(user) = what.strip_prefix("was started by the user ") {
+        insides.supervisor = Some(Supervisor::OtherUser(user.into()));
+        return Some(Ok(()));
+    }
     if let Some(name) = what.strip_prefix("was started by the shell ") {
         insides.supervisor = Some(Supervisor::Shell(name.into()));
         return Some(Ok(()));

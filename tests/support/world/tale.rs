@@ -215,6 +215,13 @@ fn step(step: &Step) -> String {
         Step::Terminate(id) => format!("TERM to {} {}", id.program(), id.pid),
         Step::Kill(id) => format!("KILL to {} {}", id.program(), id.pid),
         Step::AwaitGone(id) => format!("wait until {} {} is gone", id.program(), id.pid),
+        Step::StopThrough { lever, .. } => match lever {
+            Lever::Command(command) => format!("stop `{}`", command.join(" ")),
+            Lever::Launchd(label) => format!("boot out launchd job {label}"),
+            Lever::App(app) => format!("quit {app}"),
+            Lever::Unit(unit) => format!("stop unit {unit}"),
+        },
+        Step::AwaitBack => "watch whether it comes back".into(),
         Step::Start(Lever::Command(command)) => format!("start `{}`", command.join(" ")),
         Step::Start(Lever::Launchd(label)) => format!("start launchd job {label}"),
         Step::Start(Lever::App(app)) => format!("open {app}"),

@@ -16,6 +16,8 @@ fn steps(world: &World) -> Vec<&'static str> {
         | Step::FindCopies
         | Step::Kill(_)
         | Step::AwaitGone(_)
+        | Step::StopThrough { .. }
+        | Step::AwaitBack
         | Step::StartContainer { .. }
         | Step::ComposeUp(_)
         | Step::StopContainer { .. }
