@@ -70,9 +70,12 @@ impl Doctor {
     }
 
     /// R36: who quits the application means it; a crash is a fault like any other. What ends
-    /// while we are at it ends through us.
+    /// while we are at it ends through us, and what we had quit at a person's word keeps their time.
     pub(crate) fn application_ended(&mut self, target: &TargetId, normal: bool) {
-        if normal && self.running_on(target).is_none() {
+        let stopped = |hold: &Hold| hold.by == HeldBy::Stop;
+        let account = self.patients.get(target).map(|patient| &patient.account);
+        let by_us = account.and_then(|account| account.hold.as_ref()).is_some_and(stopped);
+        if normal && !by_us && self.running_on(target).is_none() {
             self.hold(target, HeldBy::Quit, None);
         }
         self.look_soon(target, Depth::Full);

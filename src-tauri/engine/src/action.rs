@@ -5,4 +5,5 @@ pub mod container;
 pub mod docker_desktop;
 pub(crate) mod light;
 pub mod models;
+pub mod owner;
 pub mod process;

@@ -8,7 +8,7 @@ use doctor::{Event, Lever, Listener, Outcome, ProcessId, Step, TargetId, Treatme
 
 use tokio::sync::mpsc;
 
-use crate::action::{models, process};
+use crate::action::{models, owner, process};
 use crate::environments::{Variables, is_setting};
 use crate::platform::{self, Places};
 use crate::probe::port_of;
@@ -21,6 +21,8 @@ pub struct Hands {
     pub logs: PathBuf,
     /// Where our variables for containers go (R30).
     pub light: PathBuf,
+    /// Where it is kept what a stopped job of launchd is started from.
+    pub stopped_jobs: PathBuf,
     /// Where a long step tells how far it is.
     pub inbox: mpsc::Sender<Event>,
 }
@@ -46,6 +48,10 @@ impl Hands {
             Step::AwaitGone(process) => {
                 process::await_gone(process, Some(self.port(target)), within).await
             }
+            Step::StopThrough { lever, process } => {
+                owner::stop(lever, process.as_ref(), &self.stopped_jobs).await
+            }
+            Step::AwaitBack => owner::await_back(self.port(target), within).await,
             Step::Start(lever) => self.start(target, lever).await,
             Step::StartContainer { id } => self.senses.docker.start(id, within).await,
             Step::ComposeUp(compose) => {
@@ -128,9 +134,9 @@ impl Hands {
                     Err(error) => failed(error.to_string()),
                 }
             }
-            Lever::Launchd(label) => lever_pulled(platform::kickstart(label).await),
-            Lever::App(app) => lever_pulled(platform::open_app(app).await),
-            Lever::Unit(unit) => lever_pulled(platform::start_unit(unit).await),
+            Lever::Launchd(label) => owner::start_job(label, &self.stopped_jobs).await,
+            Lever::App(app) => owner::started(platform::open_app(app).await),
+            Lever::Unit(unit) => owner::started(platform::start_unit(unit).await),
         }
     }
 
@@ -216,13 +222,6 @@ fn sent(result: Result<(), platform::SignalError>) -> Outcome {
         Err(platform::SignalError::Gone { .. }) => Outcome::Done,
         Err(platform::SignalError::Changed { .. }) => Outcome::IdentityChanged,
         Err(error) => Outcome::Failed { reason: error.to_string(), permanent: true },
-    }
-}
-
-fn lever_pulled(result: Result<(), platform::LeverError>) -> Outcome {
-    match result {
-        Ok(()) => Outcome::Started { process: None },
-        Err(error) => failed(error.to_string()),
     }
 }
 

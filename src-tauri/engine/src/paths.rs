@@ -62,6 +62,11 @@ impl Paths {
         self.data.join("taken.json")
     }
 
+    /// Jobs of launchd that were stopped for a person, with what they are started from.
+    pub fn stopped_jobs(&self) -> PathBuf {
+        self.data.join("jobs.json")
+    }
+
     /// The copy of the last configuration without a mistake.
     pub fn good_config(&self) -> PathBuf {
         self.data.join("config.good.toml")

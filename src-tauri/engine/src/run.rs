@@ -393,6 +393,7 @@ impl Loop {
             senses: self.senses.clone(),
             logs: self.paths.logs(),
             light: self.paths.light(),
+            stopped_jobs: self.paths.stopped_jobs(),
             inbox: inbox.clone(),
         };
         let operation = treatment.step.operation.clone();

@@ -1,7 +1,7 @@
 //! Levers that belong to another program: launchd and application bundles on macOS, the user's
 //! systemd on Linux.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -29,6 +29,10 @@ pub enum LeverError {
     /// `code` is none when a signal ended it.
     #[error("{program} ended with {}: {words}", code.map_or("a signal".to_owned(), |code| format!("code {code}")))]
     Failed { program: String, code: Option<i32>, words: String },
+    #[error("{label} was not loaded from a property list, so it could not be started again")]
+    NoFile { label: String },
+    #[error("{app} does not let itself be asked to quit")]
+    NotAsked { app: String },
 }
 
 /// `launchctl kickstart gui/UID/LABEL`: starts a job of the logged-in user unless it runs
@@ -50,22 +54,71 @@ pub async fn start_unit(unit: &str) -> Result<(), LeverError> {
     run(&["systemctl", "--user", "start", unit], DEADLINE).await.map(drop)
 }
 
+/// `systemctl --user stop UNIT`: it does not start it again until somebody asks for it. It passes the
+/// wish on and does not wait (systemctl(1), `--no-block`).
+pub async fn stop_unit(unit: &str) -> Result<(), LeverError> {
+    run(&["systemctl", "--user", "stop", "--no-block", unit], DEADLINE).await.map(drop)
+}
+
+/// Asks an application to quit, as its own menu does, where it runs.
+pub async fn quit_app(app: &str) -> Result<(), LeverError> {
+    only_macos("quitting an application")?;
+    let not_asked = || LeverError::NotAsked { app: app.to_owned() };
+    let bundle = app.to_owned();
+    let asking = tokio::task::spawn_blocking(move || {
+        let name = Path::new(&bundle).file_stem()?.to_string_lossy().into_owned();
+        let inside = format!("{bundle}/Contents/MacOS/");
+        let mut running = super::processes_named(&[&name]).into_iter();
+        let of_it = |one: &doctor::ProcessSeen| one.id.executable.starts_with(&inside);
+        running.find(of_it).is_none_or(|one| system::ask_to_quit(one.id.pid)).then_some(())
+    });
+    asking.await.ok().flatten().ok_or_else(not_asked)
+}
+
+/// The property list that a job of the logged-in user was loaded from: the `path` of `launchctl
+/// print`, whose form may change (FACTS D.4).
+pub async fn job_file(label: &str) -> Result<PathBuf, LeverError> {
+    only_macos("launchctl print")?;
+    let job = format!("gui/{}/{label}", user_id());
+    let printed = run(&["/bin/launchctl", "print", &job], DEADLINE).await?;
+    let file = path_in(&printed).filter(|file| file.is_file());
+    file.ok_or_else(|| LeverError::NoFile { label: label.to_owned() })
+}
+
+/// `launchctl bootout gui/UID/LABEL`: it ends, and `KeepAlive` does not start it again. It is still
+/// ending where that takes long (`EINPROGRESS`).
+pub async fn end_job(label: &str) -> Result<(), LeverError> {
+    const IN_PROGRESS: i32 = 36;
+    only_macos("launchctl bootout")?;
+    let job = format!("gui/{}/{label}", user_id());
+    match run(&["/bin/launchctl", "bootout", &job], DEADLINE).await {
+        Ok(_) | Err(LeverError::Failed { code: Some(IN_PROGRESS), .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// The way back: `launchctl bootstrap gui/UID FILE`.
+pub async fn begin_job(file: &Path) -> Result<(), LeverError> {
+    only_macos("launchctl bootstrap")?;
+    let (domain, file) = (format!("gui/{}", user_id()), file.to_string_lossy());
+    run(&["/bin/launchctl", "bootstrap", &domain, &file], DEADLINE).await.map(drop)
+}
+
 /// `launchctl disable` and `bootout` of a job of the logged-in user: it ends now and stays away after
 /// the next login (launchctl(1)).
 pub async fn unload_job(label: &str) -> Result<(), LeverError> {
-    only_macos("launchctl bootout")?;
+    only_macos("launchctl disable")?;
     let job = format!("gui/{}/{label}", user_id());
     run(&["/bin/launchctl", "disable", &job], DEADLINE).await?;
-    run(&["/bin/launchctl", "bootout", &job], DEADLINE).await.map(drop)
+    end_job(label).await
 }
 
 /// The way back: `launchctl enable`, and `bootstrap` with its property list.
 pub async fn load_job(label: &str, file: &Path) -> Result<(), LeverError> {
-    only_macos("launchctl bootstrap")?;
-    let domain = format!("gui/{}", user_id());
-    let file = file.to_string_lossy();
-    run(&["/bin/launchctl", "enable", &format!("{domain}/{label}")], DEADLINE).await?;
-    run(&["/bin/launchctl", "bootstrap", &domain, &file], DEADLINE).await.map(drop)
+    only_macos("launchctl enable")?;
+    let job = format!("gui/{}/{label}", user_id());
+    run(&["/bin/launchctl", "enable", &job], DEADLINE).await?;
+    begin_job(file).await
 }
 
 /// Labels of the jobs of the logged-in user that are loaded; none: nobody tells.
@@ -88,6 +141,11 @@ pub(super) async fn main_process(unit: &Unit) -> Option<u32> {
 pub(super) async fn label(pid: u32) -> Option<String> {
     only_macos("launchctl list").ok()?;
     labelled(&output(&["/bin/launchctl", "list"], DEADLINE, LIST_CAP).await.ok()?, pid)
+}
+
+fn path_in(printed: &str) -> Option<PathBuf> {
+    let path = printed.lines().find_map(|line| line.trim().strip_prefix("path = "))?;
+    Some(PathBuf::from(path.trim())).filter(|path| path.is_absolute())
 }
 
 fn labelled(list: &str, pid: u32) -> Option<String> {
@@ -152,7 +210,7 @@ fn not_run(program: &str, source: std::io::Error) -> LeverError {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::{LeverError, labelled, run};
+    use super::{LeverError, labelled, path_in, run};
 
     const LONG: Duration = Duration::from_secs(20);
 
@@ -191,6 +249,20 @@ mod tests {
         assert_eq!(labelled(list, 81).as_deref(), Some("com.example.b"));
         assert_eq!(labelled(list, 8), None);
         assert_eq!(labelled("garbage\n812\n", 812), None);
+    }
+
+    #[test]
+    fn the_property_list_of_a_job_is_found_in_what_is_printed_of_it() {
+        let file = "/Users/a b/Library/LaunchAgents/com.me.ai.plist";
+        let printed = format!(
+            "gui/501/com.me.ai = {{\n\tactive count = 1\n\tpath = {file}\n\ttype = LaunchAgent\n\t\
+             state = running\n\n\tprogram = /opt/ai\n\tstdout path = /tmp/ai.log\n}}\n"
+        );
+        assert_eq!(path_in(&printed).as_deref(), Some(std::path::Path::new(file)));
+        // One that a program has handed in has none; what is printed may be something else altogether.
+        assert_eq!(path_in("x = {\n\tpath = (submitted by Ollama.42)\n}\n"), None);
+        assert_eq!(path_in("\tstdout path = /tmp/ai.log\n"), None);
+        assert_eq!(path_in("Could not find service\n"), None);
     }
 
     #[cfg(target_os = "linux")]

@@ -37,6 +37,11 @@ pub use tray::has_tray_host;
 
 pub(super) const HAS_LAUNCHD: bool = false;
 
+/// There are no application bundles.
+pub(super) fn ask_to_quit(_pid: u32) -> bool {
+    false
+}
+
 /// The clock that stops in sleep: `CLOCK_MONOTONIC` (`clock_gettime(2)`).
 pub fn awake() -> Duration {
     clock(libc::CLOCK_MONOTONIC)

@@ -27,7 +27,8 @@ use doctor::ProcessId;
 use objc2::rc::Retained;
 use objc2::runtime::{NSObjectProtocol, ProtocolObject};
 use objc2_app_kit::{
-    NSWorkspace, NSWorkspaceDidWakeNotification, NSWorkspaceWillSleepNotification,
+    NSRunningApplication, NSWorkspace, NSWorkspaceDidWakeNotification,
+    NSWorkspaceWillSleepNotification,
 };
 use objc2_foundation::{NSActivityOptions, NSNotification, NSProcessInfo, NSString};
 use tokio::sync::mpsc::Sender;
@@ -46,6 +47,12 @@ pub use process::{
 pub use tray::has_tray_host;
 
 pub(super) const HAS_LAUNCHD: bool = true;
+
+/// Asks an application to quit (`NSRunningApplication`, `terminate`); false: it is none.
+pub(super) fn ask_to_quit(pid: u32) -> bool {
+    let application = NSRunningApplication::runningApplicationWithProcessIdentifier;
+    application(pid.cast_signed()).is_some_and(|application| application.terminate())
+}
 
 /// `sizeof(struct socket_fdinfo)` (XNU `bsd/sys/proc_info.h`).
 const SOCKET_FDINFO_SIZE: usize = 792;
