@@ -1,6 +1,7 @@
 //! Whose process it is, what it was started with, and what it leaves behind.
 
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::json;
@@ -9,6 +10,7 @@ use tests::{Engine, Model, Ollama, Weights, http, programs, wait_until};
 
 use crate::ollama::{healthy, watching_with};
 use crate::{SLACK, SOON, VERDICT_CLOSED, VERIFIED, cause_is, is_healthy, without_mcp};
+use engine::view::{Intent, OperationState};
 
 const NAME: &str = "llama3.2:latest";
 /// A runner is no orphan before a minute has passed, and full looks are half a minute apart.
@@ -31,7 +33,6 @@ fn without_settings(ollama: &Ollama) -> Vec<(String, String)> {
 }
 
 fn mode(file: &Path) -> u32 {
-    use std::os::unix::fs::PermissionsExt;
     std::fs::metadata(file).unwrap().permissions().mode() & 0o777
 }
 
@@ -135,4 +136,117 @@ fn another_users_server_is_told_with_the_cure_and_nothing_is_done_to_it() {
     assert_eq!(ollama.running(), [pid]);
     assert!(!ollama.log().contains("/api/pull"), "{}", ollama.log());
     assert_eq!(engine.target("ollama").unwrap().restarts_last_hour, 0);
+}
+
+/// A control group of version 2 that is named like a unit of a user's systemd; only root can make one.
+struct Group(PathBuf);
+
+impl Group {
+    fn new(unit: &str) -> Option<Self> {
+        let mounts = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].map(Path::new);
+        let root = mounts.into_iter().find(|root| root.join("cgroup.procs").is_file())?;
+        let group = root.join(format!("user@0.service-{}", std::process::id())).join(unit);
+        std::fs::create_dir_all(&group).ok().map(|()| Self(group))
+    }
+
+    fn take(&self, pid: u32) {
+        std::fs::write(self.0.join("cgroup.procs"), pid.to_string()).unwrap();
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // A process that is still in it keeps it for as long as it lives.
+        for group in self.0.ancestors().take(2) {
+            let _ = std::fs::remove_dir(group);
+        }
+    }
+}
+
+/// Plays the user's systemd: it keeps the process whose id is in `main-pid`.
+const SYSTEMD: &str = r#"#!/bin/sh
+cd "$(dirname "$0")/.." || exit 1
+case "$*" in
+  "--user show --property=MainPID --value "*) exec cat main-pid ;;
+esac
+echo "$*" >> systemctl.log
+case "$*" in
+  "--user stop --no-block "*) kill "$(cat main-pid)" ;;
+  "--user start "*) ;;
+  *) exit 1 ;;
+esac
+"#;
+
+/// A server that was installed with that systemd beside it.
+fn kept() -> Ollama {
+    let ollama = Ollama::install(&[Model::named(NAME)]).unwrap();
+    let systemctl = ollama.directory().join("bin/systemctl");
+    std::fs::write(&systemctl, SYSTEMD).unwrap();
+    std::fs::set_permissions(&systemctl, std::fs::Permissions::from_mode(0o755)).unwrap();
+    ollama
+}
+
+/// What the unit's process is from now on.
+fn main_process(ollama: &Ollama, pid: u32) {
+    std::fs::write(ollama.directory().join("main-pid"), format!("{pid}\n")).unwrap();
+}
+
+fn serve_in(ollama: &mut Ollama, group: &Group) {
+    ollama.serve().unwrap();
+    let pid = ollama.pid().unwrap();
+    group.take(pid);
+    main_process(ollama, pid);
+    ollama.await_answer();
+}
+
+fn orders(ollama: &Ollama) -> Vec<String> {
+    let text = std::fs::read_to_string(ollama.directory().join("systemctl.log"));
+    text.unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn what_a_unit_keeps_is_paused_through_it_and_comes_back_through_it() {
+    const STOP: &str = "--user stop --no-block paused.service";
+    const START: &str = "--user start paused.service";
+    let _alone = without_mcp();
+    let Some(group) = Group::new("paused.service") else { return };
+    let mut ollama = kept();
+    serve_in(&mut ollama, &group);
+    let engine = watching_with(&ollama, &ollama.environment());
+    healthy(&engine);
+    let target = engine.target("ollama").unwrap();
+    assert_eq!(target.detail["launch"], "your own systemd (paused.service)");
+    assert!(target.actions.iter().any(|action| action == "stop"), "{:?}", target.actions);
+
+    let wish = engine.post("/targets/ollama/stop", &json!({"for": "1m"})).unwrap();
+    assert_eq!(wish.status(), 202);
+    wait_until("its end", SOON, || ollama.running().is_empty());
+    assert_eq!(orders(&ollama), [STOP]);
+    engine.wait_for_target("ollama", "held", SOON, |target| target.intent == Intent::Held);
+    wait_until("its start", VERIFIED, || orders(&ollama) == [STOP, START]);
+    serve_in(&mut ollama, &group);
+    engine.wait_for_target("ollama", "healthy", VERIFIED, is_healthy);
+    assert_eq!(orders(&ollama), [STOP, START]);
+    assert_eq!(engine.incidents().unwrap().len(), 0);
+}
+
+/// Since it was looked at the unit has got another process: this one is not its to stop.
+#[test]
+fn what_a_unit_no_longer_keeps_is_not_stopped() {
+    let _alone = without_mcp();
+    let Some(group) = Group::new("another.service") else { return };
+    let mut ollama = kept();
+    serve_in(&mut ollama, &group);
+    let engine = watching_with(&ollama, &ollama.environment());
+    healthy(&engine);
+    let pid = ollama.pid().unwrap();
+    main_process(&ollama, std::process::id());
+    let wish = engine.post("/targets/ollama/stop", &json!({})).unwrap();
+    let accepted: serde_json::Value = wish.json().unwrap();
+    let operation = accepted["operation"].as_str().unwrap();
+    wait_until("the end of the operation", SOON, || {
+        engine.operation(operation).is_ok_and(|one| one.state == OperationState::Superseded)
+    });
+    assert_eq!(ollama.running(), [pid]);
+    assert_eq!(orders(&ollama), [""; 0]);
 }

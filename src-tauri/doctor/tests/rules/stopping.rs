@@ -144,3 +144,18 @@ fn r29_what_its_owner_stops_is_never_killed_by_us() {
     assert_eq!(signals(&world), 0, "{:#?}", world.tale.lines);
     assert!(says(&world, "step.owner_did_not_stop"));
 }
+
+/// Its application is told to have been quit when all is over: that ends no pause, since it was we
+/// who had it quit.
+#[test]
+fn r36_an_application_that_we_had_quit_is_no_person_who_quits_it() {
+    let (by, stop, start) = OWNERS[2];
+    let mut world = kept("ollama", "ollama", by);
+    world.then("a person asks: stop ollama for 10 min", 60).then("ollama is quit", 700);
+    assert_eq!((world.told(stop), world.told(start)), (1, 1), "{:#?}", world.tale.lines);
+    assert_eq!(world.patient("ollama").account.intent, Intent::Wanted);
+    // Where nobody had asked for it, it is.
+    let mut world = kept("ollama", "ollama", by);
+    world.then("ollama is quit", 700);
+    assert_eq!(world.told(start), 0, "{:#?}", world.tale.lines);
+}
