@@ -47,6 +47,7 @@ cause_ids! {
     OllamaOnlyMcp = "ollama.only_mcp",
     OllamaNotInstalled = "ollama.not_installed",
     OllamaOtherUser = "ollama.other_user",
+    OllamaOtherStore = "ollama.other_store",
     OllamaPortTaken = "ollama.port_taken",
     OllamaRivalSupervisors = "ollama.rival_supervisors",
     OllamaAfterWake = "ollama.after_wake",

@@ -241,6 +241,17 @@ pub struct StoreSeen {
     pub missing: Vec<String>,
     /// The server's models directory, and why it cannot be read.
     pub unreadable: Option<String>,
+    /// The server lists nothing, and keeps its models elsewhere by its own word.
+    pub elsewhere: Option<Elsewhere>,
+}
+
+/// Two directories that are not one and the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// Where the server that listens looks for models.
+    pub served: String,
+    /// Where those of the user lie that we run as.
+    pub own: String,
 }
 
 /// A process that serves one model.

@@ -5,6 +5,7 @@ mod journal;
 mod line;
 mod secrets;
 mod signature;
+mod started;
 mod tail;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use self::tail::Tail;
 use crate::platform::{self, Unit};
 
 pub use signature::{Signature, built_in, read};
+pub(crate) use started::models_of;
 
 /// Of which server a log is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]

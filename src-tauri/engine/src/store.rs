@@ -11,13 +11,14 @@ mod runners;
 
 mod reading;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
-use doctor::{Depth, Listener, Observation, OllamaSeen, RunnerSeen, StoreSeen};
+use doctor::{Depth, Elsewhere, Listener, Observation, OllamaSeen, RunnerSeen, StoreSeen};
 
 use crate::config::Config;
+use crate::logs;
 use crate::platform;
 use crate::probe::http;
 use crate::probe::port_of;
@@ -82,11 +83,15 @@ impl Store {
         }
         let names: Vec<String> =
             seen.loaded.iter().flatten().map(|model| model.name.clone()).collect();
+        let lists_none = seen.installed.as_ref().is_some_and(Vec::is_empty);
         let mut found = match self.look(&seen.listener, &names).await {
             Some(found) => found,
             None => Found { seen: StoreSeen::default(), runners: None, told: false },
         };
         found.seen.missing = self.missing(seen);
+        if !lists_none {
+            found.seen.elsewhere = None;
+        }
         // Where its place is a guess, only what the server lists itself is believed of it.
         if !found.told {
             let listed =
@@ -118,8 +123,9 @@ impl Store {
         }
         let (listener, loaded) = (listener.clone(), loaded.to_vec());
         let (known, reading) = (self.known.clone(), self.reading.clone());
+        let port = port_of(&self.url);
         let looking =
-            tokio::task::spawn_blocking(move || look(&listener, &loaded, &known, &reading));
+            tokio::task::spawn_blocking(move || look(&listener, port, &loaded, &known, &reading));
         tokio::time::timeout(WITHIN, looking).await.ok()?.ok()?
     }
 }
@@ -149,6 +155,7 @@ pub fn runners_of(listener: &Listener, loaded: &[String]) -> Option<Vec<RunnerSe
 /// thread of the few that there are, until nothing at all could be looked at.
 fn look(
     listener: &Listener,
+    port: u16,
     loaded: &[String],
     known: &Mutex<Known>,
     reading: &Reading,
@@ -159,6 +166,16 @@ fn look(
         Err(TryLockError::WouldBlock) => return None,
     };
     let mut seen = StoreSeen::default();
+    // Where its environment is not shown to us, its log may tell.
+    let said = match listener {
+        Listener::Process(process) if !place::is_told(listener) => logs::models_of(process, port),
+        Listener::Process(_) | Listener::Hidden | Listener::Nobody | Listener::NotAsked => None,
+    };
+    let told = said.is_some() || place::is_told(listener);
+    let served = said.or_else(|| place::served(listener));
+    if told && let (Some(served), Some(own)) = (&served, place::own()) {
+        seen.elsewhere = elsewhere(served, &own);
+    }
     if let Some(own) = place::own()
         && let Some(owner) = check::owner(&own)
         && let Ok(manifests) = known.own.read(&own)
@@ -166,7 +183,6 @@ fn look(
         seen.owner_uid = owner;
         seen.manifests = u32::try_from(manifests.len()).unwrap_or(u32::MAX);
     }
-    let served = place::served(listener);
     let mut manifests: Vec<Manifest> = Vec::new();
     if let Some(models) = &served {
         let checked = known.served.read(models).and_then(|read| {
@@ -185,7 +201,14 @@ fn look(
         reading.serve(models, &manifests);
     }
     let runners = runners::runners(listener, served.as_deref(), &manifests, loaded);
-    Some(Found { seen, runners, told: place::is_told(listener) })
+    Some(Found { seen, runners, told })
+}
+
+/// One directory may have several names.
+fn elsewhere(served: &Path, own: &Path) -> Option<Elsewhere> {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    (real(served) != real(own))
+        .then(|| Elsewhere { served: served.display().to_string(), own: own.display().to_string() })
 }
 
 /// A model that is still being loaded is in no list yet (FACTS 0, 5): its runner answers 503 so long,
@@ -221,8 +244,22 @@ mod tests {
     fn a_look_never_waits_for_one_that_waits_for_the_disk() {
         let (known, reading) = (Mutex::new(Known::default()), Reading::default());
         let waiting = known.lock().unwrap();
-        assert!(look(&Listener::Hidden, &[], &known, &reading).is_none());
+        assert!(look(&Listener::Hidden, 1, &[], &known, &reading).is_none());
         drop(waiting);
-        assert!(look(&Listener::Hidden, &[], &known, &reading).is_some());
+        assert!(look(&Listener::Hidden, 1, &[], &known, &reading).is_some());
+    }
+
+    #[test]
+    fn a_directory_of_two_names_is_not_elsewhere() {
+        let root = tempfile::tempdir().unwrap();
+        let own = root.path().join("models");
+        std::fs::create_dir(&own).unwrap();
+        let link = root.path().join("link");
+        std::os::unix::fs::symlink(&own, &link).unwrap();
+        assert_eq!(elsewhere(&link, &own), None);
+        assert_eq!(elsewhere(&own.join("."), &own), None);
+        assert_eq!(elsewhere(&root.path().join("models/"), &own), None);
+        let other = root.path().join("other");
+        assert_eq!(elsewhere(&other, &own).unwrap().served, other.display().to_string());
     }
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use doctor::{
-    Activity, Answer, Body, CauseId, Confidence, DeepOutcome, DeepSeen, Depth, EndedSeen, EndedWhy,
-    GpuLimit, LogSign, MemoryGroup, ProgressSeen, Reply, RunnerSeen, Setting, Signs, StoreSeen,
-    Supervisor, TargetId, VolumeSeen,
+    Activity, Answer, Body, CauseId, Confidence, DeepOutcome, DeepSeen, Depth, Elsewhere,
+    EndedSeen, EndedWhy, GpuLimit, LogSign, MemoryGroup, ProgressSeen, Reply, RunnerSeen, Setting,
+    Signs, StoreSeen, Supervisor, TargetId, VolumeSeen,
 };
 
 use super::World;
@@ -153,6 +153,17 @@ pub fn server_shows(server: &mut Server, what: &str) -> Option<Result<(), String
             }
             insides.store =
                 Some(StoreSeen { owner_uid: 501, manifests: 4, ..StoreSeen::default() });
+        }
+        "shows the models of another directory" => {
+            server.models.clear();
+            server.loaded.clear();
+            let owner_uid = server.process.as_ref().and_then(|one| one.seen.uid).unwrap_or(501);
+            let elsewhere = Some(Elsewhere {
+                served: "/Volumes/Models".into(),
+                own: "/Users/anna/.ollama/models".into(),
+            });
+            let store = StoreSeen { owner_uid, manifests: 4, elsewhere, ..StoreSeen::default() };
+            insides.store = Some(store);
         }
         "is not shown to us" => {
             server.hidden = true;

@@ -7,7 +7,7 @@ use super::{Case, Finding, Rule, identity, nothing, shared};
 use crate::cause::{CauseId, Confidence};
 use crate::insight::Insight;
 use crate::observation::{
-    DeepOutcome, Listener, OllamaSeen, ProcessSeen, Reply, Supervisor, Surroundings,
+    DeepOutcome, Listener, OllamaSeen, ProcessSeen, Reply, StoreSeen, Supervisor, Surroundings,
 };
 use crate::sentence::{Sentence, Value};
 use crate::target::{Care, Launch};
@@ -97,6 +97,12 @@ pub(super) const ANSWERS: &[Rule] = &[
         id: CauseId::OllamaOtherUser,
         sure: Confidence::Certain,
         when: other_user,
+        against: has_loaded,
+    },
+    Rule {
+        id: CauseId::OllamaOtherStore,
+        sure: Confidence::Likely,
+        when: other_store,
         against: has_loaded,
     },
     Rule {
@@ -367,12 +373,36 @@ fn other_user(case: &Case<'_>) -> Option<Finding> {
     let uid = process.uid.filter(|uid| *uid != store.owner_uid)?;
     let user = process.user.clone().unwrap_or_else(|| uid.to_string());
     case.patient.facts.models.is_empty().then(|| {
-        let on_disk = Sentence::new("evidence.manifests").with("count", store.manifests);
-        Finding::of(vec![listener(process), on_disk])
+        let lines = [listener(process), on_disk(store)].into_iter().chain(elsewhere(store));
+        Finding::of(lines.collect())
             .with("user", user)
             .with("command", end_command(case, process))
             .only(sure)
     })
+}
+
+/// The user's own server, started with another models directory, which is empty (FACTS A.7).
+fn other_store(case: &Case<'_>) -> Option<Finding> {
+    let store = insight(case).store.as_ref().filter(|store| store.manifests > 0)?;
+    let places = store.elsewhere.as_ref()?;
+    let Listener::Process(process) = &seen(case)?.listener else { return None };
+    let is_own = process.uid == Some(store.owner_uid);
+    (is_own && case.patient.facts.models.is_empty()).then(|| {
+        let lines = [listener(process), on_disk(store)].into_iter().chain(elsewhere(store));
+        Finding::of(lines.collect())
+            .with("served", places.served.as_str())
+            .with("own", places.own.as_str())
+    })
+}
+
+fn on_disk(store: &StoreSeen) -> Sentence {
+    Sentence::new("evidence.manifests").with("count", store.manifests)
+}
+
+fn elsewhere(store: &StoreSeen) -> Option<Sentence> {
+    let places = store.elsewhere.as_ref()?;
+    let line = Sentence::new("evidence.models_elsewhere");
+    Some(line.with("served", places.served.as_str()).with("own", places.own.as_str()))
 }
 
 /// The only process named like the server that another user runs.

@@ -352,6 +352,25 @@ fn another_users_server_is_told_with_the_command_that_ends_it() {
 }
 
 #[test]
+fn a_server_with_another_models_directory_is_told_with_both_and_left_alone() {
+    let mut empty = world(&["ollama"]);
+    empty.then("ollama shows the models of another directory", 11 * 60);
+    assert_eq!(empty.cause("ollama"), "ollama.other_store");
+    let cause = empty.patient("ollama").phase.cause().expect("a cause");
+    let said = format!("{cause:?}");
+    assert!(said.contains("/Volumes/Models") && said.contains("/Users/anna/.ollama"), "{said}");
+    assert!(empty.nothing_done());
+    // Elsewhere on purpose: it has models there, or the user has none of their own.
+    let mut moved = world(&["ollama"]);
+    moved.then("ollama shows the models of another directory", 0);
+    moved.then("ollama loads llama3:8b 5 GB of a 4 GB file with a context of 4096", 11 * 60);
+    let mut fresh = world(&["ollama"]);
+    fresh.then("ollama shows the models of another directory", 0);
+    fresh.then("ollama has no models at all", 11 * 60);
+    assert_eq!((moved.phase("ollama"), fresh.phase("ollama")), ("healthy", "healthy"));
+}
+
+#[test]
 fn a_hidden_server_is_another_users_only_where_one_of_that_name_is() {
     let mut hidden = world(&["ollama"]);
     hidden
