@@ -110,8 +110,9 @@ fn another_healer_is_named_and_its_place_is_taken_and_given_back_at_a_persons_wi
         (status["takeover"]["others"][0] == name.as_str()).then_some(status)
     });
     assert_eq!(status["takeover"]["can"], serde_json::json!(["take_over"]));
-    let messages = status["messages"].to_string();
-    assert!(messages.contains("Homeostat only watches"), "{messages}");
+    let text = status["takeover"]["text"].to_string();
+    assert!(text.contains("Homeostat only watches") && text.contains(&name), "{text}");
+    assert!(!status["messages"].to_string().contains("only watches"), "said once");
     assert!(healer.0.try_wait().unwrap().is_none(), "nothing is done unasked");
 
     let taken = said(&["takeover"]);
@@ -121,7 +122,11 @@ fn another_healer_is_named_and_its_place_is_taken_and_given_back_at_a_persons_wi
         engine.get("/health").is_ok_and(|answer| answer.status().is_success())
     });
     wait_until("no more holding back", soon, || {
-        engine.status().is_ok_and(|status| status.messages.is_empty())
+        let told = |text: &str| text.contains("only watches");
+        engine.status().is_ok_and(|status| {
+            !status.messages.iter().any(|text| told(text))
+                && !status.takeover.is_some_and(|one| told(&one.text))
+        })
     });
 
     // What was taken outlives us.

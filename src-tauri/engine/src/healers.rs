@@ -19,8 +19,15 @@ const LISTENER: &str = "host_recovery_listener.py";
 const MARKS: [&str; 3] = ["host_recovery_listener", "system_auto_recovery", "mlx_monitor"];
 /// Parts of the labels of their launchd jobs.
 const LABELS: [&str; 2] = ["mlx-monitor", "auto-recovery"];
+/// What such a job, unit or line runs, by its file name.
+const SCRIPTS: [&str; 4] =
+    ["system_auto_recovery.sh", "system_auto_recovery.py", "mlx_monitor.sh", "mlx_monitor.py"];
 /// A property list or a unit is a few kilobytes.
 const LARGEST: u64 = 256 << 10;
+/// Below the home (systemd.unit(5)).
+const UNITS: &str = ".config/systemd/user";
+/// Of a crontab, so much is read.
+const TABLE: u64 = 64 << 10;
 const WITHIN: Duration = Duration::from_secs(5);
 
 /// One of them.
@@ -31,7 +38,9 @@ pub enum Healer {
     Job(Job),
     /// Linux: an enabled unit of the user's systemd.
     Unit(String),
-    /// A line of the user's crontab, which is never edited.
+    /// Such a script at work, whoever has started it: it ends by itself.
+    Script(ProcessSeen),
+    /// A line of the user's crontab, which is never edited: it heals only while its script is at work.
     Cron(String),
 }
 
@@ -49,22 +58,45 @@ impl Healer {
             Self::Listener(process) => format!("{LISTENER} (pid {})", process.id.pid),
             Self::Job(job) => job.label.clone(),
             Self::Unit(unit) => unit.clone(),
+            Self::Script(process) => {
+                let words = process.command.iter();
+                let script = words.filter_map(|word| word.rsplit('/').next());
+                let script = script.into_iter().find(|name| SCRIPTS.contains(name));
+                format!("{} (pid {})", script.unwrap_or("script"), process.id.pid)
+            }
             Self::Cron(line) => format!("crontab: {line}"),
+        }
+    }
+
+    /// Whether it heals beside us now, or may at any moment.
+    pub fn heals(&self) -> bool {
+        match self {
+            Self::Listener(_) | Self::Job(_) | Self::Unit(_) | Self::Script(_) => true,
+            Self::Cron(_) => false,
+        }
+    }
+
+    /// Whether a person's word ends it.
+    pub fn can_be_ended(&self) -> bool {
+        match self {
+            Self::Listener(_) | Self::Job(_) | Self::Unit(_) => true,
+            Self::Script(_) | Self::Cron(_) => false,
         }
     }
 }
 
 /// All that run, or would be run, for this user. Where `launchctl` is asked, it is for a job whose
-/// property list is there. With `crontab`, it is asked for its lines: that forks, so not on a timer.
+/// property list is there. With `crontab`, it is asked for its lines: that forks, so only in full looks.
 pub async fn found(crontab: bool) -> Vec<Healer> {
     let look = || {
         let places = Places::here();
-        (listeners(), jobs(&places.home), units(&places.home))
+        (listeners(), at_work(), jobs(&places.home), units(&places.home))
     };
-    let Ok((listeners, jobs, units)) = tokio::task::spawn_blocking(look).await else {
+    let Ok((listeners, scripts, jobs, units)) = tokio::task::spawn_blocking(look).await else {
         return Vec::new();
     };
     let mut found: Vec<Healer> = listeners.into_iter().map(Healer::Listener).collect();
+    found.extend(scripts.into_iter().map(Healer::Script));
     if !jobs.is_empty() {
         let loaded = platform::loaded_jobs().await;
         // Where nobody tells what is loaded, what is installed counts.
@@ -72,7 +104,7 @@ pub async fn found(crontab: bool) -> Vec<Healer> {
         found.extend(jobs.into_iter().filter(runs).map(Healer::Job));
     }
     found.extend(units.into_iter().map(Healer::Unit));
-    if crontab && let Ok(table) = platform::run(&["crontab", "-l"], WITHIN).await {
+    if crontab && let Ok(table) = platform::run_whole(&["crontab", "-l"], WITHIN, TABLE).await {
         found.extend(lines(&table).into_iter().map(Healer::Cron));
     }
     found
@@ -80,7 +112,15 @@ pub async fn found(crontab: bool) -> Vec<Healer> {
 
 /// Another user's is not ours to end.
 fn listeners() -> Vec<ProcessSeen> {
-    let mut found = platform::processes_named(&[LISTENER]);
+    of_this_user(&[LISTENER])
+}
+
+fn at_work() -> Vec<ProcessSeen> {
+    of_this_user(&SCRIPTS)
+}
+
+fn of_this_user(names: &[&str]) -> Vec<ProcessSeen> {
+    let mut found = platform::processes_named(names);
     found.retain(|process| process.uid == Some(platform::user_id()));
     found
 }
@@ -108,7 +148,7 @@ fn label(plist: &str) -> Option<String> {
 
 /// Services and timers of the user's own systemd that are wanted at its start (systemctl(1), `enable`).
 fn units(home: &Path) -> Vec<String> {
-    let directory = home.join(".config/systemd/user");
+    let directory = home.join(UNITS);
     let unit = |(file, text): (PathBuf, String)| {
         let name = file.file_name()?.to_string_lossy().into_owned();
         // A timer runs the service of its name.
@@ -189,5 +229,36 @@ mod tests {
         let table = "# */5 * * * * /x/system_auto_recovery.sh\nMAILTO=a\n\
                      */5 * * * * /x/system_auto_recovery.sh >/dev/null\n0 3 * * * backup\n";
         assert_eq!(lines(table), ["*/5 * * * * /x/system_auto_recovery.sh >/dev/null"]);
+    }
+
+    #[test]
+    fn c12_a_line_of_a_crontab_holds_nothing_back_and_its_script_does() {
+        let line = Healer::Cron("* * * * * /x/system_auto_recovery.sh".into());
+        assert!(!line.heals() && !line.can_be_ended());
+        let directory = tempfile::tempdir().unwrap();
+        let script = directory.path().join("system_auto_recovery.sh");
+        fs::write(&script, "read line\n").unwrap();
+        let mut child = std::process::Command::new("sh")
+            .arg(&script)
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let seen = || at_work().into_iter().find(|one| one.id.pid == child.id());
+        let began = std::time::Instant::now();
+        let mut found = seen();
+        while found.is_none() && began.elapsed() < Duration::from_secs(10) {
+            std::thread::yield_now();
+            found = seen();
+        }
+        let found = Healer::Script(found.expect("it is at work"));
+        assert!(found.heals() && !found.can_be_ended());
+        assert_eq!(found.name(), format!("system_auto_recovery.sh (pid {})", child.id()));
+        // Reading it is not running it.
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        let mut reads = std::process::Command::new("tail").arg("-f").arg(&script).spawn().unwrap();
+        assert!(at_work().iter().all(|one| one.id.pid != reads.id()));
+        reads.kill().unwrap();
+        reads.wait().unwrap();
     }
 }

@@ -63,8 +63,11 @@ pub fn snapshot(doctor: &Doctor, frame: &Frame<'_>) -> Snapshot {
 }
 
 /// That nothing is done unasked comes first: without it, all else reads as if it were being healed.
+/// What `takeover` says already is not said again.
 fn messages(doctor: &Doctor, frame: &Frame<'_>) -> Vec<String> {
     let observes = doctor.observes().map(|reason| frame.words.sentence(&reason.says));
+    let said = |text: &String| frame.takeover.as_ref().is_some_and(|one| one.text == *text);
+    let observes = observes.filter(|text| !said(text));
     observes.into_iter().chain(frame.messages.iter().cloned()).collect()
 }
 

@@ -33,7 +33,7 @@ use doctor::{MemoryGroup, ProcessId, ProcessSeen};
 pub use end::{End, end};
 pub use lever::{
     LeverError, begin_job, end_job, job_file, kickstart, load_job, loaded_jobs, open_app, quit_app,
-    run, start_unit, stop_unit, unload_job,
+    run, run_whole, start_unit, stop_unit, unload_job,
 };
 pub use place::{Places, home, installed_ollama};
 pub use signal::{Signal, SignalError, signal};

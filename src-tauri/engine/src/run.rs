@@ -308,9 +308,14 @@ impl Loop {
                     opened = self.api.as_ref().map(api::Serving::changes);
                     changed = true;
                 }
-                _ = retry.tick() => self.retry_journal(),
+                _ = retry.tick() => {
+                    self.retry_journal();
+                    if self.handover.wait_for_a_script() {
+                        self.look_for_healers(false);
+                    }
+                }
                 _ = upkeep.tick() => {
-                    self.look_for_healers(last_prune.is_none());
+                    self.look_for_healers(true);
                     self.upkeep(&mut last_prune);
                     changed |= self.supervise_stream();
                 }

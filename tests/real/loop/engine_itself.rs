@@ -103,6 +103,21 @@ fn a_typo_in_the_configuration_leaves_the_last_good_one_in_force() {
     assert!(!snapshot.targets.iter().any(|target| target.id == "service:first"));
 }
 
+/// A person's own signatures lie beside the configuration, and are read again when they change.
+#[test]
+fn signatures_that_are_saved_are_read_at_once() {
+    let engine = Engine::start(NO_DOCKER, &[]).unwrap();
+    assert_eq!(engine.status().unwrap().messages, Vec::<String>::new());
+    let file = engine.configuration_file().with_file_name("signatures.toml");
+    std::fs::write(&file, "[[signature]]\nid = \"mine\"\nof = \"olama\"\n").unwrap();
+    engine.wait_for("a word about the mistake", SOON, |snapshot| {
+        let message = snapshot.messages.join("\n");
+        message.contains("signatures.toml") && message.contains("olama")
+    });
+    std::fs::remove_file(&file).unwrap();
+    engine.wait_for("the message gone", SOON, |snapshot| snapshot.messages.is_empty());
+}
+
 #[test]
 fn a_damaged_journal_is_set_aside_and_healing_goes_on() {
     let ollama = Ollama::start(&[]).unwrap();

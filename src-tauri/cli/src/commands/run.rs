@@ -33,7 +33,11 @@ async fn tell_messages(handle: Handle) {
     let mut told: Vec<String> = Vec::new();
     let mut snapshots = handle.snapshots();
     loop {
-        let messages = snapshots.borrow_and_update().messages.clone();
+        let messages: Vec<String> = {
+            let snapshot = snapshots.borrow_and_update();
+            let takeover = snapshot.takeover.iter().map(|one| one.text.clone());
+            takeover.chain(snapshot.messages.iter().cloned()).collect()
+        };
         for message in messages.iter().filter(|message| !told.contains(message)) {
             // A terminal that has gone away is no reason to end.
             let _ = writeln!(std::io::stderr(), "homeostat: {message}");

@@ -52,6 +52,17 @@ impl Taken {
         crate::api::write_private(file, &serde_json::to_vec(self)?)
     }
 
+    /// Of nothing there is no file.
+    fn keep(&self, file: &Path) -> Result<(), String> {
+        let kept = if self.is_empty() { std::fs::remove_file(file) } else { self.save(file) };
+        match kept {
+            Err(error) if !self.is_empty() || error.kind() != io::ErrorKind::NotFound => {
+                Err(format!("{} cannot be written: {error}", file.display()))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.jobs.is_empty() && self.units.is_empty() && self.listeners.is_empty()
     }
@@ -65,42 +76,82 @@ impl Taken {
 
 /// Ends them all, each in its own way: a job and a unit so that they stay ended after the next login.
 /// A line of a crontab stays. What was taken before and not given back is kept.
-pub async fn take(found: &[Healer], file: &Path) -> Result<Taken, String> {
+///
+/// Each is written down before it is ended, and struck out again when it could not be: the file holds
+/// what was really taken, also when this ends halfway.
+pub async fn take(found: &[Healer], file: &Path) -> Result<(), String> {
     let mut taken = Taken::load(file).unwrap_or_default();
+    // Before anything is ended: a process that is gone tells nothing.
+    let mut listeners = Vec::new();
     for healer in found {
-        match healer {
-            Healer::Job(job) if !taken.jobs.contains(job) => taken.jobs.push(job.clone()),
-            Healer::Unit(unit) if !taken.units.contains(unit) => taken.units.push(unit.clone()),
+        if let Healer::Listener(process) = healer {
             // A job's or unit's own process comes back with it.
-            Healer::Listener(process) if !is_of_a_unit(process, &taken) => {
-                let ran = ran(process).await?;
-                if !taken.listeners.contains(&ran) {
-                    taken.listeners.push(ran);
-                }
-            }
-            Healer::Job(_) | Healer::Unit(_) | Healer::Listener(_) | Healer::Cron(_) => {}
+            let ran = if is_of_a_unit(process, found) { None } else { Some(ran(process).await?) };
+            listeners.push((process, ran));
         }
     }
-    taken.save(file).map_err(|error| format!("{} cannot be written: {error}", file.display()))?;
     for healer in found {
-        match healer {
+        let before = taken.clone();
+        let ended = match healer {
             Healer::Job(job) => {
-                platform::unload_job(&job.label).await.map_err(|error| error.to_string())?;
+                add(&mut taken.jobs, job.clone());
+                taken.keep(file)?;
+                platform::unload_job(&job.label).await
             }
             Healer::Unit(unit) => {
+                add(&mut taken.units, unit.clone());
+                taken.keep(file)?;
                 let command = ["systemctl", "--user", "disable", "--now", unit];
-                platform::run(&command, WITHIN).await.map_err(|error| error.to_string())?;
+                platform::run(&command, WITHIN).await.map(drop)
             }
-            Healer::Listener(_) | Healer::Cron(_) => {}
+            Healer::Listener(_) | Healer::Script(_) | Healer::Cron(_) => continue,
+        };
+        if let Err(error) = ended {
+            if runs(healer).await {
+                before.keep(file)?;
+            }
+            return Err(error.to_string());
         }
     }
     // After what would start them again.
-    for healer in found {
-        if let Healer::Listener(process) = healer {
-            end(process).await?;
+    for (process, ran) in listeners {
+        let before = taken.clone();
+        if let Some(ran) = ran {
+            add(&mut taken.listeners, ran);
+            taken.keep(file)?;
+        }
+        if let Err(error) = end(process).await {
+            if platform::is_same(&process.id) {
+                before.keep(file)?;
+            }
+            return Err(error);
         }
     }
-    Ok(taken)
+    Ok(())
+}
+
+/// Whether a job or a unit would still run after a failed attempt to end it.
+async fn runs(healer: &Healer) -> bool {
+    match healer {
+        Healer::Job(job) => {
+            platform::loaded_jobs().await.is_none_or(|loaded| loaded.contains(&job.label))
+        }
+        Healer::Unit(unit) => {
+            let home = platform::Places::here().home;
+            let wanted = platform::is_wanted(&home.join(super::UNITS), unit);
+            let asked = ["systemctl", "--user", "is-active", unit.as_str()];
+            let active = platform::run(&asked, WITHIN).await;
+            // Where nobody can be asked, nothing was done either.
+            wanted || active.is_ok()
+        }
+        Healer::Listener(_) | Healer::Script(_) | Healer::Cron(_) => false,
+    }
+}
+
+fn add<T: PartialEq>(list: &mut Vec<T>, one: T) {
+    if !list.contains(&one) {
+        list.push(one);
+    }
 }
 
 /// Puts back what was taken. What cannot be put back is told and stays written down.
@@ -134,9 +185,9 @@ pub async fn give_back(file: &Path, log: &Path) -> Result<(), String> {
     Err(problems.join("; "))
 }
 
-fn is_of_a_unit(process: &ProcessSeen, taken: &Taken) -> bool {
+fn is_of_a_unit(process: &ProcessSeen, found: &[Healer]) -> bool {
     let unit = platform::unit(process.id.pid).filter(|unit| unit.of_user);
-    unit.is_some_and(|unit| taken.units.contains(&unit.name))
+    unit.is_some_and(|unit| found.contains(&Healer::Unit(unit.name)))
 }
 
 async fn ran(process: &ProcessSeen) -> Result<Ran, String> {
@@ -197,4 +248,57 @@ fn start(ran: &Ran, log: &Path) -> io::Result<()> {
         let _ = child.wait().await;
     });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listener(child: &std::process::Child) -> Healer {
+        let found = platform::processes_named(&["host_recovery_listener.py"]);
+        let found = found.into_iter().find(|one| one.id.pid == child.id());
+        Healer::Listener(found.expect("it runs"))
+    }
+
+    /// An interpreter that has not yet become its script goes by another name.
+    fn start(script: &Path) -> std::process::Child {
+        let child = Command::new("sh").arg(script).stdin(Stdio::piped()).spawn().unwrap();
+        let began = std::time::Instant::now();
+        while platform::processes_named(&["host_recovery_listener.py"])
+            .iter()
+            .all(|one| one.id.pid != child.id())
+        {
+            assert!(began.elapsed() < Duration::from_secs(10));
+            std::thread::yield_now();
+        }
+        child
+    }
+
+    #[tokio::test]
+    async fn only_what_was_really_taken_is_written_down() {
+        let place = tempfile::tempdir().unwrap();
+        let script = place.path().join("host_recovery_listener.py");
+        std::fs::write(&script, "read line\n").unwrap();
+        let file = place.path().join("taken.json");
+        // A job ends nowhere but on a Mac, and there is none of this name there.
+        let job = Job { label: "com.example.none.such".into(), file: "/none.plist".into() };
+        let mut child = start(&script);
+        let found = [listener(&child), Healer::Cron("* * * * * x".into()), Healer::Job(job)];
+        if cfg!(target_os = "linux") {
+            take(&found, &file).await.unwrap_err();
+            assert_eq!(Taken::load(&file), None, "neither the job nor the listener");
+            assert!(!file.exists());
+            assert!(child.try_wait().unwrap().is_none(), "it still runs");
+        }
+
+        take(&found[..2], &file).await.unwrap();
+        child.wait().unwrap();
+        let taken = Taken::load(&file).unwrap();
+        assert_eq!((taken.listeners.len(), taken.jobs.len()), (1, 0));
+        // What comes after it fails, and what was taken stays on record.
+        if cfg!(target_os = "linux") {
+            take(&found[2..], &file).await.unwrap_err();
+            assert_eq!(Taken::load(&file), Some(taken));
+        }
+    }
 }

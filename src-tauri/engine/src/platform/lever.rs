@@ -162,6 +162,11 @@ pub async fn run(command: &[&str], within: Duration) -> Result<String, LeverErro
     output(command, within, WORDS_CAP).await
 }
 
+/// The same, for more than some words; what is beyond `cap` bytes is left out.
+pub async fn run_whole(command: &[&str], within: Duration, cap: u64) -> Result<String, LeverError> {
+    output(command, within, cap).await
+}
+
 async fn output(command: &[&str], within: Duration, cap: u64) -> Result<String, LeverError> {
     let (program, arguments) = match command {
         [program, arguments @ ..] => ((*program).to_owned(), arguments),

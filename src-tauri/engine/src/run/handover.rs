@@ -49,13 +49,16 @@ impl Handovers {
     /// What is told of it; none: nothing.
     pub(super) fn drawn(&self, words: &Words) -> Option<Takeover> {
         let others: Vec<String> = self.found.iter().map(Healer::name).collect();
-        let ends = self.found.iter().any(|healer| !matches!(healer, Healer::Cron(_)));
+        let ends = self.found.iter().any(Healer::can_be_ended);
+        let heals = self.found.iter().any(Healer::heals);
         let names = self.taken.as_ref().map(Taken::names).unwrap_or_default();
-        let says = match (&self.problem, ends, others.is_empty(), &self.taken) {
+        let says = match (&self.problem, heals, others.is_empty(), &self.taken) {
             (Some(problem), ..) => {
                 Sentence::new("ourselves.healers_failed").with("reason", problem.as_str())
             }
-            (None, true, ..) => Sentence::new("ourselves.healers"),
+            (None, true, ..) => {
+                Sentence::new("why.other_healers").with("names", self.at_hand().join(", "))
+            }
             (None, false, false, _) => Sentence::new("ourselves.healers_cron"),
             (None, false, true, Some(_)) => {
                 Sentence::new("ourselves.healers_taken").with("names", names.join(", "))
@@ -67,10 +70,19 @@ impl Handovers {
         let can = take.into_iter().chain(give).collect();
         Some(Takeover { text: words.sentence(&says), others, can })
     }
+
+    /// A script that is at work ends soon.
+    pub(super) fn wait_for_a_script(&self) -> bool {
+        self.found.iter().any(|one| matches!(one, Healer::Script(_)))
+    }
+
+    fn at_hand(&self) -> Vec<String> {
+        self.found.iter().filter(|one| one.heals()).map(Healer::name).collect()
+    }
 }
 
 impl Loop {
-    /// With `crontab`, which forks, only now and then.
+    /// With `crontab`, which forks, only in full looks.
     pub(super) fn look_for_healers(&self, crontab: bool) {
         let news = self.handover.news.clone();
         tokio::spawn(async move {
@@ -98,7 +110,7 @@ impl Loop {
             let done = match what {
                 Handover::TakeOver => {
                     let found = healers::found(false).await;
-                    takeover::take(&found, &file).await.map(drop)
+                    takeover::take(&found, &file).await
                 }
                 Handover::GiveBack => {
                     if let Some(api) = api {
@@ -142,17 +154,15 @@ impl Loop {
         }
     }
 
-    /// Until they are ended at a person's wish, nothing is done unasked. A line of a crontab that
-    /// stays after that does not count: it is not ours to remove.
+    /// Until they are ended at a person's wish, nothing is done unasked. A line of a crontab is named
+    /// and holds nothing back: only its script does, while it is at work.
     fn healers_are(&mut self, healers: Vec<Healer>) {
-        let taken = self.handover.taken.is_some();
-        let counts = |one: &&Healer| !taken || !matches!(one, Healer::Cron(_));
-        let names: Vec<String> = healers.iter().filter(counts).map(Healer::name).collect();
         if healers != self.handover.found {
-            tracing::info!(others = ?names, "other healers");
+            let others: Vec<String> = healers.iter().map(Healer::name).collect();
+            tracing::info!(?others, "other healers");
         }
         self.handover.found = healers;
-        self.handle(Event::OtherHealers { names });
+        self.handle(Event::OtherHealers { names: self.handover.at_hand() });
     }
 }
 

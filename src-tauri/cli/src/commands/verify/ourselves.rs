@@ -9,7 +9,7 @@ use doctor::HostSeen;
 use engine::api::PORT;
 use engine::config::{Config, Listen};
 use engine::paths::Paths;
-use engine::view::Snapshot;
+use engine::view::{Snapshot, Takeover};
 use serde_json::Value;
 
 use super::Check;
@@ -141,5 +141,9 @@ pub(crate) fn journal(paths: &Paths) -> Check {
 
 /// What the engine says about itself.
 pub(crate) fn messages(snapshot: &Snapshot) -> Vec<Check> {
-    snapshot.messages.iter().map(|message| Check::failed("message", message, "")).collect()
+    // Nothing is healed until a person has us take over.
+    let waits = |one: &&Takeover| one.can.iter().any(|can| can == "take_over");
+    let takeover = snapshot.takeover.as_ref().filter(waits).map(|one| &one.text);
+    let messages = takeover.into_iter().chain(&snapshot.messages);
+    messages.map(|message| Check::failed("message", message, "")).collect()
 }
