@@ -59,6 +59,14 @@ pub(crate) enum Command {
     Hold(Timed),
     /// End a hold
     Release(Targeted),
+    /// Give a container more memory as it runs; lasts until it is made anew
+    Raise {
+        #[command(flatten)]
+        of: Targeted,
+        /// Its new memory limit, such as 768m or 2g [default: half as much again]
+        #[arg(long, value_name = "SIZE", value_parser = size)]
+        to: Option<u64>,
+    },
     /// Take models out of memory
     Unload(Unload),
     /// See to it that models exist and work: download or create what is missing; interrupting
@@ -130,6 +138,11 @@ pub(crate) struct Timed {
 /// As it was written: the engine reads it again.
 fn hold_time(text: &str) -> Result<String, String> {
     engine::wish::hold_time(text).map(|_| text.to_owned())
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    let wrong = || format!("\"{text}\" is not a size; write it as 768m or 2g");
+    engine::audit::bytes(text).filter(|bytes| *bytes > 0).ok_or_else(wrong)
 }
 
 #[derive(Clone, Copy, Debug, Args)]

@@ -48,6 +48,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         Command::Stop(to) => act::timed(&connect()?, "stop", to, manner(&to.to.wait)).await,
         Command::Hold(to) => act::timed(&connect()?, "hold", to, manner(&to.to.wait)).await,
         Command::Release(to) => act::act(&connect()?, "release", to, manner(&to.wait)).await,
+        Command::Raise { of, to } => act::raise(&connect()?, of, *to, manner(&of.wait)).await,
         Command::Unload(unload) => {
             unload::unload(&connect()?, &unload.which, manner(&unload.wait)).await
         }

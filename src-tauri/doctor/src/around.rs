@@ -51,7 +51,6 @@ impl Doctor {
     fn around(&self, patient: &Patient) -> Around {
         let now = self.now.awake;
         let host = self.patients.get(&TargetId::Host);
-        let docker = self.patients.get(&TargetId::Docker);
         let woke = self.woke_at.map(|at| now.since(at));
         Around {
             woke: woke.filter(|ago| *ago <= self.policy.after_wake),
@@ -67,15 +66,21 @@ impl Doctor {
                 .and_then(|host| host.facts.host.as_ref())
                 .map_or(0, |seen| seen.memory_bytes),
             other_limits: self.other_limits(patient),
-            docker_bytes: docker
-                .and_then(|docker| docker.facts.docker.as_ref())
-                .and_then(|seen| seen.engine.as_ref())
-                .map_or(0, |engine| engine.memory_bytes),
+            docker_bytes: self.docker_bytes(),
         }
     }
 
+    /// Of the machine that Docker runs in; 0: not known.
+    pub(crate) fn docker_bytes(&self) -> u64 {
+        let docker = self.patients.get(&TargetId::Docker);
+        docker
+            .and_then(|docker| docker.facts.docker.as_ref())
+            .and_then(|seen| seen.engine.as_ref())
+            .map_or(0, |engine| engine.memory_bytes)
+    }
+
     /// What the other containers that run may take, as far as they have limits.
-    fn other_limits(&self, patient: &Patient) -> u64 {
+    pub(crate) fn other_limits(&self, patient: &Patient) -> u64 {
         let others = self.patients.values().filter(|other| other.spec.id != patient.spec.id);
         let seen = others.filter_map(|other| other.facts.container.as_ref());
         let up = seen.filter(|seen| container::is_up(seen.status));

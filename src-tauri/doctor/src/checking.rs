@@ -24,6 +24,7 @@ impl Doctor {
                 | Plan::Unload { .. }
                 | Plan::UnloadMlx { .. }
                 | Plan::Measure { .. }
+                | Plan::Raise { .. }
                 | Plan::Ensure(_)
                 | Plan::Verify { .. } => None,
             })

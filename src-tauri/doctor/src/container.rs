@@ -26,6 +26,8 @@ pub(crate) struct News {
     last: Option<(i64, ContainerEvent)>,
     /// The `oom` that has been concluded and told.
     pub(crate) told: Option<Told>,
+    /// The limit under which this incarnation ended, where it was raised since.
+    limit_then: Option<(Option<i64>, u64)>,
     /// The end, on the engine's clock, that was counted as one for want of memory.
     counted_ms: Option<i64>,
 }
@@ -113,6 +115,19 @@ pub(crate) enum Heard {
 }
 
 impl News {
+    /// Its limit was raised: what ended before that ended under the one before.
+    pub(crate) fn limit_was(&mut self, before: &ContainerSeen) {
+        if !is_up(before.status) {
+            self.limit_then.get_or_insert((before.started_ms, before.memory_limit));
+        }
+    }
+
+    /// The memory limit that it ran, or ended, under; 0 is none.
+    pub(crate) fn limit_of(&self, seen: &ContainerSeen) -> u64 {
+        let then = self.limit_then.filter(|(started_ms, _)| *started_ms == seen.started_ms);
+        then.map_or(seen.memory_limit, |(_, limit)| limit)
+    }
+
     /// `history`: it happened before we began, and only tells whose doing the present is.
     pub(crate) fn hear(
         &mut self,

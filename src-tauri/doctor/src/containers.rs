@@ -18,7 +18,7 @@ use crate::observation::{ContainerHealth, ContainerSeen, ContainerStatus, Restar
 use crate::order::Depth;
 use crate::patient::Patient;
 use crate::phase::{Phase, Reason};
-use crate::rearming::was_started_by_others;
+use crate::rearming::{has_more, was_started_by_others};
 use crate::sentence::Sentence;
 use crate::storm::{self, TurnedBad};
 use crate::target::{Care, Heal, Spec, TargetId};
@@ -130,9 +130,17 @@ impl Doctor {
             }
             return;
         }
+        let before = self.patients.get(id).and_then(|patient| patient.facts.container.clone());
         self.met_container(id, &seen);
         self.keep_last_words(id);
         self.conclude_end(id);
+        if let Some(before) = before.filter(|before| has_more(before, &seen))
+            && self.limit_was_raised(id, &before)
+        {
+            // What follows from that is decided from a reading of its own (R2).
+            self.look_soon(id, Depth::Full);
+            return;
+        }
         let up = container::is_up(seen.status);
         let running = seen.status == ContainerStatus::Running;
         let verdict = match seen.health {

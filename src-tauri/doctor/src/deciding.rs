@@ -466,7 +466,8 @@ impl Doctor {
             | Verb::Measure
             | Verb::Ensure
             | Verb::Verify
-            | Verb::Repair => "story.would_have_started",
+            | Verb::Repair
+            | Verb::Raise => "story.would_have_started",
         };
         if let Some(patient) = self.patients.get_mut(id) {
             patient.reason = Reason::new("R60", "why.observe");

@@ -59,6 +59,9 @@ pub(crate) fn describe(step: &Step, outcome: &Outcome) -> Sentence {
                 .with("lines", light::lines(&compose.light))
         }
         Step::StopContainer { .. } => Sentence::new("step.container_stopped"),
+        Step::RaiseLimit { from, to, .. } => Sentence::new("step.limit_raised")
+            .with("from", Value::Bytes(*from))
+            .with("to", Value::Bytes(*to)),
         Step::RestartDocker => Sentence::new(if *outcome == Outcome::IdentityChanged {
             "step.docker_answers"
         } else {

@@ -207,7 +207,13 @@ impl Doctor {
         self.errand_on(TargetId::Ollama, verb, by, plan)
     }
 
-    fn errand_on(&mut self, target: TargetId, verb: Verb, by: Asker, plan: Plan) -> Response {
+    pub(crate) fn errand_on(
+        &mut self,
+        target: TargetId,
+        verb: Verb,
+        by: Asker,
+        plan: Plan,
+    ) -> Response {
         let same = self.operations.iter().find(|one| one.is_running() && one.plan == plan);
         if let Some(running) = same {
             return Response::Accepted { operation: running.id.clone(), targets: vec![target] };

@@ -173,6 +173,11 @@ pub enum Wish {
     Repair {
         model: Option<String>,
     },
+    /// A container may use so many bytes from now on; none: what is proposed for it (C8).
+    Raise {
+        target: TargetId,
+        to: Option<u64>,
+    },
     /// Break off an errand.
     Cancel {
         operation: OperationId,

@@ -99,6 +99,8 @@ pub enum Verb {
     Verify,
     /// Bringing the broken parts of a model anew.
     Repair,
+    /// More memory for a container, as it runs.
+    Raise,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -42,6 +42,7 @@ mod light;
 mod owners;
 mod plan;
 mod planning;
+mod raising;
 mod rearming;
 mod remedy;
 mod restraint;

@@ -175,7 +175,8 @@ impl Doctor {
             | Verb::Measure
             | Verb::Ensure
             | Verb::Verify
-            | Verb::Repair => "story.start",
+            | Verb::Repair
+            | Verb::Raise => "story.start",
         };
         match verb {
             Verb::Restart => self.treats_victim(target, "story.storm_restart"),
@@ -186,7 +187,8 @@ impl Doctor {
             | Verb::Measure
             | Verb::Ensure
             | Verb::Verify
-            | Verb::Repair => {}
+            | Verb::Repair
+            | Verb::Raise => {}
         }
         let says = Sentence::new(key).with("attempt", attempt.max(1)).with("of", attempts);
         self.tell_story(target, StoryKind::Done, says);
@@ -268,7 +270,8 @@ impl Doctor {
         let says = describe(&step, outcome);
         self.operations[at].say(now.wall, says.clone());
         self.operations[at].progress = None;
-        if self.operations[at].is_remedy() && !step.only_looks() {
+        let raises = matches!(step, Step::RaiseLimit { .. });
+        if raises || self.operations[at].is_remedy() && !step.only_looks() {
             self.tell_story(&target, StoryKind::Done, says);
         }
         match outcome {

@@ -44,6 +44,7 @@ pub(crate) enum Errand {
     Memory,
     Download,
     Reading,
+    Limit,
 }
 
 #[derive(Clone, Debug)]
@@ -94,6 +95,7 @@ impl Operation {
             Verb::Unload | Verb::Measure if !self.is_remedy() => Some(Errand::Memory),
             Verb::Ensure | Verb::Repair => Some(Errand::Download),
             Verb::Verify => Some(Errand::Reading),
+            Verb::Raise => Some(Errand::Limit),
             Verb::Unload
             | Verb::Measure
             | Verb::Start
@@ -107,7 +109,9 @@ impl Operation {
     pub fn can_be_cancelled(&self) -> bool {
         match self.verb {
             Verb::Measure | Verb::Ensure | Verb::Verify | Verb::Repair => true,
-            Verb::Start | Verb::Stop | Verb::Restart | Verb::Check | Verb::Unload => false,
+            Verb::Start | Verb::Stop | Verb::Restart | Verb::Check | Verb::Unload | Verb::Raise => {
+                false
+            }
         }
     }
 

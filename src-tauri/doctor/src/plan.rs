@@ -28,6 +28,12 @@ pub(crate) enum Plan {
     Measure {
         models: Vec<(String, Duration)>,
     },
+    /// The memory limit of a container, as it runs.
+    Raise {
+        id: String,
+        from: u64,
+        to: u64,
+    },
     /// Models that are to exist, one after the other.
     Ensure(EnsurePlan),
     /// Models are read whole.
@@ -173,6 +179,14 @@ impl Plan {
                 let (model, within) = models.remove(0);
                 Next::Step(Step::Measure { model }, within)
             }
+            Self::Raise { id, from, to } => match last {
+                None => {
+                    let step = Step::RaiseLimit { id: id.clone(), from: *from, to: *to };
+                    Next::Step(step, ENGINE_CALL)
+                }
+                Some((_, Outcome::IdentityChanged)) => superseded("step.limit_changed"),
+                Some(_) => Next::Finished,
+            },
             Self::Ensure(plan) => plan.next(last),
             Self::Verify { model } => match last {
                 None => Next::Step(Step::VerifyModels { model: model.clone() }, READ),
@@ -193,6 +207,7 @@ impl Plan {
             Self::Unload { .. }
             | Self::UnloadMlx { .. }
             | Self::Measure { .. }
+            | Self::Raise { .. }
             | Self::Ensure(_)
             | Self::Verify { .. }
             | Self::Check { .. } => false,
@@ -208,6 +223,7 @@ impl Plan {
             | Self::Unload { .. }
             | Self::UnloadMlx { .. }
             | Self::Measure { .. }
+            | Self::Raise { .. }
             | Self::Ensure(_)
             | Self::Verify { .. }
             | Self::Check { .. } => false,
@@ -233,6 +249,7 @@ impl Plan {
             | Self::Docker
             | Self::Unload { .. }
             | Self::UnloadMlx { .. }
+            | Self::Raise { .. }
             | Self::Ensure(_)
             | Self::Verify { .. }
             | Self::Check { .. } => 0,
@@ -296,6 +313,7 @@ impl ServerPlan {
             Step::Start(_)
             | Step::StartContainer { .. }
             | Step::ComposeUp(_)
+            | Step::RaiseLimit { .. }
             | Step::StopContainer { .. }
             | Step::RestartDocker
             | Step::Unload { .. }

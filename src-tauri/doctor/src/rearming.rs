@@ -69,6 +69,20 @@ impl Doctor {
         self.forgive(id);
     }
 
+    /// The same container may use more memory than before, whoever saw to it: what ended for want of it
+    /// finds another world (C8). True: it was given up, and is no longer.
+    pub(crate) fn limit_was_raised(&mut self, id: &TargetId, before: &ContainerSeen) -> bool {
+        let Some(patient) = self.patients.get_mut(id) else { return false };
+        patient.account.ooms.clear();
+        patient.facts.container_news.limit_was(before);
+        let of_memory = patient.phase.cause().is_some_and(|cause| is_of_memory(cause.id));
+        let given_up = of_memory && matches!(patient.phase, Phase::GivenUp { .. });
+        if given_up {
+            self.forgive(id);
+        }
+        given_up
+    }
+
     /// R58: what ended for memory while this was not well, and right after its start, ended of it.
     /// That counts neither as its first nor as its second end; given up, it gets one trial.
     pub(crate) fn need_is_well(&mut self, incident: &Incident) {
@@ -116,6 +130,12 @@ pub(crate) fn was_started_by_others(before: Option<&ContainerSeen>, seen: &Conta
             && !container::is_up(before.status)
             && container::is_up(seen.status)
     })
+}
+
+/// The same container, and its limit is higher than it was, or gone.
+pub(crate) fn has_more(before: &ContainerSeen, seen: &ContainerSeen) -> bool {
+    let above = |limit: u64| if limit == 0 { u64::MAX } else { limit };
+    before.id == seen.id && above(seen.memory_limit) > above(before.memory_limit)
 }
 
 fn is_of_room(id: CauseId) -> bool {

@@ -60,6 +60,12 @@ pub enum Step {
         id: String,
         started_ms: Option<i64>,
     },
+    /// `POST /containers/{id}/update`: its memory limit, bytes; refused when that is no longer `from`.
+    RaiseLimit {
+        id: String,
+        from: u64,
+        to: u64,
+    },
     /// `docker desktop restart`; refused when the engine answers again.
     RestartDocker,
     /// Unload these models (none: all that are loaded) and wait until they are gone.
@@ -152,6 +158,7 @@ impl Step {
             | Self::Start(_)
             | Self::StartContainer { .. }
             | Self::ComposeUp(_)
+            | Self::RaiseLimit { .. }
             | Self::Unload { .. }
             | Self::UnloadMlx { .. }
             | Self::Measure { .. }

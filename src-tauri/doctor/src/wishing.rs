@@ -56,6 +56,7 @@ impl Doctor {
             Wish::Ensure { model } => self.wish_ensure(model, by),
             Wish::VerifyModels { model } => self.wish_verify(model, by),
             Wish::Repair { model } => self.wish_repair(model, by),
+            Wish::Raise { target, to } => self.wish_raise(&target, to, by),
             Wish::Cancel { operation } => self.wish_cancel(&operation),
         };
         // What a person was promised is on its way to the disk before they hear of it (P12, P14).
@@ -358,7 +359,9 @@ impl Doctor {
                     verbs.into_iter().filter(|(verb, offered)| *offered && possible(*verb));
                 let ensure = patient.offers_ensure().then_some(Verb::Ensure);
                 let repair = patient.offers_repair().then_some(Verb::Repair);
-                offered.map(|(verb, _)| verb).chain(ensure).chain(repair).collect()
+                let raise = self.proposed_limit(target).map(|_| Verb::Raise);
+                let more = ensure.into_iter().chain(repair).chain(raise);
+                offered.map(|(verb, _)| verb).chain(more).collect()
             }
             Care::Service { container: Some(_), .. } if patient.inhibited_by.is_none() => {
                 vec![Verb::Restart]

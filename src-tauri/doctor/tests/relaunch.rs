@@ -129,6 +129,7 @@ fn starts(step: &Step) -> bool {
         | Step::AwaitBack
         | Step::StopContainer { .. }
         | Step::RestartDocker
+        | Step::RaiseLimit { .. }
         | Step::Unload { .. }
         | Step::UnloadMlx { .. }
         | Step::Measure { .. }

@@ -4,6 +4,7 @@ pub mod compose;
 pub mod container;
 pub mod docker_desktop;
 pub(crate) mod light;
+mod limit;
 pub mod models;
 pub mod owner;
 pub mod process;

@@ -28,6 +28,7 @@ pub use look::{Report, look};
 pub use project::Project;
 pub use read::read;
 pub use running::{Inspected, InspectedHealth, running};
+pub use units::bytes;
 
 /// What the audit knows of the machine that the project runs on.
 #[derive(Clone, Debug)]

@@ -60,6 +60,9 @@ impl Hands {
             Step::StopContainer { id, started_ms } => {
                 self.senses.docker.stop(id, *started_ms, within).await
             }
+            Step::RaiseLimit { id, from, to } => {
+                self.senses.docker.raise_limit(id, *from, *to, within).await
+            }
             Step::RestartDocker => self.senses.docker.restart_desktop(within).await,
             Step::Unload { models } => self.unload(models, within).await,
             Step::UnloadMlx { server, model } => {

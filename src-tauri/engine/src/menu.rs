@@ -188,15 +188,25 @@ fn action(target: &Target, verb: &str, words: &Words) -> Option<Entry> {
         "hold" => Request::Hold { target: id, within: None },
         "release" => Request::Release { target: id },
         "ensure" => Request::Ensure { model: None },
+        "raise" => Request::Raise { target: id, to: Some(raise_to(target)?) },
         // Removing files wants the window, where it asks twice.
         // A newer engine may know verbs that this menu has no words for.
         _ => return None,
     };
+    if let ("raise", Some(to)) = (verb, raise_to(target)) {
+        let says = doctor::Sentence::new("menu.raise").with("to", doctor::Value::Bytes(to));
+        return Some(Entry::Click { text: words.sentence(&says), action: Action::Ask { wish } });
+    }
     // What it ends is said before it is clicked.
     let ends_all = target.kind == "docker" && verb == "restart";
     let key = if ends_all { "menu.restart_docker".into() } else { format!("menu.{verb}") };
     let text = words.say(&key);
     Some(Entry::Click { text, action: Action::Ask { wish } })
+}
+
+/// What is said to be raised to is what is asked for, though the proposal changes meanwhile.
+fn raise_to(target: &Target) -> Option<u64> {
+    target.detail.get("raise_to_bytes")?.as_u64()
 }
 
 fn mark(target: &Target) -> &'static str {

@@ -304,6 +304,9 @@ fn detail(
         put("status", json!(seen.status));
         put("exit_code", json!(seen.exit_code));
         put("memory_limit_bytes", json!(seen.memory_limit));
+        if let Some(to) = doctor.proposed_limit(&patient.spec.id) {
+            put("raise_to_bytes", json!(to));
+        }
         put("restart_count", json!(seen.restart_count));
         put("started", json!(seen.started_ms.map(|at| rfc3339(doctor::Wall(at)))));
     }

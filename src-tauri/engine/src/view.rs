@@ -69,7 +69,7 @@ pub struct Target {
     pub cause: Option<Cause>,
     pub restarts_last_hour: u32,
     /// What a click may ask for now: `restart`, `start`, `stop`, `pause` (a stop for
-    /// an hour), `ensure`, `repair`, `hold`, `release`.
+    /// an hour), `ensure`, `repair`, `raise`, `hold`, `release`.
     pub actions: Vec<String>,
     /// One short line under the name: a version, an address, how long it is up.
     pub line: String,
@@ -267,7 +267,7 @@ pub struct StoryLine {
 pub struct Operation {
     pub id: String,
     pub target: String,
-    /// `check`, `start`, `stop`, `restart`, `unload`, `measure`, `ensure`, `verify`, `repair`.
+    /// `check`, `start`, `stop`, `restart`, `unload`, `measure`, `ensure`, `verify`, `repair`, `raise`.
     pub verb: String,
     pub state: OperationState,
     pub steps: Vec<OperationStep>,

@@ -75,6 +75,12 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         model: Option<String>,
     },
+    /// More memory for a container, bytes; none: what is proposed.
+    Raise {
+        target: TargetId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<u64>,
+    },
     /// End the other healers, whose place we take (C12).
     TakeOver,
     /// Put them back as they were.
@@ -161,6 +167,7 @@ impl TryFrom<Request> for Wish {
                 Self::VerifyModels { model: model.map(named).transpose()? }
             }
             Request::Repair { model } => Self::Repair { model: model.map(named).transpose()? },
+            Request::Raise { target, to } => Self::Raise { target, to },
             Request::TakeOver | Request::GiveBack => {
                 return Err("nothing that a target is asked for".into());
             }
@@ -241,6 +248,14 @@ mod tests {
             (r#"{"verb":"verify_models"}"#, Wish::VerifyModels { model: None }),
             (r#"{"verb":"repair","target":"ollama"}"#, Wish::Repair { model: None }),
             (r#"{"verb":"repair","model":"a"}"#, Wish::Repair { model: Some("a".into()) }),
+            (
+                r#"{"verb":"raise","target":"container:web","to":805306368}"#,
+                Wish::Raise { target: TargetId::Container("web".into()), to: Some(768 << 20) },
+            ),
+            (
+                r#"{"verb":"raise","target":"container:web"}"#,
+                Wish::Raise { target: TargetId::Container("web".into()), to: None },
+            ),
             (r#"{"verb":"cancel","operation":"o-1"}"#, Wish::Cancel { operation: "o-1".into() }),
         ];
         for (text, expected) in cases {
@@ -262,6 +277,8 @@ mod tests {
             r#"{"verb":"unload","model":""}"#,
             r#"{"verb":"ensure","model":""}"#,
             r#"{"verb":"cancel"}"#,
+            r#"{"verb":"raise","target":"container:web","to":-1}"#,
+            r#"{"verb":"raise","target":"container:web","to":"768m"}"#,
             r#"{"verb":"unload","idle":true,"all":true}"#,
             "{}",
             "[]",

@@ -119,6 +119,7 @@ impl World {
             Step::StartContainer { id } => self.start_container(&id, step),
             Step::ComposeUp(compose) => self.compose_up(&compose, step),
             Step::StopContainer { id, started_ms } => self.stop_container(&id, started_ms, step),
+            Step::RaiseLimit { id, from, to } => self.raise_limit(&id, from, to, step),
             Step::RestartDocker => self.restart_docker(step),
             Step::Unload { models } => self.unload(&models, step),
             Step::UnloadMlx { model, .. } => self.unload_mlx(model, step),

@@ -330,6 +330,7 @@ fn starts(doctor: &Doctor, orders: &[Order]) {
             | Step::StopThrough { .. }
             | Step::AwaitBack
             | Step::StopContainer { .. }
+            | Step::RaiseLimit { .. }
             | Step::RestartDocker
             | Step::Unload { .. }
             | Step::UnloadMlx { .. }

@@ -466,6 +466,23 @@ impl World {
         }
     }
 
+    /// Noted for what runs and for what does not (moby `container/container_unix.go`, `UpdateContainer`).
+    pub(super) fn raise_limit(&mut self, id: &str, from: u64, to: u64, step: StepId) {
+        let answers = self.engine.answers();
+        let found = self.name_of(id).and_then(|name| self.containers.get_mut(&name));
+        let outcome = match found {
+            Some(container) if answers && container.seen.memory_limit == from => {
+                container.seen.memory_limit = to;
+                Outcome::Done
+            }
+            Some(_) if answers => Outcome::IdentityChanged,
+            Some(_) | None => {
+                Outcome::Failed { reason: "no such container".into(), permanent: true }
+            }
+        };
+        self.report(20, step, outcome);
+    }
+
     pub(super) fn compose_up(&mut self, compose: &Compose, step: StepId) {
         let name = compose.service.clone();
         let light = !compose.light.is_empty();

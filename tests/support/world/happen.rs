@@ -469,6 +469,17 @@ fn wish_of(text: &str) -> Result<Wish, String> {
     if verb == "ensure" {
         return Ok(Wish::Ensure { model: Some(what.into()) });
     }
+    if verb == "raise" {
+        let (what, to) = match what.split_once(" to ") {
+            Some((what, to)) => {
+                let megabytes = to.strip_suffix('m').ok_or("raise TARGET to 768m")?;
+                let megabytes: u64 = megabytes.parse().map_err(|_| "raise TARGET to 768m")?;
+                (what, Some(megabytes << 20))
+            }
+            None => (what, None),
+        };
+        return Ok(Wish::Raise { target: what.parse()?, to });
+    }
     let (what, within) = match what.split_once(" for ") {
         Some((what, within)) => (what, Some(duration(within)?)),
         None => (what, None),

@@ -37,6 +37,7 @@ impl World {
                 | Step::AwaitBack
                 | Step::Start(_)
                 | Step::StopContainer { .. }
+                | Step::RaiseLimit { .. }
                 | Step::RestartDocker
                 | Step::Unload { .. }
                 | Step::UnloadMlx { .. }
@@ -71,6 +72,7 @@ impl World {
             | Wish::Ensure { .. }
             | Wish::VerifyModels { .. }
             | Wish::Repair { .. }
+            | Wish::Raise { .. }
             | Wish::Cancel { .. }
             | Wish::CheckEverything => &[],
         };

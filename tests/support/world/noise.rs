@@ -142,6 +142,7 @@ impl World {
             | Step::Start(_)
             | Step::ComposeUp(_)
             | Step::RestartDocker
+            | Step::RaiseLimit { .. }
             | Step::Unload { .. }
             | Step::UnloadMlx { .. }
             | Step::Measure { .. }

@@ -232,6 +232,9 @@ fn step(step: &Step) -> String {
         }
         Step::ComposeUp(compose) => format!("compose up -d {}, light", compose.service),
         Step::StopContainer { .. } => "stop the container".into(),
+        Step::RaiseLimit { from, to, .. } => {
+            format!("raise its memory limit from {} to {} MiB", from >> 20, to >> 20)
+        }
         Step::RestartDocker => "restart Docker Desktop".into(),
         Step::Unload { models } if models.is_empty() => "unload all models".into(),
         Step::Unload { models } => format!("unload {}", models.join(", ")),
@@ -311,5 +314,6 @@ fn verb(verb: Verb) -> &'static str {
         Verb::Ensure => "ensure",
         Verb::Verify => "verify",
         Verb::Repair => "repair",
+        Verb::Raise => "raise",
     }
 }

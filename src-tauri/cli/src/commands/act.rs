@@ -1,4 +1,4 @@
-//! `restart`, `start`, `stop`, `hold`, `release`.
+//! `restart`, `start`, `stop`, `hold`, `release`, `raise`.
 
 use doctor::Sentence;
 use serde_json::{Value, json};
@@ -25,6 +25,16 @@ pub(crate) async fn timed(
 ) -> Result<Exit, Failure> {
     let body = timed.within.as_ref().map_or(json!({}), |within| json!({ "for": within }));
     tell(connection, verb, &timed.to, &body, manner).await
+}
+
+pub(crate) async fn raise(
+    connection: &Connection,
+    of: &Targeted,
+    to: Option<u64>,
+    manner: Manner,
+) -> Result<Exit, Failure> {
+    let body = to.map_or(json!({}), |to| json!({ "to": to }));
+    tell(connection, "raise", of, &body, manner).await
 }
 
 async fn tell(

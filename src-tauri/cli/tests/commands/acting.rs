@@ -70,6 +70,11 @@ async fn every_wish_reaches_the_loop() {
             &["restart", "service:Victoria Agent"],
             Wish::Restart { target: TargetId::Service("Victoria Agent".into()) },
         ),
+        (&["raise", "container:web"], Wish::Raise { target: web(), to: None }),
+        (
+            &["raise", "container:web", "--to", "768m"],
+            Wish::Raise { target: web(), to: Some(768 << 20) },
+        ),
         (&["unload", "llama3:8b"], Wish::Unload(Unload::Model("llama3:8b".into()))),
         (&["unload", "--idle"], Wish::Unload(Unload::Idle)),
         (&["unload", "--all"], Wish::Unload(Unload::All)),
@@ -106,6 +111,7 @@ async fn a_refusal_is_told_in_the_engines_words() {
         | Wish::Ensure { .. }
         | Wish::VerifyModels { .. }
         | Wish::Repair { .. }
+        | Wish::Raise { .. }
         | Wish::Cancel { .. }
         | Wish::CheckEverything => Response::Held(Sentence::new("you.hold.it")),
     })

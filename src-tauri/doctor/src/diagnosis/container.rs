@@ -206,13 +206,14 @@ fn is_unhealthy(seen: &ContainerSeen) -> bool {
 fn oom_limit(case: &Case<'_>) -> Option<Finding> {
     let seen = seen(case)?;
     let told = memory_line(case, seen)?;
-    if code(case, seen) != 137 || seen.memory_limit == 0 {
+    let bytes = case.patient.facts.container_news.limit_of(seen);
+    if code(case, seen) != 137 || bytes == 0 {
         return None;
     }
-    let limit = Value::Bytes(seen.memory_limit);
+    let limit = Value::Bytes(bytes);
     let line = Sentence::new("evidence.limit").with("limit", limit.clone());
     // It used the whole limit, and would have used more.
-    let proposal = proposal(seen.memory_limit);
+    let proposal = proposal(bytes);
     let peak = Sentence::new("evidence.peak")
         .with("limit", limit.clone())
         .with("proposal", Value::Bytes(proposal));
@@ -229,7 +230,7 @@ fn oom_limit(case: &Case<'_>) -> Option<Finding> {
 }
 
 /// Half as much again as it used at least, rounded up to what a person would write (C8).
-fn proposal(limit: u64) -> u64 {
+pub(crate) fn proposal(limit: u64) -> u64 {
     const MEBIBYTE: u64 = 1 << 20;
     let wanted = limit.saturating_add(limit / 2);
     let step = match wanted / MEBIBYTE {

@@ -147,6 +147,8 @@ const HAPPENS: &[&str] = &[
     "a person asks: release ollama",
     "a person asks: hold container:web",
     "a person asks: release container:web",
+    "a person asks: raise container:web",
+    "a person asks: raise container:web to 900m",
     "a person asks: unload all",
     "a person asks: unload idle",
     "a person asks: measure",

@@ -28,6 +28,7 @@ fn steps(world: &World) -> Vec<&'static str> {
         | Step::Pull { .. }
         | Step::Create { .. }
         | Step::VerifyModels { .. }
+        | Step::RaiseLimit { .. }
         | Step::RemoveBroken { .. } => "",
     };
     let names = world.treatments.iter().map(|(_, treatment)| name(&treatment.what));

@@ -1,6 +1,6 @@
 //! C8: how much memory a container should have instead.
 
-use doctor::Value;
+use doctor::{Asker, TargetId, Value, Verb, Wish};
 
 use super::world;
 use super::world::World;
@@ -52,4 +52,113 @@ fn c8_where_docker_has_no_room_for_it_that_is_said() {
     assert_eq!(room(6_000), Some(Value::Bytes(6_000 << 20)));
     // What has no limit is not known.
     assert_eq!(room(0), None);
+}
+
+const RAISE: &str = "a person asks: raise container:web";
+
+/// Ended twice within an hour: given up.
+fn given_up(given: &[&str]) -> World {
+    let mut world = ended(512, given);
+    world.pass(300).then("web runs out of memory", 10);
+    assert_eq!(world.phase("container:web"), "given up");
+    world
+}
+
+fn limit(world: &World) -> u64 {
+    world.containers["web"].seen.memory_limit >> 20
+}
+
+#[test]
+fn c8_a_person_raises_the_limit_and_what_was_given_up_is_brought_back() {
+    let mut world = given_up(&["docker", "container web: critical"]);
+    let web = TargetId::Container("web".into());
+    assert_eq!(world.doctor.proposed_limit(&web), Some(768 << 20));
+    assert!(world.doctor.actions(&web).contains(&Verb::Raise));
+    let before = world.told("start the container");
+    world.then(RAISE, 90);
+    assert_eq!(limit(&world), 768);
+    assert_eq!(world.told("raise its memory limit from 512 to 768 MiB"), 1);
+    assert_eq!(world.told("raise container:web: done"), 1);
+    assert_eq!(world.told("start the container"), before + 1);
+    assert_eq!(world.phase("container:web"), "healthy");
+    assert_eq!(world.doctor.proposed_limit(&web), None);
+    // What it ended of twice was another limit: this is the first end under this one.
+    world.then("web runs out of memory", 90);
+    assert_eq!(world.phase("container:web"), "healthy");
+}
+
+#[test]
+fn c8_what_ended_is_told_with_the_limit_that_it_ended_under() {
+    let mut world = ended(512, &["docker", "container web: critical, heal ask"]);
+    world.then(RAISE, 30);
+    assert_eq!(limit(&world), 768);
+    // It asks first: more memory is no leave to start it.
+    assert_eq!(world.told("start the container"), 0);
+    assert_eq!(world.cause("container:web"), "container.oom_limit");
+    assert_eq!(value(&world, "evidence.limit", "limit"), Some(Value::Bytes(512 << 20)));
+}
+
+#[test]
+fn c8_a_raise_interrupts_nothing_and_starts_nothing_that_a_person_stopped() {
+    let mut world = world(&["docker", "container web: critical"]);
+    world.pass(70).then("a person asks: raise container:web to 900m", 30);
+    assert_eq!((limit(&world), world.phase("container:web")), (900, "healthy"));
+    assert_eq!(world.told("stop the container") + world.told("start the container"), 0);
+    world.then("a person asks: stop container:web", 60).then(RAISE, 200);
+    assert!(limit(&world) > 900);
+    assert_eq!(world.told("start the container"), 0);
+}
+
+#[test]
+fn c8_somebody_else_s_raise_re_arms_as_well_and_a_lower_limit_does_not() {
+    let mut world = given_up(&["docker", "container web: critical"]);
+    let before = world.told("start the container");
+    world.containers.get_mut("web").expect("it").seen.memory_limit = 256 << 20;
+    world.pass(400);
+    assert_eq!(world.phase("container:web"), "given up");
+    world.containers.get_mut("web").expect("it").seen.memory_limit = 1 << 30;
+    world.pass(400);
+    assert_eq!(world.phase("container:web"), "healthy");
+    assert_eq!(world.told("start the container"), before + 1);
+}
+
+#[test]
+fn c8_only_a_person_raises_and_only_to_what_docker_has() {
+    let refused = |given: &[&str], wish: &str, key: &str| {
+        let mut world = world(given);
+        world.pass(70).then(wish, 30);
+        assert_eq!(world.told(&format!("({key})")), 1, "{wish}: {:?}", world.tale.lines);
+        assert_eq!(world.told("raise its memory limit"), 0, "{wish}");
+    };
+    let usual = ["docker", "container web: critical"];
+    refused(&usual, "a person asks: raise container:web to 512m", "why.limit_not_lower");
+    refused(&usual, "a person asks: raise container:web to 100m", "why.limit_not_lower");
+    refused(&usual, "a person asks: raise container:gone", "why.no_such_target");
+    refused(&usual, "a person asks: raise docker", "why.no_container");
+    // 24 GB, of which the other one may take half a gigabyte.
+    let two = ["docker", "container web: critical", "container db: critical"];
+    refused(&two, "a person asks: raise container:web to 24100m", "why.no_room_to_raise");
+    let unlimited = ["docker", "container web: critical, no memory limit"];
+    refused(&unlimited, RAISE, "why.no_limit_to_raise");
+    let mut world = world(&usual);
+    world.pass(70);
+    let target = TargetId::Container("web".into());
+    for by in [Asker::Agent, Asker::Doctor] {
+        world.wish(Wish::Raise { target: target.clone(), to: None }, by);
+    }
+    world.pass(30);
+    assert_eq!(world.told("(why.raise_by_a_person)"), 2);
+    assert_eq!(limit(&world), 512);
+    world.then("docker goes away", 60).then(RAISE, 5);
+    assert_eq!(world.told("not now (why.parent)"), 1);
+}
+
+#[test]
+fn c8_a_limit_that_changed_meanwhile_is_left_alone() {
+    let mut world = world(&["docker", "container web: critical"]);
+    world.pass(70);
+    world.containers.get_mut("web").expect("it").seen.memory_limit = 2 << 30;
+    world.then(RAISE, 30);
+    assert_eq!(limit(&world), 2_048);
+    assert_eq!(world.told("raise container:web: superseded"), 1, "{:?}", world.tale.lines);
 }

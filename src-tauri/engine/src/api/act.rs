@@ -38,6 +38,8 @@ pub(super) enum TargetVerb {
     Ensure,
     /// Only of `ollama`: what is broken of its models is removed and brought anew.
     Repair,
+    /// Only of a container: its memory limit, as it runs.
+    Raise,
 }
 
 /// What a verb may be told.
@@ -50,6 +52,8 @@ pub(super) struct TargetBody {
     within: Option<String>,
     /// Which model `ensure` or `repair` means; without it, every configured one, or every broken one.
     model: Option<String>,
+    /// Bytes that `raise` sets the memory limit to; without it, half as much again.
+    to: Option<u64>,
 }
 
 /// Exactly one of the three.
@@ -70,7 +74,7 @@ pub(super) struct MeasureBody {
     models: Vec<String>,
 }
 
-/// Restarts, starts, stops, holds or releases one target, or brings its models.
+/// Restarts, starts, stops, holds or releases one target, brings its models, or raises its memory limit.
 #[utoipa::path(post, path = "/targets/{id}/{verb}", tag = "act", security(("token" = [])),
     params(
         ("id" = String, Path, description = "`host`, `docker`, `ollama`, `mlx`, `container:NAME`, `service:NAME`"),
@@ -94,8 +98,8 @@ pub(super) async fn target(
     let target: TargetId = id.parse().map_err(Problem::not_found)?;
     let verb = serde_json::from_value(verb.as_str().into()).map_err(|_| {
         Problem::not_found(format!(
-            "{verb:?} is not known; expected restart, start, stop, hold, release, ensure or \
-             repair"
+            "{verb:?} is not known; expected restart, start, stop, hold, release, ensure, \
+             repair or raise"
         ))
     })?;
     let asked: TargetBody = read(&body)?;
@@ -110,6 +114,9 @@ pub(super) async fn target(
             "a model's name has 1 to {LONGEST_NAME} bytes"
         )));
     }
+    if asked.to.is_some() && !matches!(verb, TargetVerb::Raise) {
+        return Err(Problem::unprocessable("`to` is understood by raise only"));
+    }
     let within = asked.within.as_deref().map(hold_time).transpose();
     let within = within.map_err(Problem::unprocessable)?;
     let wish = match verb {
@@ -120,6 +127,7 @@ pub(super) async fn target(
         TargetVerb::Release => Wish::Release { target: target.clone() },
         TargetVerb::Ensure if target == TargetId::Ollama => Wish::Ensure { model: asked.model },
         TargetVerb::Repair if target == TargetId::Ollama => Wish::Repair { model: asked.model },
+        TargetVerb::Raise => Wish::Raise { target: target.clone(), to: asked.to },
         TargetVerb::Ensure | TargetVerb::Repair => {
             return Err(Problem::unprocessable("only `ollama` has models that can be brought"));
         }

@@ -2,7 +2,7 @@
 
 /// Bytes: `512m`, `2g`, `2gb`, `2GiB`, `1073741824`, `1.5g`. Source: docker/go-units `size.go`
 /// (`RAMInBytes`: powers of 1024, with or without `i` and `b`).
-pub(super) fn bytes(text: &str) -> Option<u64> {
+pub fn bytes(text: &str) -> Option<u64> {
     let text = text.trim().to_ascii_lowercase();
     let split = text.find(|letter: char| !letter.is_ascii_digit() && letter != '.');
     let (number, unit) = text.split_at(split.unwrap_or(text.len()));

@@ -85,7 +85,7 @@ struct Shared {
 /// 2 to 4 KiB in a list and about 10 KiB alone; labels and environment can make it much larger.
 const SMALL: u64 = 1 << 18;
 const LIST: u64 = 32 << 20;
-const CONTAINER: u64 = 4 << 20;
+pub(crate) const CONTAINER: u64 = 4 << 20;
 
 /// Logs of the dying that are read at once.
 const HEARD_AT_ONCE: usize = 4;

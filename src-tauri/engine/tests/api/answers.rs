@@ -192,6 +192,7 @@ async fn each_refusal_has_its_status() {
         | Wish::Ensure { .. }
         | Wish::VerifyModels { .. }
         | Wish::Repair { .. }
+        | Wish::Raise { .. }
         | Wish::Cancel { .. }
         | Wish::CheckEverything => Response::NotNow(Sentence::new("waking")),
     })
@@ -205,6 +206,8 @@ async fn each_refusal_has_its_status() {
     post("/targets/nonsense/stop").await.is_problem(404);
     post("/targets/ollama/explode").await.is_problem(404);
     post("/targets/mlx/ensure").await.is_problem(422);
+    world.act("POST", "/targets/mlx/stop", r#"{"to":1}"#).await.is_problem(422);
+    world.act("POST", "/targets/mlx/raise", r#"{"to":-1}"#).await.is_problem(400);
     assert_eq!(post("/recover").await.status, 423);
 }
 
@@ -225,6 +228,8 @@ async fn acting_reaches_the_loop() {
         ("POST", "/targets/ollama/ensure", ""),
         ("POST", "/targets/ollama/ensure", r#"{"model":"llama3:70b"}"#),
         ("POST", "/targets/ollama/repair", r#"{"model":"llama3:70b"}"#),
+        ("POST", "/targets/container:web/raise", ""),
+        ("POST", "/targets/container:web/raise", r#"{"to":805306368}"#),
         ("POST", "/models/verify", ""),
         ("POST", "/models/verify", r#"{"model":"llama3:70b"}"#),
         ("DELETE", "/operations/op-1", ""),
@@ -237,7 +242,7 @@ async fn acting_reaches_the_loop() {
     let victoria = TargetId::Service("Victoria Agent".into());
     let expected = [
         Wish::Restart { target: web.clone() },
-        Wish::Release { target: web },
+        Wish::Release { target: web.clone() },
         Wish::Start { target: victoria },
         Wish::Stop { target: TargetId::Ollama, within: None },
         Wish::Unload(Unload::Model("llama3:8b".into())),
@@ -249,6 +254,8 @@ async fn acting_reaches_the_loop() {
         Wish::Ensure { model: None },
         Wish::Ensure { model: Some("llama3:70b".into()) },
         Wish::Repair { model: Some("llama3:70b".into()) },
+        Wish::Raise { target: web.clone(), to: None },
+        Wish::Raise { target: web, to: Some(768 << 20) },
         Wish::VerifyModels { model: None },
         Wish::VerifyModels { model: Some("llama3:70b".into()) },
         Wish::Cancel { operation: "op-1".into() },

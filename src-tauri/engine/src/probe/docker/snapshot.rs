@@ -89,7 +89,7 @@ impl Docker {
     }
 
     /// Something happened to this container: the next snapshot reads it anew.
-    pub(super) fn forget(&self, id: &str) {
+    pub(crate) fn forget(&self, id: &str) {
         self.shared.known.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
     }
 
