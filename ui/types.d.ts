@@ -46,7 +46,7 @@ id: string, kind: string, name: string, state: State,
 since: string, intent: Intent, inhibited_by: string | null, cause: Cause | null, restarts_last_hour: number, 
 /**
  * What a click may ask for now: `restart`, `start`, `stop`, `pause` (a stop for
- * an hour), `ensure`, `repair`, `hold`, `release`.
+ * an hour), `ensure`, `repair`, `raise`, `hold`, `release`.
  */
 actions: Array<string>, 
 /**
@@ -200,7 +200,7 @@ kind: string, text: string, };
 
 export type Operation = { id: string, target: string, 
 /**
- * `check`, `start`, `stop`, `restart`, `unload`, `measure`, `ensure`, `verify`, `repair`.
+ * `check`, `start`, `stop`, `restart`, `unload`, `measure`, `ensure`, `verify`, `repair`, `raise`.
  */
 verb: string, state: OperationState, steps: Array<OperationStep>, 
 /**

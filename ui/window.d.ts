@@ -10,6 +10,7 @@ export type Wish =
       target: string;
     }
   | { verb: 'stop'; target: string; for: string }
+  | { verb: 'raise'; target: string; to: number }
   | { verb: 'recover'; target?: string }
   | { verb: 'check' }
   | { verb: 'unload'; model: string }

@@ -78,6 +78,10 @@ export const en = {
     stop: 'Really stop?',
     repair: 'Really remove what is broken?',
   },
+  /** @param {string} to */
+  raise: (to) => `Raise memory limit to ${to}`,
+  raise_hint:
+    'At once and without a restart; lasts until the container is made anew. If it is down and Homeostat heals it, it is started.',
   action_hint: {
     pause: 'Stop it now; after an hour it is started again by itself',
     hold: 'Leave it alone: nothing is healed here until it is released',
@@ -189,6 +193,7 @@ export const en = {
     ensure: 'Get models',
     verify: 'Read models',
     repair: 'Repair models',
+    raise: 'Raise memory limit',
   },
   operation_state: {
     running: 'under way',
@@ -346,6 +351,10 @@ export const ru = {
     stop: 'Точно остановить?',
     repair: 'Точно удалить повреждённое?',
   },
+  /** @param {string} to */
+  raise: (to) => `Увеличить предел памяти до ${to}`,
+  raise_hint:
+    'Сразу и без перезапуска; действует, пока контейнер не создадут заново. Если он остановлен и лечить его разрешено, он будет запущен.',
   action_hint: {
     pause: 'Остановить сейчас; через час запустится само',
     hold: 'Ничего здесь не лечить, пока не вернёте под надзор',
@@ -456,6 +465,7 @@ export const ru = {
     ensure: 'Загрузка моделей',
     verify: 'Чтение моделей',
     repair: 'Восстановление моделей',
+    raise: 'Увеличение предела памяти',
   },
   operation_state: {
     running: 'выполняется',

@@ -435,6 +435,28 @@ test('a pause is one click that stops for an hour', async () => {
   assert.deepEqual(deeds, [{ verb: 'stop', target: 'mlx', for: '1h' }]);
 });
 
+test('a limit that was too low is raised by one click, to the number on the button', async () => {
+  const drawn = await snapshot('attention-oom');
+  const id = 'container:knowledge_os_orchestrator';
+  const offered = (/** @type {string[]} */ actions) =>
+    drawn.targets.map((target) =>
+      target.id === id
+        ? { ...target, actions, detail: { ...target.detail, raise_to_bytes: 3221225472 } }
+        : target,
+    );
+  const { all, deeds } = draw(
+    { ...drawn, targets: offered(['restart', 'raise', 'hold']) },
+    { selected: id },
+  );
+  const raise = all('.actions button').find((one) => text(one).includes('Raise memory limit to'));
+  assert.ok(raise);
+  assert.ok(text(raise).includes('3.0 GB'), text(raise));
+  raise.click();
+  assert.deepEqual(deeds, [{ verb: 'raise', target: id, to: 3221225472 }]);
+  const without = draw({ ...drawn, targets: offered(['restart', 'hold']) }, { selected: id });
+  assert.equal(without.all('[data-verb=raise]').length, 0);
+});
+
 test('when the engine is gone the last picture stays, and nothing can be asked', async () => {
   const drawn = await snapshot('well');
   const { find, all } = draw(drawn, { lost: true });

@@ -90,6 +90,7 @@ const actions = (scene, target) => {
               : undefined,
       }),
     )}
+    ${raise(scene, target)}
     ${
       next === null
         ? nothing
@@ -98,6 +99,23 @@ const actions = (scene, target) => {
           </span>`
     }
   </div>`;
+};
+
+/**
+ * It interrupts nothing, so one click does; the number that is shown is the one that is asked for.
+ * @param {Scene} scene @param {Target} target
+ */
+const raise = (scene, target) => {
+  const to = target.detail.raise_to_bytes;
+  if (!target.actions.includes('raise') || typeof to !== 'number') return nothing;
+  const { words } = scene;
+  const label = words.raise(size(to, words));
+  return wishButton(scene, {
+    wish: { verb: 'raise', target: target.id, to },
+    label,
+    name: `${label}: ${target.name}`,
+    hint: words.raise_hint,
+  });
 };
 
 /** @type {('restart' | 'start' | 'stop' | 'pause' | 'ensure' | 'repair' | 'hold' | 'release')[]} */
@@ -161,7 +179,10 @@ const upcoming = ({ view, words }, why) => {
 
 /** @param {Target} target @param {Scene['words']} words */
 const details = ({ detail }, words) => {
-  const rows = Object.entries(detail).filter(([, value]) => !isEmpty(value));
+  // What only a button says is no detail.
+  const rows = Object.entries(detail).filter(
+    ([key, value]) => key !== 'raise_to_bytes' && !isEmpty(value),
+  );
   if (rows.length === 0) return nothing;
   return html`<div class="card" data-part="details">
     <h3>${words.details}</h3>

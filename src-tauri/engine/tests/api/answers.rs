@@ -207,7 +207,7 @@ async fn each_refusal_has_its_status() {
     post("/targets/ollama/explode").await.is_problem(404);
     post("/targets/mlx/ensure").await.is_problem(422);
     world.act("POST", "/targets/mlx/stop", r#"{"to":1}"#).await.is_problem(422);
-    world.act("POST", "/targets/mlx/raise", r#"{"to":-1}"#).await.is_problem(400);
+    world.act("POST", "/targets/mlx/raise", r#"{"to":-1}"#).await.is_problem(422);
     assert_eq!(post("/recover").await.status, 423);
 }
 
@@ -291,9 +291,9 @@ async fn a_mistyped_hold_is_no_endless_one() {
     let world = World::new().await;
     let allowed = "30s";
     for (body, named, says) in [
-        (r#"{"For":"1m"}"#, "`For`", "expected `for`"),
-        (r#"{"until":"1m"}"#, "`until`", "expected `for`"),
-        (r#"{"for":"1m","until":"2m"}"#, "`until`", "expected `for`"),
+        (r#"{"For":"1m"}"#, "`For`", "expected one of `for`"),
+        (r#"{"until":"1m"}"#, "`until`", "expected one of `for`"),
+        (r#"{"for":"1m","until":"2m"}"#, "`until`", "expected one of `for`"),
         (r#"{"for":null}"#, "`for`", allowed),
         (r#"{"for":60}"#, "`for`", allowed),
         (r#"{"for":""}"#, "for", allowed),
