@@ -282,7 +282,8 @@ impl Doctor {
                     | Verb::Measure
                     | Verb::Ensure
                     | Verb::Verify
-                    | Verb::Repair => self.server_plan(patient, true),
+                    | Verb::Repair
+                    | Verb::Raise => self.server_plan(patient, true),
                 }
             }
             Care::Container { .. } => {
