@@ -108,7 +108,9 @@ pub(crate) fn describe(step: &Step, outcome: &Outcome) -> Sentence {
 fn name(lever: &Lever) -> String {
     match lever {
         Lever::Command(command) => command.first().cloned().unwrap_or_default(),
-        Lever::Launchd(name) | Lever::App(name) | Lever::Unit(name) => name.clone(),
+        Lever::Launchd(name) | Lever::App(name) | Lever::Unit(name) | Lever::SystemUnit(name) => {
+            name.clone()
+        }
     }
 }
 

@@ -21,8 +21,11 @@ pub(crate) fn lever(patient: &Patient) -> Option<Result<Lever, Sentence>> {
 /// Of one that is not known yet it is whoever would start it: the engine looks whether it does keep
 /// the process.
 pub(crate) fn keeper(patient: &Patient) -> Option<Result<Lever, Sentence>> {
-    let supervisor = patient.facts.surroundings.as_ref().and_then(|one| one.supervisor.as_ref());
-    match supervisor {
+    let around = patient.facts.surroundings.as_ref();
+    match around.and_then(|one| one.supervisor.as_ref()) {
+        Some(Supervisor::Unit { name, of_user: false }) if around.is_some_and(|one| one.root) => {
+            Some(Ok(Lever::SystemUnit(name.clone())))
+        }
         Some(Supervisor::Unit { name, of_user: false }) => {
             Some(Err(Sentence::new("why.systemd_stop").with("unit", name.as_str())))
         }

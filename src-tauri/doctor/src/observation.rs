@@ -335,6 +335,8 @@ pub struct Surroundings {
     pub installed: Installed,
     /// Of the process that listens; while nobody does, of the one that did last.
     pub supervisor: Option<Supervisor>,
+    /// We are the superuser: the system's own services are ours to stop.
+    pub root: bool,
 }
 
 /// Who has started a server, and would start it again.

@@ -184,13 +184,15 @@ pub enum Lever {
     App(String),
     /// Linux: `systemctl --user start UNIT`, or `stop`.
     Unit(String),
+    /// Linux, where we are root: `systemctl --system start UNIT`, or `stop`.
+    SystemUnit(String),
 }
 
 impl Lever {
     /// Whether another program owns the server, and starts it again by itself (R29).
     pub(crate) fn has_owner(&self) -> bool {
         match self {
-            Self::Launchd(_) | Self::App(_) | Self::Unit(_) => true,
+            Self::Launchd(_) | Self::App(_) | Self::Unit(_) | Self::SystemUnit(_) => true,
             Self::Command(_) => false,
         }
     }

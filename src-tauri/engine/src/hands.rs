@@ -139,7 +139,8 @@ impl Hands {
             }
             Lever::Launchd(label) => owner::start_job(label, &self.stopped_jobs).await,
             Lever::App(app) => owner::started(platform::open_app(app).await),
-            Lever::Unit(unit) => owner::started(platform::start_unit(unit).await),
+            Lever::Unit(unit) => owner::started(platform::start_unit(unit, true).await),
+            Lever::SystemUnit(unit) => owner::started(platform::start_unit(unit, false).await),
         }
     }
 

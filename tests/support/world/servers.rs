@@ -159,6 +159,7 @@ impl Server {
             relatives: self.processes(),
             installed: self.installed.clone(),
             supervisor: self.insides.supervisor.clone(),
+            root: self.insides.root,
         })
     }
 
@@ -348,7 +349,8 @@ impl World {
         let keeps = match (&server.insides.supervisor, lever) {
             (Some(Supervisor::App(own)), Lever::App(asked))
             | (Some(Supervisor::Launchd(own)), Lever::Launchd(asked))
-            | (Some(Supervisor::Unit { name: own, of_user: true }), Lever::Unit(asked)) => {
+            | (Some(Supervisor::Unit { name: own, of_user: true }), Lever::Unit(asked))
+            | (Some(Supervisor::Unit { name: own, of_user: false }), Lever::SystemUnit(asked)) => {
                 own == asked
             }
             (None, _) => true,
@@ -406,7 +408,7 @@ impl World {
         }
         let started = match lever {
             Lever::Command(command) => Some(process(pid, command).id),
-            Lever::Launchd(_) | Lever::App(_) | Lever::Unit(_) => None,
+            Lever::Launchd(_) | Lever::App(_) | Lever::Unit(_) | Lever::SystemUnit(_) => None,
         };
         if let Starts::DiesAfter(after) = server.starts {
             let target = target.clone();

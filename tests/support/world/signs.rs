@@ -26,6 +26,8 @@ pub struct Insides {
     pub supervisors: Vec<String>,
     /// Who has started it.
     pub supervisor: Option<Supervisor>,
+    /// We are the superuser.
+    pub root: bool,
     pub runners: Option<Vec<RunnerSeen>>,
     pub ps_hangs: bool,
     /// Lines that no look has brought yet.
@@ -58,6 +60,7 @@ impl Default for Insides {
             store: None,
             supervisors: Vec::new(),
             supervisor: None,
+            root: false,
             runners: None,
             ps_hangs: false,
             log: Vec::new(),
@@ -225,6 +228,10 @@ fn server_shows_so_much(server: &mut Server, what: &str) -> Option<Result<(), St
     }
     if let Some(name) = what.strip_prefix("was started by the system's unit ") {
         insides.supervisor = unit(name, false);
+        return Some(Ok(()));
+    }
+    if what == "is watched by root" {
+        insides.root = true;
         return Some(Ok(()));
     }
     if let Some(label) = what.strip_prefix("was started by the launchd job ") {

@@ -220,12 +220,14 @@ fn step(step: &Step) -> String {
             Lever::Launchd(label) => format!("boot out launchd job {label}"),
             Lever::App(app) => format!("quit {app}"),
             Lever::Unit(unit) => format!("stop unit {unit}"),
+            Lever::SystemUnit(unit) => format!("stop the system's unit {unit}"),
         },
         Step::AwaitBack => "watch whether it comes back".into(),
         Step::Start(Lever::Command(command)) => format!("start `{}`", command.join(" ")),
         Step::Start(Lever::Launchd(label)) => format!("start launchd job {label}"),
         Step::Start(Lever::App(app)) => format!("open {app}"),
         Step::Start(Lever::Unit(unit)) => format!("start unit {unit}"),
+        Step::Start(Lever::SystemUnit(unit)) => format!("start the system's unit {unit}"),
         Step::StartContainer { .. } => "start the container".into(),
         Step::ComposeUp(compose) if compose.light.is_empty() => {
             format!("compose up -d {}", compose.service)

@@ -88,6 +88,20 @@ fn r29_another_users_and_the_systems_own_are_not_stopped() {
     }
 }
 
+/// Root's own are the system's units: what a person asks for is done, and nothing unasked.
+#[test]
+fn r29_root_stops_and_starts_the_systems_own_at_a_persons_word() {
+    let (stop, start) = ("stop the system's unit ai.service", "start the system's unit ai.service");
+    let mut world = world(&["ollama"]);
+    world.then("ollama is watched by root", 0);
+    world.then("ollama was started by the system's unit ai.service", SEEN);
+    world.then("a person asks: stop ollama for 10 min", 800);
+    assert_eq!((world.told(stop), world.told(start)), (1, 1), "{:#?}", world.tale.lines);
+    assert_eq!((signals(&world), world.phase("ollama")), (0, "healthy"));
+    world.then("ollama dies", 240);
+    assert_eq!(world.told(start), 1, "{:#?}", world.tale.lines);
+}
+
 /// Its app and a unit are installed, and somebody at a terminal has started it: they keep nothing.
 #[test]
 fn r29_what_its_owner_does_not_run_is_stopped_itself() {

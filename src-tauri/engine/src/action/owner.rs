@@ -22,7 +22,8 @@ pub async fn stop(lever: &Lever, process: Option<&ProcessId>, stopped_jobs: &Pat
         return Outcome::IdentityChanged;
     }
     let told = match lever {
-        Lever::Unit(unit) => platform::stop_unit(unit).await,
+        Lever::Unit(unit) => platform::stop_unit(unit, true).await,
+        Lever::SystemUnit(unit) => platform::stop_unit(unit, false).await,
         Lever::App(app) => platform::quit_app(app).await,
         Lever::Launchd(label) => return stop_job(label, stopped_jobs).await,
         Lever::Command(_) => return Outcome::IdentityChanged,
@@ -99,7 +100,10 @@ async fn keeps(lever: &Lever, process: &ProcessId) -> bool {
     match (platform::supervisor(&seen).await, lever) {
         (Supervisor::App(found), Lever::App(asked))
         | (Supervisor::Launchd(found), Lever::Launchd(asked))
-        | (Supervisor::Unit { name: found, of_user: true }, Lever::Unit(asked)) => found == *asked,
+        | (Supervisor::Unit { name: found, of_user: true }, Lever::Unit(asked))
+        | (Supervisor::Unit { name: found, of_user: false }, Lever::SystemUnit(asked)) => {
+            found == *asked
+        }
         (
             Supervisor::App(_)
             | Supervisor::Launchd(_)
@@ -110,7 +114,11 @@ async fn keeps(lever: &Lever, process: &ProcessId) -> bool {
             | Supervisor::OtherUser(_)
             | Supervisor::Nobody
             | Supervisor::NotVisible,
-            Lever::App(_) | Lever::Launchd(_) | Lever::Unit(_) | Lever::Command(_),
+            Lever::App(_)
+            | Lever::Launchd(_)
+            | Lever::Unit(_)
+            | Lever::SystemUnit(_)
+            | Lever::Command(_),
         ) => false,
     }
 }
@@ -142,6 +150,7 @@ mod tests {
         let process = platform::process(other.id()).unwrap().id;
         for lever in [
             Lever::Unit("ollama.service".into()),
+            Lever::SystemUnit("ollama.service".into()),
             Lever::Launchd("homebrew.mxcl.ollama".into()),
             Lever::App("/Applications/Ollama.app".into()),
             Lever::Command(vec!["/bin/sleep".into()]),

@@ -49,15 +49,16 @@ pub async fn open_app(app: &str) -> Result<(), LeverError> {
     run(&["/usr/bin/open", "-j", "-a", app], DEADLINE).await.map(drop)
 }
 
-/// `systemctl --user start UNIT`: starts a unit of the user's own systemd unless it runs.
-pub async fn start_unit(unit: &str) -> Result<(), LeverError> {
-    run(&["systemctl", "--user", "start", unit], DEADLINE).await.map(drop)
+/// `systemctl --user start UNIT`, or `--system`: starts a unit of the user's own systemd, or of the
+/// system's, unless it runs.
+pub async fn start_unit(unit: &str, of_user: bool) -> Result<(), LeverError> {
+    run(&["systemctl", scope(of_user), "start", unit], DEADLINE).await.map(drop)
 }
 
-/// `systemctl --user stop UNIT`: it does not start it again until somebody asks for it. It passes the
+/// `systemctl --user stop UNIT`, or `--system`: it does not start it again until somebody asks for it. It passes the
 /// wish on and does not wait (systemctl(1), `--no-block`).
-pub async fn stop_unit(unit: &str) -> Result<(), LeverError> {
-    run(&["systemctl", "--user", "stop", "--no-block", unit], DEADLINE).await.map(drop)
+pub async fn stop_unit(unit: &str, of_user: bool) -> Result<(), LeverError> {
+    run(&["systemctl", scope(of_user), "stop", "--no-block", unit], DEADLINE).await.map(drop)
 }
 
 /// Asks an application to quit, as its own menu does, where it runs.
@@ -131,8 +132,8 @@ pub async fn loaded_jobs() -> Option<Vec<String>> {
 /// The process that systemd holds for the main one of a unit; none: it does not say, or there is no
 /// systemd (systemctl(1), `show`; systemd.exec `MainPID` of the D-Bus interface).
 pub(super) async fn main_process(unit: &Unit) -> Option<u32> {
-    let scope = if unit.of_user { "--user" } else { "--system" };
-    let command = ["systemctl", scope, "show", "--property=MainPID", "--value", &unit.name];
+    let command =
+        ["systemctl", scope(unit.of_user), "show", "--property=MainPID", "--value", &unit.name];
     run(&command, DEADLINE).await.ok()?.trim().parse().ok().filter(|pid| *pid > 0)
 }
 
@@ -141,6 +142,10 @@ pub(super) async fn main_process(unit: &Unit) -> Option<u32> {
 pub(super) async fn label(pid: u32) -> Option<String> {
     only_macos("launchctl list").ok()?;
     labelled(&output(&["/bin/launchctl", "list"], DEADLINE, LIST_CAP).await.ok()?, pid)
+}
+
+fn scope(of_user: bool) -> &'static str {
+    if of_user { "--user" } else { "--system" }
 }
 
 fn path_in(printed: &str) -> Option<PathBuf> {

@@ -152,6 +152,7 @@ impl Mlx {
             let mut surroundings = Surroundings {
                 relatives: platform::processes_named(&RELATIVES),
                 supervisor,
+                root: platform::user_id() == 0,
                 ..Surroundings::default()
             };
             surroundings.installed.missing_program = program.filter(|program| !is_program(program));

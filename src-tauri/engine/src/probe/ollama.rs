@@ -228,7 +228,8 @@ impl Ollama {
             installed.missing_program = program.filter(|program| !super::is_program(program));
             let relatives = platform::processes_named(&RELATIVES);
             let supervisors = platform::would_start(&places, &relatives, supervisor.as_ref(), port);
-            (Surroundings { relatives, installed, supervisor }, supervisors)
+            let root = platform::user_id() == 0;
+            (Surroundings { relatives, installed, supervisor, root }, supervisors)
         });
         gathered.await.unwrap_or_default()
     }
