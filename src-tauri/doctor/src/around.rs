@@ -10,7 +10,7 @@ use crate::host::Strain;
 use crate::incident::{IncidentState, StoryKind};
 use crate::observation::Reply;
 use crate::patient::Patient;
-use crate::sentence::Sentence;
+use crate::sentence::{Sentence, Value};
 use crate::sharing::Sharing;
 use crate::target::{Care, TargetId};
 
@@ -79,10 +79,42 @@ impl Doctor {
             .map_or(0, |engine| engine.memory_bytes)
     }
 
+    /// Docker's own memory, judged before anything has ended for want of it: what the containers that
+    /// run may take together, or a share that is too small on a large host (the seeds: 10 to 14 GB on
+    /// 64 to 128 GB). A note, nothing more. On Linux the memory is the host's own.
+    pub(crate) fn docker_memory_note(&self) -> Option<Cause> {
+        const LARGE_HOST: u64 = 64 << 30;
+        let facts = |id: &TargetId| self.patients.get(id).map(|patient| &patient.facts);
+        let host = facts(&TargetId::Host)?.host.as_ref()?.memory_bytes;
+        let engine = facts(&TargetId::Docker)?.docker.as_ref()?.engine.as_ref()?;
+        let docker = engine.memory_bytes;
+        if docker == 0 || engine.takes_as_needed || is_shared(docker, host) {
+            return None;
+        }
+        let bytes = Value::Bytes;
+        // Of what is chosen the machine itself keeps a part: of 8 GB Docker tells 7.7.
+        let small = host >= LARGE_HOST && docker < self.policy.docker_small_bytes / 10 * 9;
+        let small = small.then(|| {
+            let line = Sentence::new("evidence.docker_memory");
+            line.with("docker", bytes(docker)).with("host", bytes(host))
+        });
+        let sum = self.limits_of(|_| true);
+        let beyond = (sum > docker).then(|| {
+            let line = Sentence::new("evidence.limits_together");
+            line.with("sum", bytes(sum)).with("docker", bytes(docker))
+        });
+        let evidence: Vec<Sentence> = beyond.into_iter().chain(small).collect();
+        (!evidence.is_empty()).then(|| diagnosis::docker_memory(evidence))
+    }
+
     /// What the other containers that run may take, as far as they have limits.
     pub(crate) fn other_limits(&self, patient: &Patient) -> u64 {
-        let others = self.patients.values().filter(|other| other.spec.id != patient.spec.id);
-        let seen = others.filter_map(|other| other.facts.container.as_ref());
+        self.limits_of(|other| other.spec.id != patient.spec.id)
+    }
+
+    fn limits_of(&self, which: impl Fn(&Patient) -> bool) -> u64 {
+        let which = self.patients.values().filter(|patient| which(patient));
+        let seen = which.filter_map(|other| other.facts.container.as_ref());
         let up = seen.filter(|seen| container::is_up(seen.status));
         up.fold(0, |sum, seen| sum.saturating_add(seen.memory_limit))
     }
@@ -165,7 +197,7 @@ impl Doctor {
         let engine = docker.docker.as_ref().and_then(|seen| seen.engine.as_ref());
         let (Some(seen), Some(engine)) = (host.host.as_ref(), engine) else { return false };
         let whole = seen.memory_bytes;
-        let shared = engine.memory_bytes.abs_diff(whole).saturating_mul(10) <= whole;
+        let shared = is_shared(engine.memory_bytes, whole);
         let calm =
             host.pressure.verdict == Strain::None && host.pressure.strained_since().is_none();
         whole > 0 && shared && calm && seen.available_bytes.saturating_mul(10) > whole
@@ -194,4 +226,9 @@ impl Doctor {
         self.tell_oom(target, &cause);
         self.note_down(target, cause);
     }
+}
+
+/// Docker has the memory of the host itself, no machine of its own inside it.
+fn is_shared(docker: u64, host: u64) -> bool {
+    docker.abs_diff(host).saturating_mul(10) <= host
 }

@@ -210,7 +210,10 @@ impl Doctor {
         let replaced = known.filter(|one| one.id != seen.id).map(|one| one.memory_limit);
         let started = !own && was_started_by_others(known, seen);
         let known_paused = known.is_some_and(|one| one.status == ContainerStatus::Paused);
-        patient.facts.container = Some(seen.clone());
+        // It is gone with its processes, and says what they had needed.
+        let peak = known.filter(|one| one.id == seen.id && one.started_ms == seen.started_ms);
+        let peak_bytes = seen.peak_bytes.or_else(|| peak?.peak_bytes);
+        patient.facts.container = Some(ContainerSeen { peak_bytes, ..seen.clone() });
         if let (Some(limit), false) = (replaced, own) {
             self.container_was_replaced(id, limit);
         } else if started && matches!(patient.phase, Phase::GivenUp { .. }) {

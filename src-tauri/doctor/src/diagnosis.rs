@@ -25,7 +25,7 @@ mod service;
 mod shared;
 
 pub(crate) use container::{ended, oom_child, proposal};
-pub(crate) use docker::resource_saver;
+pub(crate) use docker::{docker_memory, resource_saver};
 pub(crate) use evidence::ended as ended_lines;
 pub(crate) use host::process_killed;
 pub(crate) use identity::{is_copy, is_own_server};

@@ -411,6 +411,9 @@ pub struct EngineSeen {
     pub version: String,
     /// Memory of the machine or VM that it runs in, bytes.
     pub memory_bytes: u64,
+    /// It takes of the host's memory what it needs and gives it back: that number is no share that
+    /// somebody chose (docs.orbstack.dev, Efficiency, dynamic memory).
+    pub takes_as_needed: bool,
 }
 
 /// A container as `inspect` tells it (FACTS C.2).
@@ -432,6 +435,8 @@ pub struct ContainerSeen {
     pub restart_policy: RestartPolicy,
     /// Bytes; 0 is no limit.
     pub memory_limit: u64,
+    /// What it held at most since its start, bytes; none: it does not run, or nobody can tell.
+    pub peak_bytes: Option<u64>,
     pub stop_timeout_s: u64,
     pub stop_signal: String,
     /// Of its health check; 0 without one.

@@ -252,8 +252,10 @@ impl Doctor {
             verdict = Verdict::Soft;
         }
         let (containers, unread) = (seen.containers.take(), seen.unread.clone());
+        let memory = self.docker_memory_note();
         if let Some(patient) = self.patients.get_mut(target) {
-            patient.note = saved.then(|| diagnosis::resource_saver(&seen.ping));
+            let saver = saved.then(|| diagnosis::resource_saver(&seen.ping));
+            patient.note = saver.or(memory);
             let engine = seen.engine.clone();
             let before = patient.facts.docker.replace(DockerSeen { containers: None, ..seen });
             // A ping brings no engine: keep what the last snapshot told.

@@ -304,6 +304,9 @@ fn detail(
         put("status", json!(seen.status));
         put("exit_code", json!(seen.exit_code));
         put("memory_limit_bytes", json!(seen.memory_limit));
+        if let Some(peak) = seen.peak_bytes {
+            put("memory_peak_bytes", json!(peak));
+        }
         if let Some(to) = doctor.proposed_limit(&patient.spec.id) {
             put("raise_to_bytes", json!(to));
         }

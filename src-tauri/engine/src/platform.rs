@@ -40,8 +40,9 @@ pub use signal::{Signal, SignalError, signal};
 pub use supervisor::{is_wanted, supervisor, would_start};
 pub use system::{
     Activity, Ends, awake, boot, continuous, detach, environment, footprint, has_tray_host,
-    is_listening, is_same, keep_awake_activity, listener, lower_priority, memory, process, unit,
-    usage, user_home, user_id, variable, watch_power, working_directory, written_files,
+    is_listening, is_same, keep_awake_activity, listener, lower_priority, memory, memory_peak,
+    process, unit, usage, user_home, user_id, variable, watch_power, working_directory,
+    written_files,
 };
 
 /// News of the machine's sleep.

@@ -36,6 +36,35 @@ fn a_container_that_runs_out_of_memory_is_told_within_three_seconds() {
     assert!(incident.detected_after_ms < 3000, "{incident:#?}");
 }
 
+/// C8: it ended twice at its limit and is given up; a person raises that, and it lives.
+#[test]
+fn c8_a_person_raises_a_limit_and_what_was_given_up_lives() {
+    let docker = DockerEngine::start().unwrap();
+    let critical = "[[docker.container]]\nname = \"hungry\"\ncritical = true\n";
+    let engine = Engine::start(&configuration(&docker, critical), &[]).unwrap();
+    engine.wait_for_target("docker", "healthy", SOON, is_healthy);
+    // It wants 30 MB once, and lives on when it gets them.
+    let hungry = ["run", "-d", "--name", "hungry", "--memory", "24m", "--memory-swap", "24m"];
+    let script = "busybox dd if=/dev/zero of=/dev/null bs=30M count=1 && exec sleep 1000";
+    let program = ["busybox:local", "sh", "-c", script];
+    docker.docker(&[hungry.as_slice(), &program].concat()).unwrap();
+    let id = "container:hungry";
+    let target = engine.wait_for_target(id, "its cause", SOON, |target| {
+        cause_is(target, "container.oom_limit")
+    });
+    assert!(target.actions.iter().any(|action| action == "raise"), "{target:#?}");
+    engine.wait_for_target(id, "given up", SOON + VERIFIED, |target| target.state == State::GivenUp);
+    let before = docker.docker(&["inspect", "-f", "{{.Id}}", "hungry"]).unwrap();
+
+    let to = serde_json::json!({ "to": 64 << 20 });
+    let accepted = engine.post("/targets/container:hungry/raise", &to).unwrap();
+    assert_eq!(accepted.status(), 202);
+    engine.wait_for_target(id, "healthy under its new limit", SOON + VERIFIED, is_healthy);
+    let now = "{{.Id}} {{.HostConfig.Memory}} {{.HostConfig.MemorySwap}} {{.State.Running}}";
+    let now = docker.docker(&["inspect", "-f", now, "hungry"]).unwrap();
+    assert_eq!(now.trim(), format!("{} {} {} true", before.trim(), 64 << 20, 64 << 20));
+}
+
 #[test]
 fn a_critical_container_comes_back_by_compose_unless_a_person_stopped_it() {
     let docker = DockerEngine::start().unwrap();

@@ -28,6 +28,8 @@ pub struct Engine {
     pub crashed: bool,
     /// Memory of the machine that it runs in.
     pub memory_gb: u64,
+    /// It takes of the host's what it needs.
+    pub takes_as_needed: bool,
     /// It answers after so many milliseconds.
     pub wakes_in: Option<u64>,
     /// What it runs in.
@@ -130,6 +132,7 @@ impl Container {
                 restart_count: 0,
                 restart_policy: RestartPolicy::No,
                 memory_limit: 512 << 20,
+                peak_bytes: None,
                 stop_timeout_s: 10,
                 settings: Vec::new(),
                 addresses: Vec::new(),
@@ -205,6 +208,7 @@ impl World {
         let engine = full.then(|| EngineSeen {
             version: "28.4".into(),
             memory_bytes: self.engine.memory_gb << 30,
+            takes_as_needed: self.engine.takes_as_needed,
         });
         let containers = full.then(|| self.containers.values().map(Container::seen).collect());
         let lives = self.engine.state == EngineState::Hangs || self.engine.crashed;

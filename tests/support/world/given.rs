@@ -53,6 +53,7 @@ pub fn given(world: &mut World, line: &str) -> Result<(), String> {
                     "not configured" => docker.configured = false,
                     "on the host itself" => world.engine.memory_gb = 64,
                     "in a small machine" => world.engine.memory_gb = 8,
+                    "of OrbStack" => world.engine.takes_as_needed = true,
                     "of Docker Desktop" => {
                         world.engine.keeper = Some(EngineKeeper::Desktop { runs: true });
                     }

@@ -276,8 +276,12 @@ fn vm_oom(case: &Case<'_>) -> Option<Finding> {
         return None;
     }
     if let Some(told) = memory_line(case, seen).filter(|_| seen.memory_limit == 0) {
+        let used = seen
+            .peak_bytes
+            .map(|peak| Sentence::new("evidence.used_at_most").with("peak", Value::Bytes(peak)));
         let lines = [told].into_iter().chain(how(case, seen));
-        return Some(Finding::of(lines.chain([Sentence::new("evidence.no_limit")]).collect()));
+        let lines = lines.chain([Sentence::new("evidence.no_limit")]).chain(used);
+        return Some(Finding::of(lines.collect()));
     }
     (memory_line(case, seen).is_none() && case.around.killed_together).then(|| {
         let together = Sentence::new("evidence.killed_together");

@@ -22,6 +22,11 @@ fn woke(case: &Case<'_>) -> Option<Finding> {
     Some(Finding::of(vec![Sentence::new("evidence.woke").with("ago", woke)]))
 }
 
+/// Nothing has ended for it yet.
+pub(crate) fn docker_memory(evidence: Vec<Sentence>) -> Cause {
+    super::cause(CauseId::DockerMemoryTooSmall, Confidence::Possible, evidence)
+}
+
 /// It answers, after a while: it was asleep to save memory, and that is well.
 pub(crate) fn resource_saver(ping: &Answer) -> Cause {
     super::cause(CauseId::DockerResourceSaver, Confidence::Likely, vec![reply(ping)])

@@ -162,3 +162,58 @@ fn c8_a_limit_that_changed_meanwhile_is_left_alone() {
     assert_eq!(limit(&world), 2_048);
     assert_eq!(world.told("raise container:web: superseded"), 1, "{:?}", world.tale.lines);
 }
+
+/// What is said of Docker's memory, while all is well.
+fn note(given: &[&str], limits_mb: &[(&str, u64)]) -> Vec<&'static str> {
+    let mut world = world(given);
+    for (name, limit) in limits_mb {
+        world.containers.get_mut(*name).expect("it").seen.memory_limit = limit << 20;
+    }
+    world.pass(120);
+    assert_eq!(world.phase("docker"), "healthy");
+    assert_eq!(world.told("NOTICE") + world.told("incident"), 0, "{:?}", world.tale.lines);
+    let note = world.patient("docker").note.as_ref();
+    assert!(note.is_none_or(|note| note.id == doctor::CauseId::DockerMemoryTooSmall));
+    let lines = note.into_iter().flat_map(|note| &note.evidence);
+    let known = ["evidence.limits_together", "evidence.docker_memory"];
+    lines.filter_map(|line| known.into_iter().find(|key| *key == line.key)).collect()
+}
+
+#[test]
+fn c8_docker_s_own_memory_is_judged_before_anything_ends_and_pages_nobody() {
+    let two = |docker: &'static str| [docker, "container web", "container db"];
+    let usual = [("web", 512), ("db", 512)];
+    let large = [("web", 20_480), ("db", 8_192)];
+    assert_eq!(note(&two("docker: in a small machine"), &usual), ["evidence.docker_memory"]);
+    assert_eq!(note(&two("docker"), &large), ["evidence.limits_together"]);
+    // As much as there is, no limit at all, the host's own memory, and memory taken as needed.
+    assert_eq!(note(&two("docker"), &usual), [""; 0]);
+    assert_eq!(note(&two("docker"), &[("web", 12_288), ("db", 12_288)]), [""; 0]);
+    assert_eq!(note(&two("docker"), &[("web", 0), ("db", 0)]), [""; 0]);
+    let beyond = [("web", 61_440), ("db", 61_440)];
+    assert_eq!(note(&two("docker: on the host itself"), &beyond), [""; 0]);
+    assert_eq!(note(&two("docker: in a small machine, of OrbStack"), &large), [""; 0]);
+}
+
+#[test]
+fn c8_what_does_not_run_takes_nothing() {
+    let mut world = world(&["docker", "container web", "container db"]);
+    for name in ["web", "db"] {
+        world.containers.get_mut(name).expect("it").seen.memory_limit = 16 << 30;
+    }
+    world.pass(120);
+    assert!(world.patient("docker").note.is_some());
+    world.then("a person stops db", 400);
+    assert!(world.patient("docker").note.is_none());
+}
+
+#[test]
+fn c8_what_it_used_at_most_is_told_of_one_without_a_limit() {
+    let mut world = world(&["docker", "container web: critical, no memory limit"]);
+    world.containers.get_mut("web").expect("it").seen.peak_bytes = Some(3 << 30);
+    world.pass(70);
+    world.containers.get_mut("web").expect("it").seen.peak_bytes = None;
+    world.then("web runs out of memory", 10);
+    let peak = value(&world, "evidence.used_at_most", "peak");
+    assert_eq!(peak, Some(Value::Bytes(3 << 30)));
+}

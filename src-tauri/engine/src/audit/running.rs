@@ -142,13 +142,15 @@ fn below_peak(container: &Inspected, project: &Project, service: &Service) -> Op
     if limit == 0 || !(container.oom_killed || peak >= limit / 20 * 19) {
         return None;
     }
+    // Near its limit it may yet stay below it; what was ended there did not.
+    let severity = if container.oom_killed { Severity::Error } else { Severity::Warning };
     let entry = service.memory_limit();
     let wanted = written_bytes((limit / 2 * 3).next_multiple_of(1 << 20));
     let fix = entry.and_then(|entry| set_value(project, entry, &wanted));
     let at = entry.map(|entry| entry.at);
     Some(
         project
-            .finding(Kind::MemoryLimitBelowPeak, Severity::Error, service, at)
+            .finding(Kind::MemoryLimitBelowPeak, severity, service, at)
             .with("limit", Said::Bytes(limit))
             .fixed_by(fix),
     )

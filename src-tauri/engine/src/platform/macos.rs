@@ -37,7 +37,7 @@ use super::Power;
 use super::signal::{Signal, SignalError, check, refusal};
 
 pub use ended::Ends;
-pub use memory::{footprint, memory};
+pub use memory::{footprint, memory, memory_peak};
 pub use port::{is_listening, listener};
 pub use power::watch_power;
 pub(super) use process::{children, identity, is_in_container, parent, processes};

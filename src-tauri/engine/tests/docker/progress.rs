@@ -88,6 +88,7 @@ fn running(name: &str, minutes: i64) -> ContainerSeen {
         restart_count: 0,
         restart_policy: RestartPolicy::No,
         memory_limit: 0,
+        peak_bytes: None,
         stop_timeout_s: 10,
         stop_signal: "SIGTERM".into(),
         start_period_s: 0,

@@ -5,6 +5,7 @@ use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum, Restar
 use bollard::query_parameters::{InspectContainerOptions, ListContainersOptionsBuilder};
 use futures_util::StreamExt;
 
+use super::snapshot::takes_as_needed;
 use super::{CONTAINER, Docker, LIST, Limits, SMALL, inspect};
 use crate::audit::{Inspected, InspectedHealth};
 
@@ -42,7 +43,8 @@ impl Docker {
             .collect()
             .await;
         let memory_bytes = information.mem_total.and_then(|bytes| u64::try_from(bytes).ok());
-        Ok(Audited { memory_bytes: memory_bytes.filter(|bytes| *bytes > 0), containers })
+        let chosen = !takes_as_needed(&information);
+        Ok(Audited { memory_bytes: memory_bytes.filter(|bytes| chosen && *bytes > 0), containers })
     }
 }
 
@@ -91,7 +93,7 @@ fn inspected(found: ContainerInspectResponse) -> Option<Inspected> {
         }
         .to_owned(),
         memory_limit: host.memory.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or_default(),
-        peak_bytes: None,
+        peak_bytes: inspect::peak(&state, found.id.as_deref()),
         oom_killed: state.oom_killed.unwrap_or_default(),
         restart_count: found
             .restart_count

@@ -14,6 +14,7 @@ use doctor::{
 };
 
 use crate::action::light;
+use crate::platform;
 
 /// None where the answer lacks what makes it a container.
 pub(super) fn seen(found: ContainerInspectResponse) -> Option<ContainerSeen> {
@@ -29,6 +30,7 @@ pub(super) fn seen(found: ContainerInspectResponse) -> Option<ContainerSeen> {
         let value = |one: &String| one.strip_prefix(name)?.strip_prefix('=').map(str::to_owned);
         variables.iter().find_map(value)
     });
+    let peak_bytes = peak(&state, found.id.as_deref());
     Some(ContainerSeen {
         id: found.id.filter(|id| !id.is_empty())?,
         name: found.name?.trim_start_matches('/').to_owned(),
@@ -44,6 +46,7 @@ pub(super) fn seen(found: ContainerInspectResponse) -> Option<ContainerSeen> {
             restart_policy(policy.name, at_least_zero(policy.maximum_retry_count))
         }),
         memory_limit: at_least_zero(host.memory),
+        peak_bytes,
         stop_timeout_s: stop_timeout(config.stop_timeout),
         stop_signal: config.stop_signal.filter(|s| !s.is_empty()).unwrap_or("SIGTERM".into()),
         // Nanoseconds (moby api/types/container/config.go, HealthConfig).
@@ -62,6 +65,12 @@ pub(super) fn seen(found: ContainerInspectResponse) -> Option<ContainerSeen> {
         healer: healer(&image, &labels, &variables),
         addresses: addresses(found.network_settings),
     })
+}
+
+/// What it held at most, where its processes are this machine's.
+pub(super) fn peak(state: &ContainerState, id: Option<&str>) -> Option<u64> {
+    let pid = u32::try_from(state.pid?).ok().filter(|pid| *pid > 0)?;
+    platform::memory_peak(pid, id.filter(|id| !id.is_empty())?)
 }
 
 /// One for each network that it is on, and each kind of address; an engine writes an empty text for

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::PoisonError;
 
-use bollard::models::ContainerSummary;
+use bollard::models::{ContainerSummary, SystemInfo};
 use bollard::query_parameters::ListContainersOptionsBuilder;
 use doctor::{Body, ContainerSeen, DockerSeen, EngineSeen, Reply};
 use futures_util::StreamExt;
@@ -24,6 +24,11 @@ struct Listed {
     state: String,
     /// For people: `Up 5 minutes (healthy)`.
     status: String,
+}
+
+/// `OrbStack` names itself so in `docker info`.
+pub(super) fn takes_as_needed(information: &SystemInfo) -> bool {
+    information.operating_system.as_deref() == Some("OrbStack")
 }
 
 /// The least version of the API that tells all that is asked for: of Docker 17.06.
@@ -58,6 +63,7 @@ impl Docker {
             return seen;
         }
         seen.engine = version.ok().zip(information.ok()).map(|(version, information)| EngineSeen {
+            takes_as_needed: takes_as_needed(&information),
             version: version.version.unwrap_or_default(),
             memory_bytes: information
                 .mem_total
