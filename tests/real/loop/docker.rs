@@ -49,11 +49,11 @@ fn c8_a_person_raises_a_limit_and_what_was_given_up_lives() {
     let program = ["busybox:local", "sh", "-c", script];
     docker.docker(&[hungry.as_slice(), &program].concat()).unwrap();
     let id = "container:hungry";
-    let target = engine.wait_for_target(id, "its cause", SOON, |target| {
-        cause_is(target, "container.oom_limit")
-    });
+    let target = engine
+        .wait_for_target(id, "its cause", SOON, |target| cause_is(target, "container.oom_limit"));
     assert!(target.actions.iter().any(|action| action == "raise"), "{target:#?}");
-    engine.wait_for_target(id, "given up", SOON + VERIFIED, |target| target.state == State::GivenUp);
+    engine
+        .wait_for_target(id, "given up", SOON + VERIFIED, |target| target.state == State::GivenUp);
     let before = docker.docker(&["inspect", "-f", "{{.Id}}", "hungry"]).unwrap();
 
     let to = serde_json::json!({ "to": 64 << 20 });

@@ -143,7 +143,25 @@ fn level(stalls: Option<Stalls>, memory_bytes: u64, available_bytes: u64) -> u8 
 
 #[cfg(test)]
 mod tests {
-    use super::{Stalls, field, footprint, level, memory, proportional, resident};
+    use super::{
+        Stalls, field, footprint, group, level, memory, memory_peak, proportional, resident,
+    };
+
+    #[test]
+    fn c8_the_group_of_a_container_is_found_by_its_id() {
+        let id = "0f3a";
+        let found =
+            |groups: &str| group(groups, id).map(|(place, peak, _)| format!("{place}/{peak}"));
+        let unified = "/sys/fs/cgroup/system.slice/docker-0f3a.scope/memory.peak";
+        assert_eq!(found("0::/system.slice/docker-0f3a.scope\n").as_deref(), Some(unified));
+        let both = "9:name=systemd:/docker/0f3a\n4:memory:/docker/0f3a\n0::/docker/0f3a\n";
+        let first = "/sys/fs/cgroup/memory/docker/0f3a/memory.max_usage_in_bytes";
+        assert_eq!(found(both).as_deref(), Some(first));
+        // A number that means another process here, as those of a machine inside the host do.
+        assert_eq!(found("0::/user.slice/session-2.scope\n"), None);
+        assert_eq!(found("4:memory:/docker/77\n0::/docker/77\n"), None);
+        assert_eq!(memory_peak(std::process::id(), id), None);
+    }
 
     #[test]
     fn pressure_stall_information() {
