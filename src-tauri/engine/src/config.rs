@@ -69,6 +69,8 @@ pub struct OllamaSettings {
     pub unload_under_pressure: bool,
     /// Models that are never unloaded by us.
     pub pinned: Vec<String>,
+    /// What stands for `registry.ollama.ai` when it is asked whose a model is.
+    pub registry: Url,
     pub ensure: Vec<EnsuredModel>,
 }
 

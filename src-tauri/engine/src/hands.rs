@@ -90,6 +90,9 @@ impl Hands {
             }
             Step::RemoveBroken { model } => {
                 let place = store::place(&self.senses.ollama.url).await;
+                if let Some(reason) = self.senses.store.refusal(place.clone(), model).await {
+                    return Outcome::Failed { reason, permanent: true };
+                }
                 let reading = self.senses.store.reading();
                 models::remove_broken(reading, place, model, self.teller(treatment)).await
             }

@@ -9,6 +9,7 @@ mod check;
 mod digests;
 mod runners;
 
+mod origin;
 mod reading;
 
 use std::path::{Path, PathBuf};
@@ -38,6 +39,7 @@ pub struct Store {
     url: String,
     /// Models that are to exist.
     ensured: Vec<String>,
+    registry: String,
     reading: Arc<Reading>,
     known: Arc<Mutex<Known>>,
 }
@@ -61,6 +63,7 @@ impl Store {
         Self {
             url: config.ollama.url.to_string().trim_end_matches('/').to_owned(),
             ensured: config.ollama.ensure.iter().map(|one| one.model.clone()).collect(),
+            registry: config.ollama.registry.to_string(),
             reading: before.map(|before| before.reading.clone()).unwrap_or_default(),
             known: before.map(|before| before.known.clone()).unwrap_or_default(),
         }
@@ -69,6 +72,16 @@ impl Store {
     /// Who reads whole blobs.
     pub fn reading(&self) -> Arc<Reading> {
         self.reading.clone()
+    }
+
+    /// Why this model may not be replaced by the registry's. What is configured comes from where the
+    /// configuration says.
+    pub async fn refusal(&self, place: Option<PathBuf>, model: &str) -> Option<String> {
+        let same = |name: &String| crate::probe::ollama::same(name, model);
+        if self.ensured.iter().any(same) {
+            return None;
+        }
+        origin::refusal(place?, model, &self.registry).await
     }
 
     /// A full look at a server that answers learns what the disk tells of its models, and which

@@ -4,14 +4,15 @@
 use std::path::{Path, PathBuf};
 
 use tests::fake_ollama::{blob_of, install};
-use tests::{Engine, Model, Ollama, Published, Weights};
+use tests::{Engine, Fault, FaultServer, Model, Ollama, Published, Weights};
 
 use crate::{SOON, cause_is, is_healthy, without_mcp};
 
 const BYTES: usize = 3 << 20;
 
 /// Two models that share their weights, and one of its own.
-fn three_models() -> (Ollama, Engine) {
+/// The registry has the first of them.
+fn three_models() -> (Ollama, Engine, FaultServer) {
     let names = ["one:latest", "two:latest", "other:latest"];
     let ollama = Ollama::start(&names.map(Model::named)).unwrap();
     let shared = Weights::new("shared ", BYTES);
@@ -19,11 +20,17 @@ fn three_models() -> (Ollama, Engine) {
         install(&ollama.models(), name, weights).unwrap();
     }
     ollama.publish(&[Published::new(Model::named("one:latest"), shared)]).unwrap();
-    let configuration =
-        format!("[ollama]\nurl = \"{}\"\n[schedule]\nfull_check = \"30s\"\n", ollama.url());
+    let library = ollama.models().join("manifests/registry.ollama.ai/library");
+    let manifest = std::fs::read_to_string(library.join("one/latest")).unwrap();
+    let registry = FaultServer::start(Fault::json(&manifest)).unwrap();
+    let configuration = format!(
+        "[ollama]\nurl = \"{}\"\nregistry = \"{}\"\n[schedule]\nfull_check = \"30s\"\n",
+        ollama.url(),
+        registry.url("/")
+    );
     let engine = Engine::start(&configuration, &ollama.environment()).unwrap();
     engine.wait_for_target("ollama", "healthy", SOON, is_healthy);
-    (ollama, engine)
+    (ollama, engine, registry)
 }
 
 fn weights(ollama: &Ollama, name: &str) -> PathBuf {
@@ -44,7 +51,7 @@ fn homeostat(engine: &Engine, arguments: &[&str]) -> (Option<i32>, String) {
 #[test]
 fn a_cut_blob_is_a_cause_that_names_every_model_that_shares_it() {
     let _alone = without_mcp();
-    let (ollama, engine) = three_models();
+    let (ollama, engine, _registry) = three_models();
     let blob = weights(&ollama, "one:latest");
     std::fs::File::options().write(true).open(&blob).unwrap().set_len(1000).unwrap();
     let target = engine.wait_for_target("ollama", "the cause", SOON * 2, |target| {
@@ -62,7 +69,7 @@ fn a_cut_blob_is_a_cause_that_names_every_model_that_shares_it() {
 #[test]
 fn a_flipped_byte_is_found_by_reading_and_mended_by_a_person() {
     let _alone = without_mcp();
-    let (ollama, engine) = three_models();
+    let (ollama, engine, _registry) = three_models();
     let (code, said) = homeostat(&engine, &["verify", "--models"]);
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("3 models are intact"), "{said}");
@@ -90,6 +97,19 @@ fn a_flipped_byte_is_found_by_reading_and_mended_by_a_person() {
     engine.wait_for_target("ollama", "healthy", SOON, is_healthy);
     let (code, said) = homeostat(&engine, &["repair"]);
     assert_eq!(code, Some(1), "nothing is broken any more: {said}");
+}
+
+/// The registry has a model of that name, and it is a stranger's.
+#[test]
+fn a_model_that_was_made_here_is_never_replaced_by_a_strangers() {
+    let _alone = without_mcp();
+    let (ollama, engine, _registry) = three_models();
+    let blob = weights(&ollama, "other:latest");
+    std::fs::File::options().write(true).open(&blob).unwrap().set_len(1000).unwrap();
+    let (code, said) = homeostat(&engine, &["repair", "other"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("ollama create other -f MODELFILE"), "{said}");
+    assert_eq!(std::fs::metadata(&blob).unwrap().len(), 1000, "nothing was removed");
 }
 
 /// The server runs as another user and lists nothing, while our own user's models lie there.

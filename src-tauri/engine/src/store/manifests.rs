@@ -101,7 +101,7 @@ impl Cache {
     }
 }
 
-fn layers(text: &[u8]) -> Option<Vec<Layer>> {
+pub(super) fn layers(text: &[u8]) -> Option<Vec<Layer>> {
     #[derive(Deserialize)]
     struct Written {
         config: Option<Layer>,

@@ -294,7 +294,7 @@ fn is_named_rightly(
 }
 
 /// All, or the one of that name.
-fn of<'a>(all: &'a [Manifest], model: Option<&str>) -> io::Result<Vec<&'a Manifest>> {
+pub(super) fn of<'a>(all: &'a [Manifest], model: Option<&str>) -> io::Result<Vec<&'a Manifest>> {
     let Some(model) = model else { return Ok(all.iter().collect()) };
     let named: Vec<&Manifest> =
         all.iter().filter(|one| crate::probe::ollama::same(&one.name, model)).collect();

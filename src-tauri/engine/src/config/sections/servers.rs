@@ -30,6 +30,11 @@ impl<'a> Reading<'a> {
         let canary = section.get("canary").and_then(|field| canary(&field));
         let pinned = section.get("pinned").and_then(|field| field.names()).unwrap_or_default();
         let unload_under_pressure = boolean(&section, "unload_under_pressure").unwrap_or(true);
+        let registry = section.get("registry").and_then(|field| {
+            let text = field.text()?;
+            field.checked(values::base_url(text))
+        });
+        let registry = registry.or_else(|| values::base_url("https://registry.ollama.ai").ok());
         let models = section.sections("ensure");
         let ensure: Vec<EnsuredModel> =
             models.into_iter().filter_map(|model| self.ensured(model)).collect();
@@ -56,6 +61,7 @@ impl<'a> Reading<'a> {
             canary: canary.unwrap_or(Canary::Auto),
             unload_under_pressure,
             pinned,
+            registry: registry?,
             ensure,
         })
     }
