@@ -1,13 +1,16 @@
 //! The words for every sentence, per language: files under `words/`, nothing else speaks.
 
 use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use doctor::{Button, Cause, Confidence, Incident, Notice, Sentence, StoryKind, Value, Wall};
 
 use crate::{clock, view};
 
-/// The words of one language.
-pub struct Words {
+/// The words of one language at a time; whoever holds them speaks another one from [`Words::speak`] on.
+pub struct Words(RwLock<Arc<Spoken>>);
+
+struct Spoken {
     language: &'static str,
     sentences: HashMap<String, String>,
 }
@@ -21,31 +24,34 @@ impl Default for Words {
 impl Words {
     /// `ru`, or English for everything else.
     pub fn new(language: &str) -> Self {
-        let (language, text) = match language {
-            "ru" => ("ru", include_str!("../words/ru.toml")),
-            _ => ("en", include_str!("../words/en.toml")),
-        };
-        let mut sentences = HashMap::new();
-        if let Ok(table) = text.parse::<toml::Table>() {
-            flatten("", &table, &mut sentences);
-        }
-        Self { language, sentences }
+        Self(RwLock::new(Arc::new(Spoken::new(language))))
+    }
+
+    /// From here on.
+    pub fn speak(&self, language: &str) {
+        let spoken = Arc::new(Spoken::new(language));
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = spoken;
     }
 
     /// `en` or `ru`.
     pub fn language(&self) -> &'static str {
-        self.language
+        self.spoken().language
     }
 
     /// All keys, for tests that compare them.
-    pub fn keys(&self) -> impl Iterator<Item = &str> {
-        self.sentences.keys().map(String::as_str)
+    pub fn keys(&self) -> Vec<String> {
+        self.spoken().sentences.keys().cloned().collect()
+    }
+
+    fn spoken(&self) -> Arc<Spoken> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A key without words is shown as itself: strange, but never silent. A value that is missing
     /// is a `?`, unless the sentence has a second wording for that, under `KEY_bare`.
     pub fn sentence(&self, sentence: &Sentence) -> String {
-        let Some(template) = self.template(sentence) else { return sentence.key.clone() };
+        let spoken = self.spoken();
+        let Some(template) = spoken.template(sentence) else { return sentence.key.clone() };
         let mut text = String::with_capacity(template.len() + 16);
         let mut rest = template;
         while let Some((before, name, after)) = next_name(rest) {
@@ -65,18 +71,6 @@ impl Words {
         self.sentence(&Sentence::new(key))
     }
 
-    fn template(&self, sentence: &Sentence) -> Option<&str> {
-        let full = self.sentences.get(&sentence.key)?;
-        let mut rest = full.as_str();
-        while let Some((_, name, after)) = next_name(rest) {
-            if !sentence.values.contains_key(name) {
-                return Some(self.sentences.get(&format!("{}_bare", sentence.key)).unwrap_or(full));
-            }
-            rest = after;
-        }
-        Some(full)
-    }
-
     fn value(&self, value: &Value) -> String {
         match value {
             Value::Text(text) => text.clone(),
@@ -89,7 +83,7 @@ impl Words {
 
     /// `24 MB`, `3.1 GB`, rounded: powers of 1024, as Docker's and macOS' memory figures are.
     pub fn bytes(&self, bytes: u64) -> String {
-        let units = match self.language {
+        let units = match self.language() {
             "ru" => ["Б", "КБ", "МБ", "ГБ", "ТБ"],
             _ => ["B", "KB", "MB", "GB", "TB"],
         };
@@ -103,7 +97,7 @@ impl Words {
         if unit < 2 || whole >= 100 || tenths % 10 == 0 {
             format!("{whole} {}", units[unit])
         } else {
-            let point = if self.language == "ru" { "," } else { "." };
+            let point = if self.language() == "ru" { "," } else { "." };
             format!("{}{point}{} {}", tenths / 10, tenths % 10, units[unit])
         }
     }
@@ -114,7 +108,7 @@ impl Words {
         const MINUTE: u64 = 60 * SECOND;
         const HOUR: u64 = 60 * MINUTE;
         const DAY: u64 = 24 * HOUR;
-        let units = match self.language {
+        let units = match self.language() {
             "ru" => ["мс", "с", "мин", "ч", "д"],
             _ => ["ms", "s", "min", "h", "d"],
         };
@@ -205,6 +199,32 @@ impl Words {
             incident: notice.incident.clone(),
             at: rfc3339(at),
         }
+    }
+}
+
+impl Spoken {
+    fn new(language: &str) -> Self {
+        let (language, text) = match language {
+            "ru" => ("ru", include_str!("../words/ru.toml")),
+            _ => ("en", include_str!("../words/en.toml")),
+        };
+        let mut sentences = HashMap::new();
+        if let Ok(table) = text.parse::<toml::Table>() {
+            flatten("", &table, &mut sentences);
+        }
+        Self { language, sentences }
+    }
+
+    fn template(&self, sentence: &Sentence) -> Option<&str> {
+        let full = self.sentences.get(&sentence.key)?;
+        let mut rest = full.as_str();
+        while let Some((_, name, after)) = next_name(rest) {
+            if !sentence.values.contains_key(name) {
+                return Some(self.sentences.get(&format!("{}_bare", sentence.key)).unwrap_or(full));
+            }
+            rest = after;
+        }
+        Some(full)
     }
 }
 

@@ -51,8 +51,8 @@ fn both_languages_have_the_same_keys_and_values() {
         let words = Words::new(language);
         assert_eq!(words.language(), language);
         assert_eq!(
-            words.keys().collect::<BTreeSet<_>>(),
-            templates.keys().map(String::as_str).collect()
+            words.keys().into_iter().collect::<BTreeSet<_>>(),
+            templates.keys().cloned().collect()
         );
     }
 }

@@ -103,6 +103,23 @@ fn a_typo_in_the_configuration_leaves_the_last_good_one_in_force() {
     assert!(!snapshot.targets.iter().any(|target| target.id == "service:first"));
 }
 
+#[test]
+fn another_language_is_spoken_as_soon_as_it_is_configured() {
+    let engine = Engine::start(NO_DOCKER, &[("LANG".into(), "C".into())]).unwrap();
+    let english = engine.status().unwrap();
+    assert_eq!(english.language, "en");
+    let speaks =
+        |language: &str| format!("{NO_DOCKER}[notifications]\nlanguage = \"{language}\"\n");
+    engine.configure(&speaks("ru")).unwrap();
+    let russian = engine.wait_for("Russian", SOON, |snapshot| snapshot.language == "ru");
+    let cyrillic = |text: &str| text.chars().any(|one| ('а'..='я').contains(&one));
+    assert!(cyrillic(&russian.headline) && !cyrillic(&english.headline), "{}", russian.headline);
+    let status = engine.command("status").unwrap().output().unwrap();
+    assert!(cyrillic(&String::from_utf8_lossy(&status.stdout)));
+    engine.configure(&speaks("auto")).unwrap();
+    engine.wait_for("English", SOON, |snapshot| snapshot.language == "en");
+}
+
 /// A person's own signatures lie beside the configuration, and are read again when they change.
 #[test]
 fn signatures_that_are_saved_are_read_at_once() {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use doctor::{Event, Sentence, TargetId, Wall};
 use tokio::task::JoinHandle;
 
-use super::settings::keep_good;
+use super::settings::{self, keep_good};
 use super::{DAY, Loop};
 use crate::config::Config;
 use crate::senses::Senses;
@@ -78,6 +78,10 @@ impl Loop {
         tracing::info!("the configuration was read anew");
         self.messages.remove("config");
         keep_good(&self.paths);
+        let language = settings::language(&config, &environment);
+        if language != self.words.language() {
+            self.words.speak(language);
+        }
         let senses =
             Arc::new(Senses::new(&config, self.senses.environments.clone(), Some(&self.senses)));
         let other_engine = senses.docker.host() != self.senses.docker.host();
