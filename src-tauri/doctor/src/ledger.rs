@@ -32,6 +32,15 @@ pub struct Ledger {
     pub targets: BTreeMap<TargetId, Account>,
 }
 
+/// How often something was restarted, by whom.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Restarted {
+    pub us: u64,
+    pub person: u64,
+    pub others: u64,
+}
+
 /// One target's account.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -51,6 +60,8 @@ pub struct Account {
     pub given_up: Option<GivenUp>,
     /// Restarts within the last hour (R28).
     pub restarts: Vec<Restart>,
+    /// All restarts since the ledger was begun.
+    pub restarted: Restarted,
     /// When the kernel ended it for memory, within the last hour (1.14).
     pub ooms: Vec<Continuous>,
     /// When an end for want of memory was last told (R50).
@@ -147,6 +158,12 @@ impl Account {
     /// One more within the hour; of too many those of others are forgotten first, since the budget
     /// is made of ours.
     pub(crate) fn count(&mut self, restart: Restart) {
+        let kept = match restart.by {
+            RestartedBy::Us => &mut self.restarted.us,
+            RestartedBy::Person => &mut self.restarted.person,
+            RestartedBy::Other => &mut self.restarted.others,
+        };
+        *kept = kept.saturating_add(1);
         self.restarts.push(restart);
         if self.restarts.len() > RESTARTS_KEPT {
             let others = self.restarts.iter().position(|one| !one.automatic);

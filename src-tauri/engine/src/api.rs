@@ -17,6 +17,7 @@ mod healers;
 mod history;
 mod llm;
 mod look;
+mod metrics;
 mod page;
 mod recover;
 mod timings;

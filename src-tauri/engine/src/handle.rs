@@ -1,11 +1,12 @@
 //! The way in for everyone outside the loop: read the snapshot, make a wish, hear notices.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use doctor::{Asker, Calls, Event, NoticeId, Response, Sentence, Wish};
+use doctor::{Asker, Calls, Event, NoticeId, Response, Restarted, Sentence, Wish};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::docker_host::Surroundings;
@@ -21,6 +22,7 @@ pub struct Handle {
     pub(crate) snapshot: watch::Receiver<Arc<Snapshot>>,
     pub(crate) operations: watch::Receiver<Arc<Vec<Operation>>>,
     pub(crate) gate: watch::Receiver<Gate>,
+    pub(crate) restarts: watch::Receiver<Arc<Restarts>>,
     pub(crate) notices: broadcast::Sender<NoticeView>,
     pub(crate) told: mpsc::Sender<Event>,
     pub(crate) handovers: mpsc::Sender<Handover>,
@@ -31,6 +33,9 @@ pub struct Handle {
     pub journal: Journal,
     pub words: Arc<Words>,
 }
+
+/// All that were seen, by target.
+pub type Restarts = BTreeMap<String, Restarted>;
 
 /// A wish on its way to the loop, with the way back for its answer.
 pub struct Asked {
@@ -54,6 +59,7 @@ pub struct Ends {
     pub snapshot: watch::Sender<Arc<Snapshot>>,
     pub operations: watch::Sender<Arc<Vec<Operation>>>,
     pub gate: watch::Sender<Gate>,
+    pub restarts: watch::Sender<Arc<Restarts>>,
     pub notices: broadcast::Sender<NoticeView>,
     /// What the loop is told and answers nobody.
     pub told: mpsc::Receiver<Event>,
@@ -82,6 +88,7 @@ impl Handle {
         let (snapshot_sender, snapshot) = watch::channel(Arc::new(first));
         let (operations_sender, operations) = watch::channel(Arc::default());
         let (gate_sender, gate) = watch::channel(Gate::default());
+        let (restarts_sender, restarts) = watch::channel(Arc::default());
         let (notices, _) = broadcast::channel(64);
         let (told, reports) = mpsc::channel(64);
         let (handovers, handed) = mpsc::channel(4);
@@ -92,6 +99,7 @@ impl Handle {
             snapshot: snapshot_sender,
             operations: operations_sender,
             gate: gate_sender,
+            restarts: restarts_sender,
             notices: notices.clone(),
             told: reports,
             handovers: handed,
@@ -104,6 +112,7 @@ impl Handle {
                 snapshot,
                 operations,
                 gate,
+                restarts,
                 notices,
                 told,
                 handovers,
@@ -151,6 +160,10 @@ impl Handle {
     pub async fn called(&self, calls: Calls) {
         // A loop that has ended counts no calls.
         let _ = self.told.send(Event::Called(calls)).await;
+    }
+
+    pub fn restarts(&self) -> Arc<Restarts> {
+        self.restarts.borrow().clone()
     }
 
     pub fn gate(&self) -> Gate {

@@ -28,7 +28,7 @@ use self::records::Records;
 use crate::api::{self, Token};
 use crate::config::Config;
 use crate::environments::Environments;
-use crate::handle::{Asked, Ends, Gate, Handle};
+use crate::handle::{Asked, Ends, Gate, Handle, Restarts};
 use crate::hands::Hands;
 use crate::journal::Journal;
 use crate::ledger::LedgerFile;
@@ -503,6 +503,12 @@ impl Loop {
         if before != snapshot.summary {
             let word = view::word(&snapshot.summary);
             tracing::info!(summary = word, headline = snapshot.headline, "summary");
+        }
+        let counted =
+            self.doctor.patients().map(|one| (one.spec.id.to_string(), one.account.restarted));
+        let restarts: Restarts = counted.collect();
+        if **self.ends.restarts.borrow() != restarts {
+            self.ends.restarts.send_replace(Arc::new(restarts));
         }
         let busy = snapshot.summary == Summary::Healing || !snapshot.operations.is_empty();
         self.ends.snapshot.send_replace(Arc::new(snapshot));

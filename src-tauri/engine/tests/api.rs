@@ -10,3 +10,5 @@ mod answers;
 mod doors;
 #[path = "api/limits.rs"]
 mod limits;
+#[path = "api/metrics.rs"]
+mod metrics;

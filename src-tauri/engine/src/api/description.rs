@@ -9,7 +9,9 @@ use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Api, act, audit, events, healers, history, json, llm, look, page, recover, timings};
+use super::{
+    Api, act, audit, events, healers, history, json, llm, look, metrics, page, recover, timings,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -60,6 +62,7 @@ fn routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(recover::recover))
         .routes(routes!(look::health))
         .routes(routes!(look::status))
+        .routes(routes!(metrics::metrics))
         .routes(routes!(events::events))
         .routes(routes!(history::operation, act::cancel))
         .routes(routes!(history::incidents))

@@ -10,7 +10,7 @@ use super::{Shared, json};
 use crate::view::Snapshot;
 
 /// The loop comes round at least every 30 s.
-const LATE: Duration = Duration::from_secs(35);
+pub(super) const LATE: Duration = Duration::from_secs(35);
 
 /// How Homeostat itself is.
 #[derive(Debug, Serialize, ToSchema)]

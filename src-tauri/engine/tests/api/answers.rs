@@ -489,6 +489,7 @@ async fn every_route_is_described_and_every_described_route_is_served() {
         "GET /llm",
         "GET /llm/room",
         "GET /memory",
+        "GET /metrics",
         "GET /ollama",
         "GET /openapi.json",
         "GET /operations/{id}",

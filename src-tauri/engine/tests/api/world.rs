@@ -33,6 +33,7 @@ pub(crate) struct World {
     pub(crate) snapshot: tokio::sync::watch::Sender<Arc<Snapshot>>,
     pub(crate) operations: tokio::sync::watch::Sender<Arc<Vec<Operation>>>,
     pub(crate) gate: tokio::sync::watch::Sender<Gate>,
+    pub(crate) restarts: tokio::sync::watch::Sender<Arc<engine::handle::Restarts>>,
     pub(crate) notices: tokio::sync::broadcast::Sender<engine::view::NoticeView>,
     heartbeat: Arc<std::sync::atomic::AtomicU64>,
     /// What was wished for, and by whom.
@@ -65,6 +66,7 @@ impl World {
             snapshot,
             operations,
             gate,
+            restarts,
             notices,
             heartbeat,
             began: _,
@@ -97,6 +99,7 @@ impl World {
             snapshot,
             operations,
             gate,
+            restarts,
             notices,
             heartbeat,
             wishes: heard,
