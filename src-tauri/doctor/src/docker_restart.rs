@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::doctor::Doctor;
 use crate::incident::RestartedBy;
 use crate::observation::{EngineKeeper, Reply};
+use crate::operation::Operation;
 use crate::patient::Patient;
 use crate::phase::{Phase, Reason};
 use crate::plan::Plan;
@@ -49,7 +50,13 @@ impl Doctor {
         Ok(Plan::Docker)
     }
 
-    /// What its containers are told to do now is no person's doing (R34).
+    /// It is ending its containers or bringing them back: what they are told is no person's doing
+    /// (R34). Once it only has to go on answering, a stop is a person's again.
+    pub(crate) fn docker_stops_its_own(&self) -> bool {
+        let goes = |one: &Operation| one.is_under_way() && !one.is_soaking();
+        self.operations.iter().any(|one| one.target == TargetId::Docker && goes(one))
+    }
+
     pub(crate) fn docker_is_being_restarted(&self) -> bool {
         self.operations.iter().any(|one| one.target == TargetId::Docker && one.is_under_way())
     }

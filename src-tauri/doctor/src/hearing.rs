@@ -35,7 +35,7 @@ impl Doctor {
         let policy = self.policy.clone();
         let history = self.is_history(news);
         let clears_up = !history && self.engine_clears_up();
-        let docker = !history && self.docker_is_being_restarted();
+        let docker = !history && self.docker_stops_its_own();
         let Some(patient) = self.patients.get_mut(&id) else { return };
         let container = patient.facts.container.clone();
         let limits = Stop::of(container.as_ref(), &policy);

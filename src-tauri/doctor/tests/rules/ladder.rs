@@ -172,6 +172,20 @@ fn t18_a_restart_of_docker_leaves_intent_as_it_was() {
     }
 }
 
+/// R33: once it answers again, a stop is a person's, though the restart is still being proved.
+#[test]
+fn t18_a_stop_after_the_restart_of_docker_is_a_persons() {
+    let mut world = world(DESKTOP);
+    world.then("docker hangs", 200).then("a person asks: restart docker", 1);
+    world.pass(30);
+    assert_eq!(world.told("docker waits out the soak"), 1, "{:?}", world.tale.lines);
+    world.then("a person starts web", 10).then("a person stops web", 10);
+    assert_eq!(world.phase("docker"), "recovering", "{:?}", world.tale.lines);
+    world.pass(300);
+    assert_eq!(world.patient("container:web").account.intent, doctor::Intent::Held);
+    assert_eq!(world.told("> web: start"), 0, "{:?}", world.tale.lines);
+}
+
 /// At most once an hour, and what one restart does not cure is for a person to see to.
 #[test]
 fn t18_docker_is_restarted_once_an_hour_and_then_given_up() {
