@@ -454,3 +454,26 @@ fn good_files_are_good_for_compose_too() {
         assert!(ended.status.success(), "{}: {said}", file.display());
     }
 }
+
+/// Anchors and variables multiply what a file says; what is read of it does not grow with that.
+#[test]
+fn a_file_that_multiplies_what_it_names_is_read_within_bounds() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    fs::write(path.join(".env"), format!("LONG={}\n", "x".repeat(60_000))).unwrap();
+    let long = "      - $LONG\n".repeat(15_000);
+    let grown = path.join("grown.yml");
+    fs::write(&grown, format!("services:\n  a:\n    image: b\n    command:\n{long}")).unwrap();
+    let kinds: Vec<Kind> = look(&grown).iter().map(|finding| finding.kind).collect();
+    assert_eq!(kinds, [Kind::Broken]);
+
+    let named = "      - nowhere.env\n".repeat(1_000);
+    let mut text = format!("services:\n  a0:\n    image: b\n    env_file: &all\n{named}");
+    for service in 1..1_000 {
+        writeln!(text, "  a{service}:\n    image: b\n    env_file: *all").unwrap();
+    }
+    let many = path.join("many.yml");
+    fs::write(&many, text).unwrap();
+    let missing = look(&many).iter().filter(|one| one.kind == Kind::FileMissing).count();
+    assert!((1_000..=2_000).contains(&missing), "{missing}");
+}

@@ -21,6 +21,9 @@ pub(super) struct Put {
 const DEEPEST: usize = 16;
 /// Characters that a text may grow to.
 const LONGEST: usize = 64 * 1024;
+/// Characters that the variables of one file may grow to together: a file of a megabyte that names
+/// one long value in every line would be gigabytes.
+const MOST: usize = 1 << 20;
 
 impl Scope<'_> {
     pub(super) fn get(&self, name: &str) -> Option<String> {
@@ -37,6 +40,7 @@ pub(super) fn interpolate(text: &str, scope: &Scope<'_>) -> Result<Put, String> 
 pub(super) fn variables(text: &str, scope: &Scope<'_>) -> Vec<(String, String, usize)> {
     let mut found: Vec<(String, String, usize)> = Vec::new();
     let mut known: BTreeMap<String, String> = BTreeMap::new();
+    let mut room = MOST;
     for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
         let line = line.trim();
         let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
@@ -56,7 +60,10 @@ pub(super) fn variables(text: &str, scope: &Scope<'_>) -> Vec<(String, String, u
                 let both = |name: &str| known.get(name).cloned().or_else(|| scope.get(name));
                 let scope = Scope { shell: &both, file: BTreeMap::new() };
                 // What is no variable stands as it is written.
-                interpolate(bare, &scope).map_or_else(|_| bare.to_owned(), |put| put.text)
+                let put = (room > 0).then(|| interpolate(bare, &scope).ok()).flatten();
+                let value = put.map_or_else(|| bare.to_owned(), |put| put.text);
+                room = room.saturating_sub(value.len());
+                value
             }
         };
         known.insert(name.to_owned(), value.clone());
@@ -188,6 +195,15 @@ mod tests {
         for text in ["${A", "$ A", "$1", "${}", "${A!}", deep.as_str()] {
             assert!(said(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn variables_that_multiply_stay_within_bounds() {
+        let text = format!("B={}\n{}", "x".repeat(60_000), "A=$B\n".repeat(5_000));
+        let found = variables(&text, &Scope { shell: &|_| None, file: BTreeMap::new() });
+        assert_eq!(found.len(), 5_001);
+        let all: usize = found.iter().map(|(_, value, _)| value.len()).sum();
+        assert!(all < 2 * MOST, "{all}");
     }
 
     #[test]

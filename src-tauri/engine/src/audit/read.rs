@@ -16,6 +16,10 @@ use super::yaml::{Broken, Entry, LARGEST, Mark, Node, Place, Shape, Value, parse
 const MOST_FILES: usize = 64;
 /// Variables that are taken from one file; what follows is not known.
 const MOST_VARIABLES: usize = 2_000;
+/// Files of variables that all services together may name, and characters in them: an anchor lets
+/// each of a thousand services name the same thousand.
+const MOST_ENV_FILES: usize = 2_000;
+const MOST_ENV_TEXT: usize = 16 << 20;
 /// `extends` of `extends`.
 const DEEPEST: usize = 10;
 
@@ -33,6 +37,8 @@ pub fn read(
         project: Project::default(),
         known: HashMap::new(),
         extended: HashMap::new(),
+        env_files: MOST_ENV_FILES,
+        env_text: MOST_ENV_TEXT,
     };
     if env_files.is_empty() {
         reading.dot_env(&base.join(".env"));
@@ -54,6 +60,9 @@ struct Reading<'a> {
     known: HashMap<usize, Vec<Entry>>,
     /// The services of files that were extended.
     extended: HashMap<PathBuf, Vec<Entry>>,
+    /// What is left of what files of variables may be.
+    env_files: usize,
+    env_text: usize,
 }
 
 impl Reading<'_> {
@@ -285,8 +294,13 @@ impl Reading<'_> {
                 unknown = true;
                 continue;
             };
+            if self.env_files == 0 || self.env_text == 0 {
+                return (found, true);
+            }
+            self.env_files -= 1;
             let file = self.base(item.at).join(path);
             if let Ok(text) = load(&file) {
+                self.env_text = self.env_text.saturating_sub(text.len());
                 let source = self.project.sources.len();
                 let all = variables(&text, &self.scope);
                 unknown |= all.len() > MOST_VARIABLES;

@@ -194,7 +194,10 @@ impl<'a, I: saphyr_parser::Input> Reading<'a, I> {
 
     fn spend(&mut self, count: usize, at: Mark) -> Result<(), Broken> {
         self.left = self.left.checked_sub(count).ok_or_else(|| {
-            broken(at, "has more than 20000 entries, or anchors that multiply to as many")
+            broken(
+                at,
+                "has more than 20000 entries, or anchors or variables that multiply to as many",
+            )
         })?;
         Ok(())
     }
@@ -212,6 +215,8 @@ impl<'a, I: saphyr_parser::Input> Reading<'a, I> {
             }
             Event::Scalar(text, style, anchor, tag) => {
                 let put = interpolate(&text, self.scope).map_err(|why| broken(start, &why))?;
+                // What variables bring in counts as well.
+                self.spend(put.text.len().saturating_sub(text.len()) / 256, start)?;
                 let value = Value::Text {
                     text: put.text,
                     unset: put.unset,
