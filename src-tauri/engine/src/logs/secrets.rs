@@ -6,7 +6,7 @@ use std::ops::Range;
 const MASK: &str = "…";
 
 /// Parts of names whose values let somebody in.
-const NAMES: [&str; 17] = [
+const NAMES: [&str; 20] = [
     "password",
     "passwd",
     "passphrase",
@@ -24,7 +24,13 @@ const NAMES: [&str; 17] = [
     "authorization",
     "cookie",
     "dsn",
+    "_pass",
+    "-pass",
+    "_key",
 ];
+
+/// Only at the end of a name: `SMTP_PASS`, `ENCRYPTION_KEY`; `tests_passed` and `sort_keys` are none.
+const ENDS: [&str; 3] = ["_pass", "-pass", "_key"];
 
 /// Values of these go on over blanks: `Authorization: Basic dXNlcg==`.
 const WHOLE_LINES: [&str; 2] = ["authorization", "cookie"];
@@ -94,6 +100,9 @@ fn named(line: &str) -> Vec<Range<usize>> {
             let rest = lower.get(at..).unwrap_or_default();
             let word = rest.find(|one: char| !one.is_ascii_alphanumeric() && !"_-".contains(one));
             let Some(mut from) = word.map(|length| at + length) else { continue };
+            if ENDS.contains(&name) && from != at + name.len() {
+                continue;
+            }
             let after = lower.get(from..).unwrap_or_default();
             let blanks = after.len() - after.trim_start_matches(['"', '\'', '\\', ' ']).len();
             let sign = after.get(blanks..).and_then(|after| after.chars().next());
@@ -193,6 +202,9 @@ mod tests {
             "connecting to redis://:S3CRET@cache:6379/0",
             "postgres://me:with@S3CRET@db/x failed",
             "POSTGRES_PASSWORD=S3CRET",
+            "SMTP_PASS=S3CRET",
+            "serve --smtp-pass S3CRET",
+            "ENCRYPTION_KEY=S3CRET",
             "env: {'DB_PASSWORD': 'S3CRET with blanks', 'PORT': '8010'}",
             r#"{"api_key": "S3CRET", "model": "x"}"#,
             r#"request="{\"token\": \"S3CRET\"}""#,
@@ -233,6 +245,7 @@ mod tests {
     fn lines_without_a_secret_stay_whole() {
         for line in [
             "RuntimeError: no running event loop",
+            "tests_passed: 4, sort_keys=True, one pass: done",
             "✅ Knowledge OS Database pool создан",
             "GET http://host.docker.internal:11434/api/tags 200",
             "File \"/usr/local/lib/python3.11/site-packages/uvicorn/protocols/http/h11_impl.py\", line 404",
