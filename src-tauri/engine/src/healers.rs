@@ -17,7 +17,8 @@ use crate::platform::{self, Places};
 const LISTENER: &str = "host_recovery_listener.py";
 /// What a job, a unit or a line of a crontab runs when it is one of them.
 const MARKS: [&str; 3] = ["host_recovery_listener", "system_auto_recovery", "mlx_monitor"];
-/// Parts of the labels of their launchd jobs.
+/// The last parts of the labels of their launchd jobs. Other programs recover something too: a label
+/// that only holds one of these is none of theirs.
 const LABELS: [&str; 2] = ["mlx-monitor", "auto-recovery"];
 /// What such a job, unit or line runs, by its file name.
 const SCRIPTS: [&str; 4] =
@@ -132,10 +133,32 @@ fn jobs(home: &Path) -> Vec<Job> {
     let job = |(file, text): (PathBuf, String)| {
         let stem = file.file_stem()?.to_string_lossy().into_owned();
         let label = label(&text).unwrap_or(stem);
-        let is_one = LABELS.iter().any(|part| label.contains(part)) || is_marked(&text);
+        let last = label.rsplit('.').next().unwrap_or_default();
+        let is_one = LABELS.contains(&last) || is_marked(&program(&text));
         is_one.then_some(Job { label, file })
     };
     files.into_iter().filter_map(job).collect()
+}
+
+/// What a property list runs. A log file's name, an order or a variable may name a healer as well, and
+/// says only that both know each other. Of the binary form, which has no such order, all counts.
+fn program(plist: &str) -> String {
+    if plist.starts_with("bplist") {
+        return plist.to_owned();
+    }
+    let under = |key: &str, end: &str| {
+        let (_, rest) = plist.split_once(&format!("<key>{key}</key>"))?;
+        rest.split_once(end).map(|(value, _)| value)
+    };
+    let both = [under("ProgramArguments", "</array>"), under("Program", "</string>")];
+    both.into_iter().flatten().collect()
+}
+
+/// What a unit runs: `ExecStart=` and its like (systemd.service(5)), with the lines that go on. A
+/// server that is only ordered after a healer is none.
+fn commands(unit: &str) -> String {
+    let whole = unit.replace("\\\n", " ");
+    whole.lines().map(str::trim_start).filter(|line| line.starts_with("Exec")).collect()
 }
 
 /// `<key>Label</key> <string>…</string>`.
@@ -153,7 +176,8 @@ fn units(home: &Path) -> Vec<String> {
         let name = file.file_name()?.to_string_lossy().into_owned();
         // A timer runs the service of its name.
         let service = file.with_extension("service");
-        let marked = is_marked(&text) || is_marked(&text_of(&service).unwrap_or_default());
+        let service = text_of(&service).unwrap_or_default();
+        let marked = is_marked(&commands(&text)) || is_marked(&commands(&service));
         (marked && platform::is_wanted(&directory, &name)).then_some(name)
     };
     files(&directory, &["service", "timer"]).into_iter().filter_map(unit).collect()
@@ -206,6 +230,12 @@ mod tests {
         put(&agents.join("b.plist"), &plist("com.x", "/Users/a/scripts/system_auto_recovery.sh"));
         put(&agents.join("c.plist"), &plist("homebrew.mxcl.ollama", "/opt/homebrew/bin/ollama"));
         put(&agents.join("d.txt"), &plist("com.d.mlx-monitor", "x"));
+        let log = "<key>StandardErrorPath</key><string>/x/mlx_monitor.log</string>";
+        let server =
+            plist("com.mlx-server", "/x/serve.sh").replace("</dict>", &format!("{log}</dict>"));
+        put(&agents.join("h.plist"), &server);
+        put(&agents.join("f.plist"), &plist("com.office.auto-recovery-agent", "/x/y"));
+        put(&agents.join("g.plist"), &plist("com.disk-auto-recovery.helper", "/x/y"));
         put(&agents.join("com.e.auto-recovery.plist"), "bplist00\u{0}system_auto_recovery.sh");
         let labels: Vec<String> = jobs(home.path()).into_iter().map(|job| job.label).collect();
         assert_eq!(labels, ["com.atra.mlx-monitor", "com.x", "com.e.auto-recovery"]);
@@ -222,6 +252,15 @@ mod tests {
         put(&user.join("timers.target.wants/heal.timer"), "");
         put(&user.join("default.target.wants/other.service"), "");
         assert_eq!(units(home.path()), ["heal.timer"]);
+        // What names a healer without running it.
+        let server = "[Unit]\nAfter=mlx_monitor.service\n# not system_auto_recovery.sh\n\
+                      [Service]\nExecStart=/x/serve --log \\\n  /x/log\nConflicts=host_recovery_listener.service\n";
+        put(&user.join("mlx.service"), server);
+        put(&user.join("default.target.wants/mlx.service"), "");
+        assert_eq!(units(home.path()), ["heal.timer"]);
+        put(&user.join("long.service"), "ExecStart=/bin/sh \\\n /x/system_auto_recovery.sh");
+        put(&user.join("default.target.wants/long.service"), "");
+        assert_eq!(units(home.path()), ["heal.timer", "long.service"]);
     }
 
     #[test]

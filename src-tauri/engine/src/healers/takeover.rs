@@ -4,6 +4,7 @@
 
 use std::fs::OpenOptions;
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -174,7 +175,8 @@ pub async fn give_back(file: &Path, log: &Path) -> Result<(), String> {
     }
     for ran in taken.listeners.drain(..) {
         if let Err(error) = start(&ran, log) {
-            problems.push(format!("{}: {error}", ran.command.join(" ")));
+            // Not its arguments, which may be secrets: this is shown.
+            problems.push(format!("{}: {error}", super::LISTENER));
             left.listeners.push(ran);
         }
     }
@@ -229,7 +231,8 @@ async fn end(process: &ProcessSeen) -> Result<(), String> {
 fn start(ran: &Ran, log: &Path) -> io::Result<()> {
     let (program, arguments) =
         ran.command.split_first().ok_or_else(|| io::Error::other("its command is not known"))?;
-    let output = OpenOptions::new().append(true).create(true).open(log)?;
+    // What it writes is not ours to show to others.
+    let output = OpenOptions::new().append(true).create(true).mode(0o600).open(log)?;
     let mut command = Command::new(program);
     command
         .args(arguments)
