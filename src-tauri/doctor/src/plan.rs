@@ -47,6 +47,7 @@ pub(crate) enum Plan {
 }
 
 #[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct ServerPlan {
     /// Tried before the server itself is touched (1.8).
     pub(crate) unsticking: Option<Unsticking>,

@@ -254,8 +254,8 @@ impl Doctor {
         let (containers, unread) = (seen.containers.take(), seen.unread.clone());
         let memory = self.docker_memory_note();
         if let Some(patient) = self.patients.get_mut(target) {
-            let saver = saved.then(|| diagnosis::resource_saver(&seen.ping));
-            patient.note = saver.or(memory);
+            let asleep = saved.then(|| diagnosis::resource_saver(&seen.ping));
+            patient.note = asleep.or(memory);
             let engine = seen.engine.clone();
             let before = patient.facts.docker.replace(DockerSeen { containers: None, ..seen });
             // A ping brings no engine: keep what the last snapshot told.

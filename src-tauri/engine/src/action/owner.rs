@@ -168,7 +168,7 @@ mod tests {
     async fn who_comes_back_is_seen_and_nobody_is_waited_for_only_so_long() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let found = await_back(port, Duration::from_secs(60)).await;
+        let found = await_back(port, Duration::from_mins(1)).await;
         let Outcome::Listening(Listener::Process(found)) = found else { panic!("{found:?}") };
         assert_eq!(found.id.pid, std::process::id());
         drop(listener);
