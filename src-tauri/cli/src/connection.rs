@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use doctor::Sentence;
 use engine::api::Token;
 use engine::paths::Paths;
 use engine::words::Words;
@@ -15,6 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::failure::Failure;
+use crate::place::words;
 
 /// The API itself promises its slowest answer within two seconds.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -56,10 +58,9 @@ impl Connection {
         match File::open(&file).and_then(|open| open.take(4096).read_to_string(&mut text)) {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(Failure::NoEngine(format!(
-                    "No engine runs with the data directory {}.\n{START}",
-                    paths.data.display()
-                )));
+                let says =
+                    Sentence::new("cli.no_engine").with("data", paths.data.display().to_string());
+                return Err(no_engine(&words(paths), &says));
             }
             Err(error) => {
                 return Err(Failure::Other(
@@ -135,22 +136,25 @@ impl Connection {
     }
 
     fn silent(&self, error: &reqwest::Error) -> Failure {
-        let why = if error.is_timeout() {
-            "it did not answer within 10 s"
+        let words = words(&self.paths);
+        let why = words.say(if error.is_timeout() {
+            "cli.engine_slow"
         } else if error.is_connect() {
-            "nothing listens there"
+            "cli.engine_gone"
         } else {
-            "it closed the connection"
-        };
-        Failure::NoEngine(format!(
-            "No engine answers at {} (process {}): {why}.\n{START}",
-            self.address, self.pid
-        ))
+            "cli.engine_closed"
+        });
+        let says = Sentence::new("cli.engine_silent")
+            .with("address", self.address.to_string())
+            .with("pid", self.pid)
+            .with("why", why);
+        no_engine(&words, &says)
     }
 }
 
-const START: &str =
-    "Start it with `homeostat run`, or open the app; --data names another directory.";
+fn no_engine(words: &Words, says: &Sentence) -> Failure {
+    Failure::NoEngine(format!("{}\n{}", words.sentence(says), words.say("cli.start_it")))
+}
 
 /// Goes straight to the address: a proxy of the environment is not for this machine.
 pub(crate) fn client(within: Duration) -> anyhow::Result<Client> {

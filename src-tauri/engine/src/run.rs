@@ -7,6 +7,8 @@ mod settings;
 mod surroundings;
 mod watchdog;
 
+pub use settings::language;
+
 use std::collections::{BTreeMap, HashMap};
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;

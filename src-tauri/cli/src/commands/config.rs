@@ -1,12 +1,13 @@
 //! `config check` and `config example`: need no engine.
 
+use doctor::Sentence;
 use engine::config::Config as Configuration;
 use serde_json::json;
 
 use crate::arguments::{Arguments, Config};
 use crate::failure::{Exit, Failure};
 use crate::output;
-use crate::place::{environment, paths};
+use crate::place::{environment, paths, words};
 
 pub(crate) fn config(arguments: &Arguments, what: &Config) -> Result<Exit, Failure> {
     match what {
@@ -23,12 +24,14 @@ pub(crate) fn config(arguments: &Arguments, what: &Config) -> Result<Exit, Failu
 }
 
 fn check(arguments: &Arguments, named: Option<&std::path::Path>) -> Result<Exit, Failure> {
-    let standard = paths(arguments)?.config;
-    let file = named.unwrap_or(&standard);
+    let standard = paths(arguments)?;
+    let file = named.unwrap_or(&standard.config);
     let absent = !file.exists();
+    let words = words(&engine::paths::Paths { config: file.to_owned(), ..standard.clone() });
+    let about = |key: &str| Sentence::new(key).with("file", file.display().to_string());
     // The engine goes on without a file; whoever names one means it.
     if absent && (named.is_some() || arguments.config.is_some()) {
-        return Err(Failure::Refused(format!("{} does not exist.", file.display())));
+        return Err(Failure::Refused(words.sentence(&about("cli.config_absent"))));
     }
     match Configuration::load(file, &environment) {
         Ok(config) => {
@@ -38,12 +41,10 @@ fn check(arguments: &Arguments, named: Option<&std::path::Path>) -> Result<Exit,
                     &json!({"file": file, "ok": true, "targets": config.roster.len(), "warnings": warnings}),
                 );
             } else if absent {
-                output::line(format!(
-                    "{} does not exist: the defaults are in force.",
-                    file.display()
-                ));
+                output::line(words.sentence(&about("cli.config_defaults")));
             } else {
-                output::line(format!("{}: good, {} targets.", file.display(), config.roster.len()));
+                let says = about("cli.config_good").with("count", config.roster.len().to_string());
+                output::line(words.sentence(&says));
             }
             if !arguments.json {
                 for warning in &config.warnings {

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::Context;
+use doctor::Sentence;
 use engine::api::Token;
 use engine::paths::Paths;
 use serde_json::{Value, json};
@@ -14,6 +15,7 @@ use serde_json::{Value, json};
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
 use crate::output;
+use crate::place::words;
 
 /// What opens a file in the browser: freedesktop.org's, and that of macOS.
 const OPENERS: [&str; 2] = ["xdg-open", "open"];
@@ -39,14 +41,13 @@ pub(crate) async fn open(
         if json {
             output::json(&json!({ "opened": address }));
         } else {
-            output::line(format!("Opened {address} in the browser."));
+            let says = Sentence::new("cli.page_opened").with("address", address);
+            output::line(words(paths).sentence(&says));
         }
         return Ok(Exit::Fine);
     }
-    Err(Failure::Refused(format!(
-        "No browser could be opened. Open {} in one; it carries the token, so pass it on to nobody.",
-        file.display()
-    )))
+    let says = Sentence::new("cli.no_browser").with("file", file.display().to_string());
+    Err(Failure::Refused(words(paths).sentence(&says)))
 }
 
 fn write(file: &Path, page: &str) -> io::Result<()> {

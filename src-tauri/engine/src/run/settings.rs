@@ -41,10 +41,8 @@ pub(super) fn keep_good(paths: &Paths) {
     }
 }
 
-pub(super) fn language(
-    config: &Config,
-    environment: &dyn Fn(&str) -> Option<String>,
-) -> &'static str {
+/// `en` or `ru`: as configured, else the system's.
+pub fn language(config: &Config, environment: &dyn Fn(&str) -> Option<String>) -> &'static str {
     match config.notifications.language {
         Language::English => "en",
         Language::Russian => "ru",
