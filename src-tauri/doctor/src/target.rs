@@ -171,7 +171,7 @@ pub enum Launch {
 }
 
 /// Where a container's compose service is described.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Compose {
     /// In the order of `-f`; absolute paths.
     pub files: Vec<String>,
@@ -184,4 +184,18 @@ pub struct Compose {
     /// are: these come from a file of ours, named after them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub light: BTreeMap<String, String>,
+}
+
+/// As the log has it: of the variables only their names, since a value may be a secret.
+impl fmt::Debug for Compose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Compose")
+            .field("files", &self.files)
+            .field("service", &self.service)
+            .field("project", &self.project)
+            .field("directory", &self.directory)
+            .field("env_file", &self.env_file)
+            .field("light", &self.light.keys())
+            .finish()
+    }
 }

@@ -28,7 +28,7 @@ impl Page {
             if let Some(rest) = line.strip_prefix("# HELP ") {
                 let (name, says) = rest.split_once(' ').expect("a name and a text");
                 assert!(!says.is_empty(), "{line}");
-                help = name.to_owned();
+                name.clone_into(&mut help);
             } else if let Some(rest) = line.strip_prefix("# TYPE ") {
                 let (name, kind) = rest.split_once(' ').expect("a name and a kind");
                 assert_eq!(name, help, "described first");
@@ -38,7 +38,7 @@ impl Page {
                 assert_eq!(kind == "counter", name.ends_with("_total"), "{name}");
                 let told = page.0.insert(name.to_owned(), (kind.to_owned(), Vec::new()));
                 assert!(told.is_none(), "{name} twice");
-                current = name.to_owned();
+                name.clone_into(&mut current);
             } else {
                 let end = line.find(['{', ' ']).expect("a name");
                 let (name, rest) = line.split_at(end);
