@@ -282,8 +282,8 @@ impl Doctor {
                     | Verb::Measure
                     | Verb::Ensure
                     | Verb::Verify
-                    | Verb::Repair
-                    | Verb::Raise => self.server_plan(patient, true),
+                    | Verb::Repair => self.server_plan(patient, true),
+                    Verb::Raise => Err(Sentence::new("why.no_limit_to_raise")),
                 }
             }
             Care::Container { .. } => {
