@@ -108,6 +108,13 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
     if let Some(problem) = problem {
         messages.insert("journal", problem);
     }
+    // Before it is read: what is saved between the two would else be missed for good.
+    let (saved, config_saved) = mpsc::channel(4);
+    let beside = config::signatures_beside(&paths.config);
+    let watches = [
+        tokio::spawn(config::watch(beside, saved.clone())),
+        tokio::spawn(config::watch(paths.config.clone(), saved)),
+    ];
     let (config, problem) = settings::first_config(&paths, &environment)
         .map_err(|reason| unusable(paths.data.clone(), reason))?;
     if let Some(problem) = problem {
@@ -187,7 +194,7 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
     engine.follow_events(written);
     engine.carry_out(&mut orders);
     watchdog::watch(handle.pulse(), stopping.clone());
-    let task = tokio::spawn(engine.run(events, handed, stopping));
+    let task = tokio::spawn(engine.run(events, handed, (config_saved, watches), stopping));
     Ok(Engine { handle, stop, task, _lock: lock })
 }
 
@@ -226,15 +233,12 @@ impl Loop {
         mut self,
         mut events: mpsc::Receiver<Event>,
         mut handed: mpsc::Receiver<handover::News>,
+        (mut config_saved, watches): (mpsc::Receiver<PathBuf>, [JoinHandle<()>; 2]),
         mut stopping: watch::Receiver<bool>,
     ) {
         let (power, mut slept) = mpsc::channel(8);
-        let (saved, mut config_saved) = mpsc::channel(4);
         let _activity = platform::keep_awake_activity();
         let power_watch = tokio::spawn(platform::watch_power(power));
-        let signatures = config::signatures_beside(&self.paths.config);
-        let signature_watch = tokio::spawn(config::watch(signatures, saved.clone()));
-        let config_watch = tokio::spawn(config::watch(self.paths.config.clone(), saved));
         let mut upkeep = tokio::time::interval(UPKEEP);
         let mut retry = tokio::time::interval(RETRY);
         let mut last_prune: Option<Instant> = None;
@@ -324,8 +328,7 @@ impl Loop {
             }
         }
         power_watch.abort();
-        config_watch.abort();
-        signature_watch.abort();
+        watches.iter().for_each(JoinHandle::abort);
         self.senses.store.reading().end();
         self.handle(Event::Ending);
         self.publish();
