@@ -28,8 +28,6 @@ pub(crate) struct News {
     pub(crate) told: Option<Told>,
     /// The limit under which this incarnation ended, where it was raised since.
     limit_then: Option<(Option<i64>, u64)>,
-    /// The end, on the engine's clock, that was counted as one for want of memory.
-    counted_ms: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -241,6 +239,11 @@ impl News {
         }
     }
 
+    /// The last end that the stream told of, and when that life began.
+    pub(crate) fn last_end(&self) -> Option<(i64, Option<i64>)> {
+        self.die.map(|died| (died.told.engine_ms, self.lived_from))
+    }
+
     /// How long it lived before its last end, where both are known.
     pub(crate) fn lived(&self, seen: &ContainerSeen) -> Option<Duration> {
         let (start, end) = if is_up(seen.status) {
@@ -278,13 +281,6 @@ impl News {
         newest.soon && alike + 1 >= policy.crash_loop_alike
     }
 
-    /// Whether this end is another one than the last that was counted; from now on it is the last.
-    pub(crate) fn count_end(&mut self, finished_ms: Option<i64>) -> bool {
-        let is_new = finished_ms.is_none() || self.counted_ms != finished_ms;
-        self.counted_ms = finished_ms;
-        is_new
-    }
-
     /// We stop this incarnation ourselves now: what the stream tells of it is no person's doing.
     pub(crate) fn expect_own_stop(&mut self, of: String, anew: bool, until: Awake) {
         self.own_stop = Some(OwnStop { until, of, anew, told: Vec::new() });
@@ -309,6 +305,13 @@ impl News {
         };
         self.die.filter(near)
     }
+}
+
+/// Whether the end at `at_ms`, of a life that began at `from_ms`, is the one that is known: what a
+/// reading and what the stream says of one end differs a little (both on the engine's clock).
+pub(crate) fn is_same_end(known_ms: i64, at_ms: i64, from_ms: Option<i64>) -> bool {
+    let began_before = from_ms.is_none_or(|from| from <= known_ms);
+    known_ms == at_ms || began_before && (at_ms - known_ms).abs() <= SAME_END_MS
 }
 
 /// An end so soon after the start counts towards a crash loop.

@@ -467,6 +467,12 @@ impl Doctor {
             return;
         }
         patient.facts.container_news.told = Some(oom);
+        if let (true, Some((end, from))) = (died, patient.facts.container_news.last_end())
+            && !patient.account.is_another_oom(end, from)
+        {
+            // It was counted and told before we were started anew.
+            return;
+        }
         let Some(patient) = self.patients.get(id) else { return };
         let cause = if died { self.diagnose_end(patient) } else { diagnosis::oom_child(&seen) };
         let key = if died { "story.restarted_by_docker" } else { "story.lives_on" };

@@ -116,9 +116,12 @@ impl Doctor {
     /// Where the engine does not tell when it ended, only another cause tells of another end.
     fn is_another_end(&mut self, id: &TargetId, told: bool) -> bool {
         let Some(patient) = self.patients.get_mut(id) else { return false };
-        let finished_ms = patient.facts.container.as_ref().and_then(|seen| seen.finished_ms);
-        let is_new = patient.facts.container_news.count_end(finished_ms);
-        is_new && (finished_ms.is_some() || !told)
+        let seen = patient.facts.container.as_ref();
+        let started_ms = seen.and_then(|seen| seen.started_ms);
+        match seen.and_then(|seen| seen.finished_ms) {
+            Some(end) => patient.account.is_another_oom(end, started_ms),
+            None => !told,
+        }
     }
 
     /// R29: one owner per kind of failure. Another supervisor gets its time first, unless the

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cause::CauseId;
 use crate::clock::{Boot, Continuous, Wall};
+use crate::container::is_same_end;
 use crate::incident::RestartedBy;
 use crate::order::OperationId;
 use crate::target::TargetId;
@@ -64,6 +65,9 @@ pub struct Account {
     pub restarted: Restarted,
     /// When the kernel ended it for memory, within the last hour (1.14).
     pub ooms: Vec<Continuous>,
+    /// The last end that was counted among them, in milliseconds on the engine's clock: it is not
+    /// counted again after a relaunch.
+    pub oom_end: Option<i64>,
     /// When an end for want of memory was last told (R50).
     pub oom_told: Option<Continuous>,
     /// More than three restarts in an hour have been told (R57).
@@ -155,6 +159,13 @@ impl Account {
         self.doubtful = false;
     }
 
+    /// Whether this end for want of memory, of a life that began at `from_ms`, is another one than
+    /// the last that was counted; from now on it is the last.
+    pub(crate) fn is_another_oom(&mut self, end_ms: i64, from_ms: Option<i64>) -> bool {
+        let counted = self.oom_end.replace(end_ms);
+        !counted.is_some_and(|known| is_same_end(known, end_ms, from_ms))
+    }
+
     /// One more within the hour; of too many those of others are forgotten first, since the budget
     /// is made of ours.
     pub(crate) fn count(&mut self, restart: Restart) {
@@ -187,8 +198,8 @@ impl Account {
 
     /// Whether a container that is gone leaves something that must be known when it comes back.
     pub(crate) fn is_worth_keeping(&self) -> bool {
-        let seen_alive = self.seen_alive;
-        *self != Self { seen_alive, ..Self::default() }
+        let (seen_alive, oom_end) = (self.seen_alive, self.oom_end);
+        *self != Self { seen_alive, oom_end, ..Self::default() }
     }
 }
 

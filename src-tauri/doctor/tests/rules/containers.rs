@@ -57,6 +57,35 @@ fn t114_the_second_want_of_memory_within_the_hour_is_given_up() {
     }
 }
 
+/// The end of before is found again, by its reading or by what the stream tells of the past.
+#[test]
+fn t114_one_want_of_memory_is_counted_once_over_a_relaunch() {
+    for until in ["recovering", "started"] {
+        let mut world = world(LIMITED);
+        world.then("web runs out of memory", 0).until("container:web", "recovering");
+        if until == "started" {
+            world.until_told("waits out the soak");
+        }
+        world.then("Homeostat is relaunched", 300);
+        let account = &world.patient("container:web").account;
+        assert_eq!(account.ooms.len(), 1, "{until}: {:#?}", world.tale.lines);
+        assert_eq!(world.phase("container:web"), "healthy", "{until}: {:#?}", world.tale.lines);
+        // Another one is another one, also over one more relaunch.
+        world.then("web runs out of memory", 0).then("Homeostat is relaunched", 120);
+        assert_eq!(world.phase("container:web"), "given up", "{until}: {:#?}", world.tale.lines);
+    }
+}
+
+/// It ends for memory in its first seconds: as near in time as that, they are two.
+#[test]
+fn t114_two_ends_for_memory_close_together_are_two() {
+    let mut world = world(LIMITED);
+    world.then("web runs out of memory", 0).until_told("start the container");
+    world.pass(1).then("web runs out of memory", 120);
+    assert_eq!(world.patient("container:web").account.ooms.len(), 2, "{:#?}", world.tale.lines);
+    assert_eq!(world.phase("container:web"), "given up");
+}
+
 /// 1.14 before R30: what ends again and again for want of memory needs a higher limit.
 #[test]
 fn t114_a_loop_of_ends_for_memory_is_want_of_memory() {
