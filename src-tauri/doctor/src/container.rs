@@ -16,6 +16,8 @@ pub(crate) struct News {
     kill: Option<Told>,
     /// The last ends that nobody asked for, for crash loops.
     pub(crate) ends: VecDeque<End>,
+    /// When a person last had it tried.
+    tried: Option<Awake>,
     started_ms: Option<i64>,
     /// A start was told of while we ran: it is not found ended, it has ended.
     pub(crate) began: bool,
@@ -269,16 +271,35 @@ impl News {
     }
 
     /// R30: five ends in five minutes, or three in a row with the same code, each within a minute
-    /// of its start.
+    /// of its start. Waiting between our starts spreads the three: each follows the one before it
+    /// within five minutes, which a job that is run now and then does not.
     pub(crate) fn is_crash_loop(&self, now: Awake, policy: &Policy) -> bool {
+        let mut last = self.ends.iter().rev();
+        let Some(newest) = last.next() else { return false };
+        if now.since(newest.at) > policy.crash_loop || self.is_before_try(newest) {
+            return false;
+        }
         let recent = |end: &&End| now.since(end.at) <= policy.crash_loop;
-        if self.ends.iter().filter(recent).count() >= policy.crash_loop_exits {
+        let tried = |end: &&End| !self.is_before_try(end);
+        if self.ends.iter().filter(recent).filter(tried).count() >= policy.crash_loop_exits {
             return true;
         }
-        let mut last = self.ends.iter().rev().filter(recent);
-        let Some(newest) = last.next() else { return false };
-        let alike = last.take_while(|end| end.soon && end.code == newest.code).count();
-        newest.soon && alike + 1 >= policy.crash_loop_alike
+        let mut next = newest.at;
+        let follows = |end: &&End| {
+            let near = next.since(end.at) <= policy.crash_loop;
+            next = end.at;
+            near && end.soon && end.code == newest.code
+        };
+        newest.soon && last.take_while(follows).count() + 1 >= policy.crash_loop_alike
+    }
+
+    /// A person has it tried once more: it is no loop until it ends again.
+    pub(crate) fn try_again(&mut self, now: Awake) {
+        self.tried = Some(now);
+    }
+
+    fn is_before_try(&self, end: &End) -> bool {
+        self.tried.is_some_and(|tried| end.at <= tried)
     }
 
     /// We stop this incarnation ourselves now: what the stream tells of it is no person's doing.

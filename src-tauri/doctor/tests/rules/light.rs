@@ -72,6 +72,65 @@ fn r30_exits_of_what_we_started_ourselves_are_a_loop_too() {
     assert_eq!(world.told("given up, no restart helps"), 1, "{:#?}", world.tale.lines);
 }
 
+/// Started by turns by us and by a person, more than a minute apart: it ends at once each time.
+#[test]
+fn r30_quick_exits_are_a_loop_however_far_apart_the_starts_are() {
+    let given = ["docker", "container web: critical, compose, cured by a light start"];
+    let mut world = world(&given);
+    world.pass(300).then("web will exit with 3 after 2 s", 0).then("web exits with 3", 0);
+    for _ in 0..4 {
+        world.pass(77).then("a person starts web", 0);
+    }
+    world.pass(120);
+    assert_eq!(world.told("compose up -d web, light"), 1, "{:#?}", world.tale.lines);
+    assert_eq!(world.phase("container:web"), "healthy");
+}
+
+/// Nobody but a person starts it, more than five minutes for three of them.
+#[test]
+fn r30_three_quick_exits_of_a_persons_starts_are_a_loop() {
+    let mut world = world(&["docker", "container web: critical, compose, heal observe"]);
+    world.pass(300).then("web will exit with 3 after 2 s", 0).then("web exits with 3", 0);
+    for _ in 0..3 {
+        world.pass(200).then("a person starts web", 0);
+    }
+    world.pass(60);
+    assert_eq!(world.cause("container:web"), "container.crash_loop", "{:#?}", world.tale.lines);
+}
+
+/// A person's word is worth one try, and not a loop of its own: the exits before it still count.
+#[test]
+fn r30_a_persons_word_does_not_hide_a_loop() {
+    let given = ["docker", "container web: critical, compose, cured by a light start"];
+    let mut world = world(&given);
+    world.pass(300).then("web will exit with 3 after 2 s", 0).then("web exits with 3", 0);
+    for _ in 0..3 {
+        world.pass(15).then("a person asks: start container:web", 0);
+    }
+    world.pass(60);
+    assert_eq!(world.told("compose up -d web, light"), 1, "{:#?}", world.tale.lines);
+    // What they have mended meanwhile runs, and is not taken for a loop.
+    let mut world = looping(&["docker", "container web: critical, compose"]);
+    world.pass(240);
+    assert_eq!(world.phase("container:web"), "given up");
+    world.then("web can be started again", 0).then("a person asks: start container:web", 10);
+    assert_eq!(world.phase("container:web"), "recovering", "{:#?}", world.tale.lines);
+    world.pass(120);
+    assert_eq!(world.phase("container:web"), "healthy");
+}
+
+/// A job that is run every ten minutes and fails each time is none.
+#[test]
+fn r30_exits_far_apart_are_no_loop() {
+    let mut world = world(&["docker", "container web: critical, compose, heal observe"]);
+    world.pass(300).then("web will exit with 3 after 2 s", 0).then("web exits with 3", 0);
+    for _ in 0..4 {
+        world.pass(600).then("a person starts web", 0);
+    }
+    world.pass(60);
+    assert_eq!(world.cause("container:web"), "container.stopped", "{:#?}", world.tale.lines);
+}
+
 /// What only looks like it: no loop, no files, no consent, or not ours to touch.
 #[test]
 fn r30_a_light_start_needs_a_loop_its_files_and_leave() {
