@@ -77,6 +77,14 @@ impl Healer {
         }
     }
 
+    /// False: its process has ended since it was found. What may be started at any moment is there.
+    pub fn is_there(&self) -> bool {
+        match self {
+            Self::Listener(process) | Self::Script(process) => platform::is_same(&process.id),
+            Self::Job(_) | Self::Unit(_) | Self::Cron(_) => true,
+        }
+    }
+
     /// Whether a person's word ends it.
     pub fn can_be_ended(&self) -> bool {
         match self {
@@ -215,6 +223,18 @@ mod tests {
     fn put(path: &Path, text: &str) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
+    }
+
+    #[test]
+    fn c12_a_process_that_has_ended_is_no_healer() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let process = platform::process(child.id()).unwrap();
+        let healers =
+            [Healer::Listener(process.clone()), Healer::Script(process), Healer::Cron("x".into())];
+        assert!(healers.iter().all(Healer::is_there));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(healers.map(|healer| healer.is_there()), [false, false, true]);
     }
 
     #[test]

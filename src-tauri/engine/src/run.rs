@@ -24,6 +24,7 @@ use doctor::{
 use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinHandle};
+use tokio::time::MissedTickBehavior;
 
 use self::handover::Handovers;
 use self::records::Records;
@@ -86,6 +87,8 @@ const INBOX: usize = 1024;
 const PUBLISH_EVERY: Duration = Duration::from_millis(200);
 /// Between two attempts to write what waits for room on the disk.
 const RETRY: Duration = Duration::from_secs(15);
+/// Between two looks for other healers: what heals beside us is noticed before much is done.
+const HEALERS: Duration = Duration::from_secs(10);
 /// Between two rounds of tidying up.
 const UPKEEP: Duration = Duration::from_mins(5);
 const DAY: Duration = Duration::from_hours(24);
@@ -241,6 +244,9 @@ impl Loop {
         let power_watch = tokio::spawn(platform::watch_power(power));
         let mut upkeep = tokio::time::interval(UPKEEP);
         let mut retry = tokio::time::interval(RETRY);
+        let mut healers = tokio::time::interval(HEALERS);
+        // After a long wait once is enough.
+        healers.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut last_prune: Option<Instant> = None;
         let mut changed = true;
         // One receiver for all rounds: a fresh copy takes what it was born with for news.
@@ -316,10 +322,8 @@ impl Loop {
                 }
                 _ = retry.tick() => {
                     self.retry_journal();
-                    if self.handover.wait_for_a_script() {
-                        self.look_for_healers(false);
-                    }
                 }
+                _ = healers.tick() => self.look_for_healers(false),
                 _ = upkeep.tick() => {
                     self.look_for_healers(true);
                     self.upkeep(&mut last_prune);
@@ -341,6 +345,7 @@ impl Loop {
     }
 
     fn handle(&mut self, event: Event) {
+        self.forget_ended_healers();
         let mut orders = self.doctor.handle(event, clock::now());
         self.carry_out(&mut orders);
     }

@@ -46,7 +46,8 @@ impl std::fmt::Debug for Ran {
 impl Taken {
     /// What the file holds; none: nothing was taken.
     pub fn load(file: &Path) -> Option<Self> {
-        serde_json::from_slice(&std::fs::read(file).ok()?).ok()
+        let taken: Self = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
+        (!taken.is_empty()).then_some(taken)
     }
 
     fn save(&self, file: &Path) -> io::Result<()> {
@@ -275,6 +276,16 @@ mod tests {
             std::thread::yield_now();
         }
         child
+    }
+
+    #[tokio::test]
+    async fn taking_over_from_nobody_leaves_nothing_to_give_back() {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("taken.json");
+        take(&[], &file).await.unwrap();
+        assert_eq!(Taken::load(&file), None);
+        std::fs::write(&file, serde_json::to_vec(&Taken::default()).unwrap()).unwrap();
+        assert_eq!(Taken::load(&file), None, "also where an empty record was left");
     }
 
     #[tokio::test]

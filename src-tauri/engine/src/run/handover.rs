@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use super::Loop;
 use crate::api;
+use crate::clock;
 use crate::handle::Handover;
 use crate::healers::takeover::{self, Taken};
 use crate::healers::{self, Healer};
@@ -71,9 +72,11 @@ impl Handovers {
         Some(Takeover { text: words.sentence(&says), others, can })
     }
 
-    /// A script that is at work ends soon.
-    pub(super) fn wait_for_a_script(&self) -> bool {
-        self.found.iter().any(|one| matches!(one, Healer::Script(_)))
+    /// A process that has ended holds nothing back any more. Whether one was struck out.
+    fn strike_out_ended(&mut self) -> bool {
+        let before = self.found.len();
+        self.found.retain(Healer::is_there);
+        self.found.len() != before
     }
 
     fn at_hand(&self) -> Vec<String> {
@@ -82,6 +85,16 @@ impl Handovers {
 }
 
 impl Loop {
+    /// Before anything is decided: what ended since the last look for them blocks nothing.
+    pub(super) fn forget_ended_healers(&mut self) {
+        if self.handover.strike_out_ended() {
+            tracing::info!(left = ?self.handover.at_hand(), "another healer has ended");
+            let names = self.handover.at_hand();
+            let mut orders = self.doctor.handle(Event::OtherHealers { names }, clock::now());
+            self.carry_out(&mut orders);
+        }
+    }
+
     /// With `crontab`, which forks, only in full looks.
     pub(super) fn look_for_healers(&self, crontab: bool) {
         let news = self.handover.news.clone();
@@ -157,6 +170,8 @@ impl Loop {
     /// Until they are ended at a person's wish, nothing is done unasked. A line of a crontab is named
     /// and holds nothing back: only its script does, while it is at work.
     fn healers_are(&mut self, healers: Vec<Healer>) {
+        // The look itself took a moment.
+        let healers: Vec<Healer> = healers.into_iter().filter(Healer::is_there).collect();
         if healers != self.handover.found {
             let others: Vec<String> = healers.iter().map(Healer::name).collect();
             tracing::info!(?others, "other healers");
