@@ -8,7 +8,7 @@ use crate::diagnosis::{self, Around, Case, Growth};
 use crate::doctor::Doctor;
 use crate::host::Strain;
 use crate::incident::{IncidentState, StoryKind};
-use crate::observation::Reply;
+use crate::observation::{ContainerHealth, Reply};
 use crate::patient::Patient;
 use crate::sentence::{Sentence, Value};
 use crate::sharing::Sharing;
@@ -60,6 +60,7 @@ impl Doctor {
             killed_together: self.killed_together(patient),
             engine_back: self.engine_back.is_some_and(|back| now.since(back) <= ENGINE_BACK),
             unwell_need: self.unwell_need(patient),
+            container_fails: self.container_fails(patient),
             sharing: self.sharing(patient),
             growth: self.grown_owners(patient),
             host_bytes: host
@@ -68,6 +69,12 @@ impl Doctor {
             other_limits: self.other_limits(patient),
             docker_bytes: self.docker_bytes(),
         }
+    }
+
+    fn container_fails(&self, patient: &Patient) -> bool {
+        let inside = self.patients.get(&self.container_in(&patient.spec.id));
+        let seen = inside.and_then(|inside| inside.facts.container.as_ref());
+        seen.is_some_and(|seen| seen.health == Some(ContainerHealth::Unhealthy))
     }
 
     /// Of the machine that Docker runs in; 0: not known.

@@ -68,6 +68,8 @@ pub(crate) struct Around {
     pub(crate) engine_back: bool,
     /// What it needs and is not well.
     pub(crate) unwell_need: Option<TargetId>,
+    /// A service: the health check of its own container fails.
+    pub(crate) container_fails: bool,
     /// Both model servers at once.
     pub(crate) sharing: Sharing,
     /// By how much owners of memory have grown in ten minutes and in six hours.
@@ -193,6 +195,7 @@ static NOTHING_AROUND: Around = Around {
     killed_together: false,
     engine_back: false,
     unwell_need: None,
+    container_fails: false,
     sharing: Sharing {
         other_load: None,
         settings: Vec::new(),

@@ -20,19 +20,19 @@ pub(super) const FAILS: &[Rule] = &[
         id: CauseId::ServiceRefused,
         sure: Confidence::Certain,
         when: refused,
-        against: nothing,
+        against: never_well,
     },
     Rule {
         id: CauseId::ServiceTimeout,
         sure: Confidence::Certain,
         when: timeout,
-        against: nothing,
+        against: never_well,
     },
     Rule {
         id: CauseId::ServiceEmptyReply,
         sure: Confidence::Certain,
         when: empty,
-        against: nothing,
+        against: never_well,
     },
     Rule {
         id: CauseId::ServiceBadStatus,
@@ -81,6 +81,18 @@ fn timeout(case: &Case<'_>) -> Option<Finding> {
 
 fn empty(case: &Case<'_>) -> Option<Finding> {
     finding(matches!(seen(case)?.answer.reply, Reply::Reset | Reply::Empty))
+}
+
+/// What never answered as it should may not be reachable at all: a port that is published where nothing
+/// listens in the container is answered by Docker's own proxy, which takes the connection and closes
+/// it (moby: `cmd/docker-proxy/tcp_proxy_linux.go`). No restart cures that, so a failure alone is no
+/// reason for one; a health check that fails as well is.
+fn never_well(case: &Case<'_>) -> Option<Sentence> {
+    let Care::Service { container: Some(container), .. } = &case.patient.spec.care else {
+        return None;
+    };
+    let never = !case.patient.account.seen_alive && !case.around.container_fails;
+    never.then(|| Sentence::new("evidence.never_well").with("container", container.as_str()))
 }
 
 fn bad_status(case: &Case<'_>) -> Option<Finding> {

@@ -1,6 +1,9 @@
 //! 1.3, R8: what each outcome of a look leads to.
 
-use super::world;
+use doctor::{Confidence, LedgerFound, TargetId};
+
+use super::world::World;
+use super::{given, happen, world};
 
 /// What happens, the state and cause that it leads to within 40 s, and whether anything is done.
 const OLLAMA: &[(&str, &str, &str, bool)] = &[
@@ -179,4 +182,54 @@ fn r12_a_service_has_its_grace_when_its_container_begins() {
     assert!(world.nothing_done(), "{:#?}", world.tale.lines);
     world.pass(15);
     assert!(!world.nothing_done(), "{:#?}", world.tale.lines);
+}
+
+/// So it was when Homeostat first saw it.
+fn world_from(lines: &[&str], happened: &[&str]) -> World {
+    let mut world = World::new(5);
+    for line in lines {
+        given(&mut world, line).expect("a line that the world knows");
+    }
+    for what in happened {
+        happen(&mut world, what).expect("what can happen");
+    }
+    world.begin(LedgerFound::None);
+    world
+}
+
+const INSIDE: [&str; 3] = ["docker", "container web: critical", "service api: in container web"];
+
+/// Whatever the failure looks like: the port may be published where nothing listens.
+#[test]
+fn r62_a_service_that_was_never_well_is_not_restarted_unasked() {
+    for what in ["api closes without an answer", "api refuses connections", "api hangs"] {
+        let mut world = world_from(&INSIDE, &[what]);
+        world.pass(1800);
+        assert!(world.nothing_done(), "{what}: {:?}", world.treatments);
+        assert_eq!(world.phase("service:api"), "down", "{what}");
+        let api = world.doctor.patient(&TargetId::Service("api".into())).expect("api");
+        let cause = api.phase.cause().expect("a cause");
+        assert_eq!(cause.confidence, Confidence::Possible, "{what}");
+        assert!(cause.evidence.iter().any(|line| line.key == "evidence.never_well"), "{what}");
+        assert_eq!(api.reason.says.key, "why.only_possible", "{what}");
+        assert_eq!(world.phase("container:web"), "healthy");
+    }
+}
+
+/// It is restarted when it was well before, and that is known over a relaunch.
+#[test]
+fn r62_a_service_that_was_well_before_is_restarted() {
+    let mut world = world(&INSIDE);
+    world.then("api closes without an answer", 40);
+    assert!(!world.nothing_done());
+
+    let mut world = super::world(&INSIDE);
+    world.then("api closes without an answer", 0).then("Homeostat is relaunched", 120);
+    assert!(!world.nothing_done());
+
+    let mut late = world_from(&INSIDE, &["api closes without an answer"]);
+    late.pass(120);
+    assert!(late.nothing_done());
+    late.then("api answers again", 60).then("api closes without an answer", 40);
+    assert!(!late.nothing_done());
 }
