@@ -199,7 +199,7 @@ impl Account {
     /// Whether a container that is gone leaves something that must be known when it comes back.
     pub(crate) fn is_worth_keeping(&self) -> bool {
         let (seen_alive, oom_end) = (self.seen_alive, self.oom_end);
-        *self != Self { seen_alive, oom_end, ..Self::default() }
+        *self != Self { oom_end, seen_alive, ..Self::default() }
     }
 }
 

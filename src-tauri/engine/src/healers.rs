@@ -95,7 +95,7 @@ impl Healer {
 }
 
 /// All that run, or would be run, for this user. Where `launchctl` is asked, it is for a job whose
-/// property list is there. With `crontab`, it is asked for its lines: that forks, so only in full looks.
+/// property list is there. With `crontab`, it is asked for its lines: that forks, so never on a timer.
 pub async fn found(crontab: bool) -> Vec<Healer> {
     let look = || {
         let places = Places::here();

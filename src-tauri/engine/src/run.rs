@@ -244,6 +244,7 @@ impl Loop {
         let power_watch = tokio::spawn(platform::watch_power(power));
         let mut upkeep = tokio::time::interval(UPKEEP);
         let mut retry = tokio::time::interval(RETRY);
+        self.look_for_healers(true);
         let mut healers = tokio::time::interval(HEALERS);
         // After a long wait once is enough.
         healers.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -303,6 +304,7 @@ impl Loop {
                 }
                 Some(_) = config_saved.recv() => {
                     self.reload().await;
+                    self.look_for_healers(true);
                     // The API may have been opened anew.
                     opened = self.api.as_ref().map(api::Serving::changes);
                     changed = true;
@@ -325,7 +327,6 @@ impl Loop {
                 }
                 _ = healers.tick() => self.look_for_healers(false),
                 _ = upkeep.tick() => {
-                    self.look_for_healers(true);
                     self.upkeep(&mut last_prune);
                     changed |= self.supervise_stream();
                 }

@@ -95,7 +95,7 @@ impl Loop {
         }
     }
 
-    /// With `crontab`, which forks, only in full looks.
+    /// With `crontab`, which forks: at the start and at a person's word, never on a timer.
     pub(super) fn look_for_healers(&self, crontab: bool) {
         let news = self.handover.news.clone();
         tokio::spawn(async move {
@@ -162,7 +162,7 @@ impl Loop {
                     Some(api) => api.try_again(),
                     None => self.serve().await,
                 }
-                self.look_for_healers(false);
+                self.look_for_healers(true);
             }
         }
     }
