@@ -86,7 +86,7 @@ async fn ask(ollama: &Ollama, names: &[String]) -> Result<(), String> {
 }
 
 /// The processes that hold these models; none where nobody can tell: the server is another user's, or
-/// on another machine. Where all that is loaded is meant, every runner is.
+/// on another machine.
 async fn runners_of(
     ollama: &Ollama,
     loaded: &[String],
@@ -98,14 +98,20 @@ async fn runners_of(
         let listener = platform::listener(port);
         matches!(listener, Listener::Process(_)).then(|| store::runners_of(&listener, &known))?
     });
-    let mut runners = found.await.ok().flatten()?;
+    let runners = own(found.await.ok().flatten()?, loaded, meant);
+    // Seen to have none, though a model is loaded: they are not shown to us.
+    (!runners.is_empty()).then_some(runners)
+}
+
+/// What this server can end: a runner that a dead one has left behind holds the same model and
+/// outlives every unload. Where all that is loaded is meant, every runner of its own is.
+fn own(mut runners: Vec<RunnerSeen>, loaded: &[String], meant: &[String]) -> Vec<RunnerSeen> {
     let is_meant = |runner: &RunnerSeen| match &runner.model {
         Some(model) => meant.iter().any(|name| same(name, model)),
         None => loaded.len() == meant.len(),
     };
-    runners.retain(is_meant);
-    // Seen to have none, though a model is loaded: they are not shown to us.
-    (!runners.is_empty()).then_some(runners)
+    runners.retain(|runner| !runner.left_behind && is_meant(runner));
+    runners
 }
 
 /// Which of them still live, by identity, and what each holds.
@@ -123,4 +129,34 @@ async fn holders(runners: &[RunnerSeen]) -> Vec<Holder> {
 fn freed(runners: &[RunnerSeen], holders: &[Holder]) -> u64 {
     let before: u64 = runners.iter().map(|runner| runner.footprint_bytes).sum();
     before.saturating_sub(holders.iter().map(|holder| holder.bytes).sum())
+}
+
+#[cfg(test)]
+mod tests {
+    use doctor::ProcessId;
+
+    use super::*;
+
+    fn runner(pid: u32, model: &str, left_behind: bool) -> RunnerSeen {
+        let process = ProcessId { pid, started: 0, executable: "/x/llama-server".into() };
+        let model = Some(model.into());
+        RunnerSeen { process, model, footprint_bytes: 5, left_behind }
+    }
+
+    #[test]
+    fn a_runner_of_a_dead_server_is_no_proof_against_an_unload() {
+        let both = vec![runner(977, "a:latest", true), runner(978, "a:latest", false)];
+        let all = ["a:latest".to_owned()];
+        let pids: Vec<u32> = own(both, &all, &all).iter().map(|one| one.process.pid).collect();
+        assert_eq!(pids, [978]);
+    }
+
+    #[test]
+    fn only_the_runners_of_the_models_that_are_meant_are_waited_for() {
+        let both = vec![runner(978, "a:latest", false), runner(979, "b:latest", false)];
+        let loaded = ["a:latest".to_owned(), "b:latest".to_owned()];
+        let pids: Vec<u32> =
+            own(both, &loaded, &loaded[1..]).iter().map(|one| one.process.pid).collect();
+        assert_eq!(pids, [979]);
+    }
 }
