@@ -134,13 +134,13 @@ impl Doctor {
         self.look_soon(target, Depth::Full);
         let Some(patient) = self.patients.get_mut(target) else { return };
         patient.looking = None;
+        // R23: the complaint counts as one observation, and a request for a token follows it. Who
+        // asks for a look at everything complains of nothing.
+        if named {
+            patient.complained = Some(self.now.awake);
+        }
+        patient.deep_due = self.now.awake;
         if by != Asker::Person {
-            // R23: the complaint counts as one observation, and a request for a token follows it. Who
-            // asks for a look at everything complains of nothing.
-            if named {
-                patient.complained = Some(self.now.awake);
-            }
-            patient.deep_due = self.now.awake;
             return;
         }
         if named && patient.account.intent != Intent::Wanted {

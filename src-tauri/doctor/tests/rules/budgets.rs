@@ -38,6 +38,53 @@ fn r23_a_complaint_is_no_command() {
     );
 }
 
+const WITH_MODEL: &str = "ollama: its work is read, loaded llama3:8b 6 GB";
+
+/// A model that was used a moment ago may not be asked for a token yet: the check waits for it.
+#[test]
+fn r23_a_check_is_not_verified_before_a_token_was_asked_for() {
+    for (by, sick) in
+        [(Asker::Person, true), (Asker::Agent, true), (Asker::Person, false), (Asker::Agent, false)]
+    {
+        let mut world = world(&[WITH_MODEL]);
+        world.then("ollama works", 60).then("ollama has nothing to do", 17);
+        if sick {
+            world.then("ollama gives empty answers", 0);
+        }
+        world.wish(Wish::Recover { targets: vec![doctor::TargetId::Ollama] }, by);
+        world.pass(5);
+        assert!(
+            world.doctor.operations().any(doctor::Operation::is_running),
+            "{by:?}, sick {sick}: still to be asked for a token"
+        );
+        world.pass(25);
+        assert_eq!(world.nothing_done(), !sick, "{by:?}");
+        if !sick {
+            let ends: Vec<_> = world.doctor.operations().map(|one| one.result).collect();
+            assert_eq!(ends, [Some(doctor::RemedyResult::Verified)], "{by:?}");
+        }
+    }
+}
+
+/// In use all the while, it is neither interrupted nor called well.
+#[test]
+fn r23_a_check_of_a_model_that_is_in_use_ends_untested() {
+    for by in [Asker::Person, Asker::Agent] {
+        let mut world = world(&[WITH_MODEL]);
+        world.then("ollama works", 60);
+        world.wish(Wish::Recover { targets: vec![doctor::TargetId::Ollama] }, by);
+        world.pass(59);
+        assert!(world.doctor.operations().any(doctor::Operation::is_running), "{by:?}");
+        world.pass(6);
+        let ends: Vec<_> = world.doctor.operations().map(|one| one.result).collect();
+        assert_eq!(ends, [Some(doctor::RemedyResult::Superseded)], "{by:?}");
+        let said = world.doctor.operations().flat_map(|one| &one.log);
+        let keys: Vec<&str> = said.map(|(_, says)| says.key.as_str()).collect();
+        assert!(keys.contains(&"step.untested"), "{by:?}: {keys:?}");
+        assert!(world.nothing_done(), "{by:?}");
+    }
+}
+
 #[test]
 fn r24_a_start_without_an_answer_is_not_sent_again() {
     let mut world = world(&["docker", "container web: critical"]);
