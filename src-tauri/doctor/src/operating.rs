@@ -216,9 +216,20 @@ impl Doctor {
                 self.end(id, RemedyResult::Failed, Some(says), permanent);
             }
             Next::Superseded { says } => {
+                let says = self.as_asked(at, says);
                 self.end(id, RemedyResult::Superseded, Some(says), false);
             }
         }
+    }
+
+    /// What a person has started may never have been away; their start has ended a hold (R37).
+    fn as_asked(&self, at: usize, says: Sentence) -> Sentence {
+        let operation = &self.operations[at];
+        let by_a_person = operation.by == Asker::Person && operation.verb == Verb::Start;
+        if by_a_person && says.key == "step.came_back" {
+            return Sentence::new("step.runs_already");
+        }
+        says
     }
 
     /// The record of the next step is settled: do it, unless the world has changed since.

@@ -543,6 +543,18 @@ fn r24_what_answers_is_not_started() {
     assert!(world.nothing_done());
 }
 
+/// Nobody knows yet that it answers; it has not come back, it runs, and its hold has ended (R37).
+#[test]
+fn r37_a_start_of_what_runs_says_so_and_ends_the_hold() {
+    let mut world = world(&["ollama"]);
+    world.then("a person asks: hold ollama", 10).then("ollama dies", 30);
+    world.then("ollama is started by a person", 0).then("a person asks: start ollama", 10);
+    assert_eq!(world.told("superseded: step.runs_already"), 1, "{:?}", world.tale.lines);
+    assert_eq!(world.told("step.came_back"), 0);
+    assert_eq!(world.patient("ollama").account.intent, Intent::Wanted);
+    assert_eq!(world.told("> ollama: start"), 0);
+}
+
 /// What another healer looks after is not healed twice, and is healed when a person had it end.
 #[test]
 fn c12_beside_another_healer_nothing_is_done_unasked() {
