@@ -17,6 +17,9 @@ use crate::view::{
 use crate::words::{Words, rfc3339};
 use crate::{config::Config, view};
 
+/// What is looked at for the first time has its verdict within this, or waits for something else.
+const FIRST_LOOKS: Duration = Duration::from_secs(30);
+
 /// What is drawn beside the doctor's own knowledge.
 pub struct Frame<'a> {
     pub words: &'a Words,
@@ -38,7 +41,8 @@ pub fn snapshot(doctor: &Doctor, frame: &Frame<'_>) -> Snapshot {
     let mut incidents: Vec<view::Incident> =
         open.map(|incident| frame.words.incident(incident)).collect();
     incidents.sort_by(|a, b| b.opened.cmp(&a.opened));
-    let summary = summary(&targets, &incidents);
+    let looks = doctor.patients().any(|patient| is_first_looked_at(patient, now));
+    let summary = summary(&targets, &incidents, looks);
     let (headline, subline) = headline(summary, &targets, &incidents, frame.words);
     Snapshot {
         version: env!("CARGO_PKG_VERSION").into(),
@@ -357,7 +361,28 @@ fn launched(by: &Supervisor) -> Sentence {
     }
 }
 
-fn summary(targets: &[Target], open: &[view::Incident]) -> Summary {
+/// Not yet judged since it is watched. What stays without a verdict for longer has another reason.
+fn is_first_looked_at(patient: &Patient, now: Now) -> bool {
+    let unjudged = match patient.phase {
+        Phase::Unknown => !patient.last_good.is_some_and(|good| good.awake < patient.since.awake),
+        Phase::Degraded { cause: None } => patient.last_good.is_none(),
+        Phase::Starting { .. }
+        | Phase::Healthy
+        | Phase::Slow
+        | Phase::Degraded { cause: Some(_) }
+        | Phase::Down { .. }
+        | Phase::Recovering { .. }
+        | Phase::GivenUp { .. } => false,
+    };
+    unjudged
+        && patient.is_found()
+        && patient.account.intent == doctor::Intent::Wanted
+        && patient.inhibited_by.is_none()
+        && now.awake.since(patient.since.awake) <= FIRST_LOOKS
+}
+
+/// `looks`: of something the first verdict is still to come.
+fn summary(targets: &[Target], open: &[view::Incident], looks: bool) -> Summary {
     let found: Vec<&Target> = targets.iter().filter(|target| target.found).collect();
     let any = |states: &[State]| found.iter().any(|target| states.contains(&target.state));
     let with_cause =
@@ -366,7 +391,7 @@ fn summary(targets: &[Target], open: &[view::Incident]) -> Summary {
         Summary::Attention
     } else if found.iter().any(|target| is_being_healed(target, open)) {
         Summary::Healing
-    } else if any(&[State::Healthy, State::Slow]) {
+    } else if !looks && any(&[State::Healthy, State::Slow]) {
         Summary::Well
     } else {
         Summary::Unknown

@@ -5,7 +5,7 @@ use std::path::Path;
 use doctor::LedgerFound;
 use engine::config::Config;
 use engine::picture::{Frame, snapshot};
-use engine::view::{Look, Snapshot, Why};
+use engine::view::{Look, Snapshot, Summary, Why};
 use engine::words::Words;
 
 #[path = "../../../tests/support/world.rs"]
@@ -183,4 +183,26 @@ fn what_a_person_put_aside_stays_in_sight() {
         assert!(shown(what), "{what}");
     }
     assert!(!shown("web exits with 0"));
+}
+
+#[test]
+fn nothing_is_called_well_before_it_was_looked_at() {
+    let lines = ["docker", "container web", "service api: in container web"];
+    let mut world = World::new(5);
+    for line in lines {
+        given(&mut world, line).expect("a line that the world knows");
+    }
+    happen(&mut world, "api closes without an answer").expect("what can happen");
+    world.begin(LedgerFound::None);
+    let mut seen = Vec::new();
+    while world.story_ms() < 10_000 {
+        world.run_until(world.story_ms() + 100);
+        let drawn = draw(&world, "en");
+        if seen.last() != Some(&drawn.summary) {
+            seen.push(drawn.summary);
+        }
+    }
+    assert_eq!(seen, [Summary::Unknown, Summary::Attention]);
+    let steady = played(&lines, &[("api closes without an answer", 0)]);
+    assert_eq!(draw(&steady, "en").summary, Summary::Well, "one failed look is no first one");
 }
