@@ -364,7 +364,7 @@ fn launched(by: &Supervisor) -> Sentence {
 /// Not yet judged since it is watched. What stays without a verdict for longer has another reason.
 fn is_first_looked_at(patient: &Patient, now: Now) -> bool {
     let unjudged = match patient.phase {
-        Phase::Unknown => !patient.last_good.is_some_and(|good| good.awake < patient.since.awake),
+        Phase::Unknown => patient.last_good.is_none_or(|good| good.awake >= patient.since.awake),
         Phase::Degraded { cause: None } => patient.last_good.is_none(),
         Phase::Starting { .. }
         | Phase::Healthy

@@ -95,15 +95,7 @@ const DAY: Duration = Duration::from_hours(24);
 
 pub async fn start(options: Options) -> Result<Engine, StartError> {
     let environment = |name: &str| std::env::var(name).ok();
-    let default = Paths { config: platform::config_file(), data: platform::data_directory() };
-    let unusable = |directory: PathBuf, reason: String| StartError::Data { directory, reason };
-    let paths = Paths::choose(options.config, options.data, &environment, default)
-        .map_err(|error| unusable(PathBuf::from("."), error.to_string()))?;
-    paths.prepare().map_err(|error| unusable(paths.data.clone(), error.to_string()))?;
-    let lock = Lock::take(&paths.lock()).map_err(|error| match error {
-        LockError::Held { pid } => StartError::AlreadyRunning { pid },
-        LockError::Unusable { .. } => unusable(paths.data.clone(), error.to_string()),
-    })?;
+    let (paths, lock) = claim(options, &environment)?;
     log::to_files(&paths.logs());
     let mut messages = BTreeMap::new();
     let ran_before = paths.journal().exists();
@@ -119,7 +111,7 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
         tokio::spawn(config::watch(paths.config.clone(), saved)),
     ];
     let (config, problem) = settings::first_config(&paths, &environment)
-        .map_err(|reason| unusable(paths.data.clone(), reason))?;
+        .map_err(|reason| StartError::Data { directory: paths.data.clone(), reason })?;
     if let Some(problem) = problem {
         messages.insert("config", problem);
     }
@@ -199,6 +191,23 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
     watchdog::watch(handle.pulse(), stopping.clone());
     let task = tokio::spawn(engine.run(events, handed, (config_saved, watches), stopping));
     Ok(Engine { handle, stop, task, _lock: lock })
+}
+
+/// The data directory for us alone.
+fn claim(
+    options: Options,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<(Paths, Lock), StartError> {
+    let unusable = |directory: PathBuf, reason: String| StartError::Data { directory, reason };
+    let default = Paths { config: platform::config_file(), data: platform::data_directory() };
+    let paths = Paths::choose(options.config, options.data, environment, default)
+        .map_err(|error| unusable(PathBuf::from("."), error.to_string()))?;
+    paths.prepare().map_err(|error| unusable(paths.data.clone(), error.to_string()))?;
+    let lock = Lock::take(&paths.lock()).map_err(|error| match error {
+        LockError::Held { pid } => StartError::AlreadyRunning { pid },
+        LockError::Unusable { .. } => unusable(paths.data.clone(), error.to_string()),
+    })?;
+    Ok((paths, lock))
 }
 
 struct Loop {
