@@ -13,10 +13,12 @@ impl Doctor {
         let parent = self.patients.get(id).and_then(|patient| self.unwell_parent(patient));
         let now = self.now;
         let grace = self.engine_was_well || self.is_freshly_booted();
-        // A parent that was never read yet is no parent that is unwell.
+        // A parent that was never read yet, or only once, is no parent that is unwell.
         let unread =
             parent.as_ref().and_then(|parent| self.patients.get(parent)).is_some_and(|parent| {
-                matches!(parent.phase, Phase::Unknown) && parent.last_good.is_none()
+                let unjudged = !self.engine_was_well && self.open_one(&parent.spec.id).is_none();
+                matches!(parent.phase, Phase::Unknown)
+                    && (parent.last_good.is_none() || parent.is_docker() && unjudged)
             });
         let Some(patient) = self.patients.get_mut(id) else { return };
         let settled = matches!(

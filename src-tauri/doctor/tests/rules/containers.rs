@@ -78,6 +78,18 @@ fn t114_one_want_of_memory_is_counted_once_over_a_relaunch() {
     }
 }
 
+/// After a relaunch the engine is read for the first time, and is well.
+#[test]
+fn r15_a_relaunch_blames_no_engine_that_is_well() {
+    let mut world = world(LIMITED);
+    world.then("web cannot be started", 0).then("web exits with 1", 0);
+    world.until_told("start the container").then("Homeostat is relaunched", 10);
+    assert_eq!(world.told("container.stopped: closed"), 0, "{:#?}", world.tale.lines);
+    world.then("web can be started again", 200);
+    assert_eq!(world.phase("container:web"), "healthy", "{:#?}", world.tale.lines);
+    assert_eq!(world.told("incident docker"), 0);
+}
+
 /// It ends for memory in its first seconds: as near in time as that, they are two.
 #[test]
 fn t114_two_ends_for_memory_close_together_are_two() {
