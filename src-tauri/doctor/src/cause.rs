@@ -57,6 +57,7 @@ cause_ids! {
     OllamaGpuMemoryLeaked = "ollama.gpu_memory_leaked",
     OllamaEmptyAnswers = "ollama.empty_answers",
     OllamaWedged = "ollama.wedged",
+    OllamaLeftBehind = "ollama.left_behind",
     OllamaUnloadStuck = "ollama.unload_stuck",
     OllamaOverloaded = "ollama.overloaded",
     OllamaModelMissing = "ollama.model_missing",

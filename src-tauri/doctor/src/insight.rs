@@ -197,10 +197,19 @@ impl Insight {
         self.hot_since.is_some_and(|since| now.since(since) >= policy.leak_lasts)
     }
 
-    /// A runner that outlives its model.
-    pub(crate) fn orphan(&self, now: Awake, policy: &Policy) -> Option<&RunnerSeen> {
+    /// A runner that outlives its model; `of_a_dead` server, or of the one that serves.
+    pub(crate) fn orphan(
+        &self,
+        now: Awake,
+        policy: &Policy,
+        of_a_dead: bool,
+    ) -> Option<&RunnerSeen> {
         let lasts = |since: Awake| now.since(since) >= policy.orphan;
-        self.orphans.iter().find(|(_, since)| lasts(*since)).map(|(runner, _)| runner)
+        let found = self
+            .orphans
+            .iter()
+            .find(|(runner, since)| runner.left_behind == of_a_dead && lasts(*since));
+        found.map(|(runner, _)| runner)
     }
 
     /// The newest line of this cause that is not older than ten minutes, with its confidence.

@@ -93,7 +93,7 @@ fn a_runner_of_a_server_that_somebody_killed_is_told_with_its_pid_and_left_alone
         format!("[ollama]\nurl = \"{}\"\n[schedule]\nfull_check = \"30s\"\n", ollama.url());
     let engine = Engine::start(&configuration, &ollama.environment()).unwrap();
     let target = engine.wait_for_target("ollama", "the orphan", SOON + ORPHAN, |target| {
-        cause_is(target, "ollama.unload_stuck")
+        cause_is(target, "ollama.left_behind")
     });
     let evidence = target.cause.unwrap().evidence.join(" ");
     assert!(evidence.contains(&orphan.to_string()), "{orphan}: {evidence}");

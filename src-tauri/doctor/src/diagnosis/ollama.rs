@@ -112,6 +112,12 @@ pub(super) const ANSWERS: &[Rule] = &[
         against: nothing,
     },
     Rule {
+        id: CauseId::OllamaLeftBehind,
+        sure: Confidence::Likely,
+        when: left_behind,
+        against: nothing,
+    },
+    Rule {
         id: CauseId::OllamaUnloadStuck,
         sure: Confidence::Likely,
         when: unload_stuck,
@@ -435,10 +441,19 @@ fn has_loaded(case: &Case<'_>) -> Option<Sentence> {
     Some(Sentence::new("evidence.loaded").with("model", model.seen.name.as_str()))
 }
 
+/// A server that was killed leaves its runners to process 1 (ollama#5642): no restart ends them.
+fn left_behind(case: &Case<'_>) -> Option<Finding> {
+    let runner = insight(case).orphan(case.now.awake, case.policy, true)?;
+    let line = Sentence::new("evidence.left_behind")
+        .with("pid", runner.process.pid)
+        .with("bytes", Value::Bytes(runner.footprint_bytes));
+    Some(Finding::of(vec![line]).with("pid", runner.process.pid))
+}
+
 /// The list of loaded models does not come, or a runner has outlived its model (FACTS 0, 7).
 fn unload_stuck(case: &Case<'_>) -> Option<Finding> {
     let insight = insight(case);
-    if let Some(runner) = insight.orphan(case.now.awake, case.policy) {
+    if let Some(runner) = insight.orphan(case.now.awake, case.policy, false) {
         let line = Sentence::new("evidence.orphan")
             .with("pid", runner.process.pid)
             .with("bytes", Value::Bytes(runner.footprint_bytes));

@@ -388,7 +388,7 @@ fn a_hidden_server_is_another_users_only_where_one_of_that_name_is() {
 fn a_runner_of_a_dead_server_is_told_though_its_model_is_loaded_again() {
     let mut world = world(&[OLLAMA]);
     world.then("ollama has a runner of a dead server beside its own", 11 * 60);
-    assert_eq!(world.cause("ollama"), "ollama.unload_stuck");
+    assert_eq!(world.cause("ollama"), "ollama.left_behind");
     let cause = world.doctor.patient(&TargetId::Ollama).and_then(|one| one.phase.cause());
     let said = format!("{:?}", cause.map(|cause| &cause.evidence));
     assert!(said.contains("977") && !said.contains("978"), "{said}");
