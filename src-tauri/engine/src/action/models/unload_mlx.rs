@@ -136,7 +136,133 @@ fn encoded(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::encoded;
+    use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::sync::{Arc, Mutex};
+    use std::thread;
+    use std::time::Duration;
+
+    use doctor::{MlxServer, Outcome, Unloaded};
+
+    use super::{LITTLE, Mlx, encoded, unload_mlx};
+
+    /// The memory of the whole process is measured: one at a time.
+    static MEASURING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+    /// Holds 300 MB until it is asked what lets go of them, and answers as LM Studio does where it is
+    /// asked for its list.
+    struct Server {
+        mlx: Mlx,
+        asked: Arc<Mutex<Vec<String>>>,
+    }
+
+    impl Server {
+        fn that_lets_go_at(request: &'static str) -> Self {
+            let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+            let url = format!("http://{}", socket.local_addr().unwrap());
+            let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+            let told = asked.clone();
+            // Touched before anything is asked.
+            let mut model = vec![1_u8; 300 << 20];
+            thread::spawn(move || {
+                for stream in socket.incoming() {
+                    let mut stream = stream.unwrap();
+                    let mut reader = BufReader::new(stream.try_clone().unwrap());
+                    let (mut first, mut length) = (String::new(), 0);
+                    reader.read_line(&mut first).unwrap();
+                    loop {
+                        let mut line = String::new();
+                        reader.read_line(&mut line).unwrap();
+                        let line = line.trim().to_ascii_lowercase();
+                        if let Some(value) = line.strip_prefix("content-length:") {
+                            length = value.trim().parse().unwrap();
+                        }
+                        if line.is_empty() {
+                            break;
+                        }
+                    }
+                    let mut body = vec![0; length];
+                    reader.read_exact(&mut body).unwrap();
+                    let first = first.trim_end().trim_end_matches(" HTTP/1.1");
+                    let request_seen = format!("{first} {}", String::from_utf8_lossy(&body));
+                    if request_seen.trim_end() == request {
+                        model = Vec::new();
+                    }
+                    told.lock().unwrap().push(request_seen.trim_end().to_owned());
+                    let answer =
+                        r#"{"models":[{"key":"qwen","loaded_instances":[{"id":"qwen:2"}]}]}"#;
+                    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}", answer.len());
+                    write!(stream, "{head}\r\nConnection: close\r\n\r\n{answer}").unwrap();
+                }
+                drop(model);
+            });
+            Self { mlx: Mlx::new(&url, Duration::from_secs(5), None, &[]), asked }
+        }
+
+        fn asked(&self) -> Vec<String> {
+            self.asked.lock().unwrap().clone()
+        }
+
+        async fn unload(&self, server: MlxServer, model: Option<&str>) -> Outcome {
+            unload_mlx(&self.mlx, server, model, Duration::from_secs(30)).await
+        }
+    }
+
+    fn came_free(outcome: Outcome) -> Unloaded {
+        let Outcome::Unloaded(unloaded) = outcome else { panic!("{outcome:?}") };
+        assert!(unloaded.freed_bytes.unwrap() >= LITTLE, "{unloaded:?}");
+        assert!(unloaded.holders.is_empty(), "{unloaded:?}");
+        unloaded
+    }
+
+    /// FACTS B.2: each kind in its own way, proven by the memory that comes free.
+    #[tokio::test]
+    async fn each_kind_of_server_is_asked_in_its_own_way() {
+        let _alone = MEASURING.lock().await;
+        let cases = [
+            (MlxServer::Omni, None, "POST /v1/cache/clear {}"),
+            (MlxServer::Omlx, Some("a/b"), "POST /v1/models/a%2Fb/unload {}"),
+            (
+                MlxServer::LmStudio,
+                Some("qwen"),
+                r#"POST /api/v1/models/unload {"instance_id":"qwen:2"}"#,
+            ),
+        ];
+        for (kind, model, request) in cases {
+            let server = Server::that_lets_go_at(request);
+            came_free(server.unload(kind, model).await);
+            assert_eq!(server.asked().last().map(String::as_str), Some(request), "{kind:?}");
+            assert!(server.asked().iter().all(|one| !one.starts_with("DELETE")), "{kind:?}");
+        }
+    }
+
+    /// An answer is no proof: what the process still holds is told with its pid.
+    #[tokio::test]
+    async fn a_server_that_says_yes_and_keeps_its_memory_is_found_out() {
+        let _alone = MEASURING.lock().await;
+        let server = Server::that_lets_go_at("nothing");
+        let Outcome::Unloaded(unloaded) = server.unload(MlxServer::Omni, None).await else {
+            panic!("the request was taken")
+        };
+        let [holder] = &unloaded.holders[..] else { panic!("{unloaded:?}") };
+        assert_eq!(holder.pid, std::process::id());
+    }
+
+    #[tokio::test]
+    async fn what_cannot_unload_is_not_asked() {
+        let _alone = MEASURING.lock().await;
+        let server = Server::that_lets_go_at("nothing");
+        for kind in [MlxServer::MlxLm, MlxServer::OpenAi, MlxServer::ModelServer] {
+            let outcome = server.unload(kind, Some("qwen")).await;
+            let Outcome::Failed { reason, .. } = outcome else { panic!("{outcome:?}") };
+            assert!(reason.contains("restart it"), "{reason}");
+        }
+        let absent = server.unload(MlxServer::LmStudio, Some("llama")).await;
+        assert!(
+            matches!(&absent, Outcome::Failed { reason, .. } if reason.contains("not in memory"))
+        );
+        assert!(server.asked().iter().all(|one| one.starts_with("GET ")), "{:?}", server.asked());
+    }
 
     #[test]
     fn a_name_stays_one_part_of_the_path() {
