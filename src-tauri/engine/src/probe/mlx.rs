@@ -217,7 +217,6 @@ fn flag(command: &[String], name: &str) -> Option<u32> {
     same.or_else(|| command.get(at + 1).map(String::as_str))?.parse().ok()
 }
 
-/// A path that is not there says nothing: the next one may be.
 fn is_mlx(server: MlxServer) -> bool {
     match server {
         MlxServer::MlxLm
@@ -229,6 +228,7 @@ fn is_mlx(server: MlxServer) -> bool {
     }
 }
 
+/// A path that is not there says nothing: the next one may be.
 fn goes_on(path: &str, answer: &Answer) -> bool {
     match &answer.reply {
         Reply::Status { code: 404 | 405, .. } => true,
