@@ -87,7 +87,7 @@ impl Doctor {
     }
 
     /// Docker's own memory, judged before anything has ended for want of it: what the containers that
-    /// run may take together, or a share that is too small on a large host (the seeds: 10 to 14 GB on
+    /// run may take together, or a share that is too small on a large host (the first users: 10 to 14 GB on
     /// 64 to 128 GB). A note, nothing more. On Linux the memory is the host's own.
     pub(crate) fn docker_memory_note(&self) -> Option<Cause> {
         const LARGE_HOST: u64 = 64 << 30;

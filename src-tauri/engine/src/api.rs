@@ -45,7 +45,7 @@ pub use problem::Problem;
 pub(crate) use token::write_private;
 pub use token::{Token, TokenError};
 
-/// The port that the seeds' agents post to.
+/// The port that the first users' agents post to.
 pub const PORT: u16 = 9099;
 
 /// What every answer is made from.

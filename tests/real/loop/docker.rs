@@ -167,7 +167,7 @@ fn a_docker_engine_that_goes_and_comes_is_one_incident() {
     assert_eq!(about_docker, 1, "{incidents:#?}");
 }
 
-/// The seeds' agents post `{"ollama":…,"mlx":…,"ts":…}` from inside a container: the bridge's address
+/// The first users' agents post `{"ollama":…,"mlx":…,"ts":…}` from inside a container: the bridge's address
 /// answers them, looks, restarts nothing that is well, and shows nothing else without a token.
 #[test]
 fn a_complaint_from_a_container_comes_through_the_bridge() {

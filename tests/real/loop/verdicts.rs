@@ -104,7 +104,7 @@ fn each_end_has_its_verdict_with_its_last_words_and_without_secrets() {
     assert!(found.is_empty(), "{found:?}");
 }
 
-/// The seeds' start that hangs after its last line: alive, never well, and silent.
+/// The first users' start that hangs after its last line: alive, never well, and silent.
 #[test]
 fn a_start_that_hangs_is_told_by_its_silence() {
     let docker = DockerEngine::start().unwrap();

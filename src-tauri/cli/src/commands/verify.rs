@@ -1,4 +1,4 @@
-//! `verify`: every check of the seeds' self-recovery script, one line each with what to do.
+//! `verify`: every check of the first users' self-recovery script, one line each with what to do.
 //!
 //! Servers and services are asked directly, whether an engine runs or not: what this says is seen,
 //! not repeated. The engine is asked only what it alone knows.

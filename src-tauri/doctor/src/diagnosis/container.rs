@@ -121,7 +121,7 @@ fn seen<'a>(case: &Case<'a>) -> Option<&'a ContainerSeen> {
     case.patient.facts.container.as_ref()
 }
 
-/// It ended on an error of its logger, whose signature its last lines bear (the seeds' `USE_ELK`).
+/// It ended on an error of its logger, whose signature its last lines bear (the first users' `USE_ELK`).
 fn logger_crash(case: &Case<'_>) -> Option<Finding> {
     let seen = seen(case)?;
     let ends = !container::is_up(seen.status) || loops(case);

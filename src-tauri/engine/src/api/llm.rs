@@ -62,7 +62,7 @@ pub(super) struct Room {
     would_unload: Vec<String>,
 }
 
-/// Ollama in the terms of the seeds' `get_status`; null is "not known".
+/// Ollama in the terms of the first users' `get_status`; null is "not known".
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct OllamaStatus {
     ollama_running: bool,

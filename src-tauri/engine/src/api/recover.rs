@@ -19,7 +19,7 @@ use crate::view::{OperationState, State};
 /// With the wish's own answer this stays within the two seconds that callers are promised.
 const CHECKED_WITHIN: Duration = Duration::from_millis(1800);
 
-/// The seeds' body, or one target; nothing at all asks for a full check.
+/// The first users' body, or one target; nothing at all asks for a full check.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default)]
 pub(super) struct RecoverBody {

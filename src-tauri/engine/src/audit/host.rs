@@ -11,7 +11,7 @@ use crate::platform;
 const OLLAMA: u16 = 11434;
 
 const GIGABYTE: u64 = 1 << 30;
-/// The seeds: 10 to 14 GB for Docker on a host of 64 to 128 GB.
+/// The first users: 10 to 14 GB for Docker on a host of 64 to 128 GB.
 const LARGE_HOST: u64 = 64 * GIGABYTE;
 /// Of what is chosen the machine itself keeps a part: of 8 GB Docker tells 7.7.
 const DOCKER_NEEDS: u64 = 9 * GIGABYTE;

@@ -13,7 +13,7 @@ use super::project::{Project, Service, Source, environment};
 use super::units::written_bytes;
 use super::yaml::{Entry, Node, Place, Shape, Value};
 
-/// Restarts by the engine from which on it is a loop; the seeds saw 15.
+/// Restarts by the engine from which on it is a loop; the first users saw 15.
 const CRASH_LOOP: u32 = 3;
 
 /// What the engine says of a container.

@@ -127,7 +127,7 @@ async fn ollama_answers_as_the_seeds_manager_did() {
 async fn a_complaint_becomes_an_agents_wish() {
     let world = World::new().await;
     let seeds = r#"{"ollama": false, "mlx": true, "ts": "2026-01-31T12:00:00+00:00", "more": [1]}"#;
-    // As the seeds send it: no type at all is taken where there is no browser.
+    // As the first users send it: no type at all is taken where there is no browser.
     let reply = world.ask("POST", "/recover", &[], seeds).await;
     assert_eq!(reply.status, 202, "{reply:?}");
     assert_eq!(reply.json(), json!({"operation": "op-1", "targets": ["ollama"]}));

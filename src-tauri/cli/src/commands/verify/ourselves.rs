@@ -89,7 +89,7 @@ pub(crate) async fn webhook(config: &Config, connection: Option<&Connection>) ->
         Ok(_) => Check::failed(
             what,
             format!("another program answers on {address}{}", owner(address.port())),
-            "stop it (the seeds' host_recovery_listener.py uses this port), then agents reach Homeostat",
+            "stop it (host_recovery_listener.py uses this port), then agents reach Homeostat",
         ),
         Err(_) => Check::failed(what, format!("nothing answers on {address}"), START),
     }

@@ -7,9 +7,9 @@ use crate::audit::merge::keyed;
 use crate::audit::project::{Health, Project, Service};
 use crate::audit::yaml::{Entry, Node, Shape, Value};
 
-/// Victoria answers 25 to 40 s after its start (the seeds, its restart 1).
+/// Victoria answers 25 to 40 s after its start (the first users, its restart 1).
 const SHORTEST_START_MS: u64 = 25_000;
-/// What the seeds wait before they look for the first time.
+/// What the first users wait before they look for the first time.
 const START: &str = "50s";
 const START_MS: u64 = 50_000;
 

@@ -6,7 +6,7 @@ use crate::audit::finding::{Finding, Kind, Severity};
 use crate::audit::fix::{add_variables, set_variable};
 use crate::audit::project::{Project, Service, Variable};
 
-/// Seconds that a start may take per step (the seeds, Victoria's restart 5).
+/// Seconds that a start may take per step (the first users, Victoria's restart 5).
 const STARTUP: [(&str, u64); 3] = [
     ("VICTORIA_STARTUP_EXPERTS_TIMEOUT", 30),
     ("VICTORIA_STARTUP_REGISTRY_TIMEOUT", 20),
@@ -19,12 +19,12 @@ const DELAY_TO: u64 = 120;
 const DELAY_USUAL: u64 = 50;
 
 /// What one agent waits for another, which asks a model: 90 s unless set, and one call of a small model
-/// took 123 s (the seeds, Victoria's restart 4.1, which names up to 300 s for heavy ones).
+/// took 123 s (the first users, Victoria's restart 4.1, which names up to 300 s for heavy ones).
 const DELEGATE: &str = "DELEGATE_VERONICA_TIMEOUT";
 const DELEGATE_UNLESS_SET: u64 = 90;
 const CALL_S: u64 = 123;
 const CALL_GENEROUS_S: u64 = 300;
-/// An embedding comes fast, once its model is loaded: 10 s were too short (the seeds, 137).
+/// An embedding comes fast, once its model is loaded: 10 s were too short (the first users, 137).
 const EMBEDDING_S: u64 = 30;
 
 pub(super) fn limits(project: &Project, service: &Service, host: &Host) -> Vec<Finding> {

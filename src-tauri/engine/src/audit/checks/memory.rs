@@ -9,7 +9,7 @@ use crate::audit::units::{bytes, written_bytes};
 use crate::audit::yaml::Entry;
 
 const GIGABYTE: u64 = 1 << 30;
-/// Where to begin: the seeds gave their orchestrator this, and Victoria twice as much.
+/// Where to begin: the first users gave their orchestrator this, and Victoria twice as much.
 const BEGIN: u64 = 2 * GIGABYTE;
 /// Nobody is given less when limits are made to fit.
 const LEAST: u64 = GIGABYTE / 2;

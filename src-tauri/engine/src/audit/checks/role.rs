@@ -2,7 +2,7 @@
 
 use crate::audit::project::{Project, Service};
 
-/// Switches that make a start light (the seeds' Victoria, its restarts 2 and 3).
+/// Switches that make a start light (the first users' Victoria, its restarts 2 and 3).
 pub(in crate::audit) const LIGHT_START: [&str; 3] =
     ["RAG_PRELOAD_TYPICAL_QUERIES", "SERVICE_MONITOR_ENABLED", "ENABLE_EVENT_MONITORING"];
 
@@ -33,7 +33,7 @@ pub(super) fn asks_models(service: &Service) -> bool {
     by_name || is_victoria(service) || is_orchestrator(service) || by_address()
 }
 
-/// An agent of the kind that the seeds describe as Victoria: heavy at start, with its own monitor.
+/// An agent of the kind that the first users describe as Victoria: heavy at start, with its own monitor.
 pub(in crate::audit) fn is_victoria(service: &Service) -> bool {
     service.called().contains("victoria")
         || service.variables.iter().any(|variable| {

@@ -7,7 +7,7 @@ use crate::audit::project::{Project, Service};
 
 pub(super) fn start(project: &Project, service: &Service) -> Vec<Finding> {
     let mut findings = Vec::new();
-    // Its log handler needs an event loop before there is one (the seeds, Victoria's restart 3).
+    // Its log handler needs an event loop before there is one (the first users, Victoria's restart 3).
     let elk = service.variable("USE_ELK").filter(|variable| {
         let value = variable.value.as_deref().unwrap_or_default();
         ["true", "1", "yes", "on"].iter().any(|on| value.eq_ignore_ascii_case(on))
