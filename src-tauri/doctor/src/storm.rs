@@ -36,8 +36,6 @@ pub(crate) struct Storm {
     last: Awake,
     /// Until then the causes of their ends are still coming in (1.14).
     name_at: Awake,
-    /// It has been told of.
-    named: bool,
     stage: Stage,
 }
 
@@ -164,7 +162,6 @@ impl Doctor {
             returns: true,
             last: now,
             name_at: now,
-            named: true,
             stage: Stage::Judging { since: now },
         });
     }
@@ -183,17 +180,10 @@ impl Doctor {
             return;
         }
         let stage = storm.stage;
-        if self.was_no_storm() {
-            self.take_storm_back();
-            return;
-        }
         self.let_well_ones_leave();
         match stage {
             Stage::Braking { since } => {
                 self.name_storm();
-                if let Some(storm) = &mut self.brake.storm {
-                    storm.named = true;
-                }
                 if self.has_blown_over(since) {
                     self.judge_again();
                 }
@@ -260,7 +250,6 @@ impl Doctor {
             returns: false,
             last: now,
             name_at: now + 2 * self.policy.verdict,
-            named: false,
             stage: Stage::Braking { since: now },
         });
         for id in hit.into_keys() {
@@ -312,29 +301,6 @@ impl Doctor {
                 self.begin_incident(&TargetId::Docker, cause, storm.last);
             }
             self.list_storm(&storm);
-        }
-    }
-
-    /// Before anything was told of it, so many turned out to be gone or to have a reason of their own
-    /// that the others are too few.
-    fn was_no_storm(&self) -> bool {
-        let Some(storm) = &self.brake.storm else { return false };
-        let well = |id: &TargetId| self.patients.get(id).is_some_and(|one| one.phase.is_usable());
-        let rest = storm.hit.keys().filter(|id| !self.is_beyond(id)).count() + storm.left.len();
-        let braking = matches!(storm.stage, Stage::Braking { .. }) && !storm.named;
-        braking
-            && rest < self.policy.storm_least
-            && well(&TargetId::Docker)
-            && self.open_one(&storm.root).is_none()
-    }
-
-    fn take_storm_back(&mut self) {
-        let Some(storm) = self.brake.storm.take() else { return };
-        for id in storm.hit.into_keys() {
-            let cause = self.patients.get(&id).and_then(|patient| patient.phase.cause().cloned());
-            if let Some(cause) = cause.filter(|_| !self.is_beyond(&id)) {
-                self.stand_alone(&id, cause);
-            }
         }
     }
 

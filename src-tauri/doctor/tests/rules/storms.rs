@@ -99,22 +99,6 @@ fn r18_what_is_given_up_or_gone_is_no_part_of_a_storm() {
     assert!(brakes(&world), "{:#?}", world.tale.lines);
 }
 
-/// Compose ends one to make it anew while two others fail.
-#[test]
-fn r18_a_storm_of_which_two_are_left_before_it_is_told_is_none() {
-    let mut world = containers(5, "critical", &[]);
-    world.then("c1 exits with 1", 0).then("c2 exits with 1", 0).then("c3 exits with 127", 40);
-    assert_eq!(world.told("incident docker"), 0, "{:#?}", world.tale.lines);
-    assert_eq!(world.phase("container:c3"), "given up");
-    assert_eq!(world.told("start the container"), 2, "{:#?}", world.tale.lines);
-    assert!(world.told("incident container:c1") > 0, "{:#?}", world.tale.lines);
-    let mut world = containers(5, "critical", &[]);
-    world.then("c1 exits with 1", 0).then("c2 exits with 1", 0);
-    world.then("c3 exits with 1", 0).then("c3 is removed", 40);
-    assert_eq!(world.told("incident docker"), 0, "{:#?}", world.tale.lines);
-    assert_eq!(world.told("start the container"), 2, "{:#?}", world.tale.lines);
-}
-
 #[test]
 fn r18_three_of_many_are_no_storm() {
     let mut world = containers(8, "critical", &[]);
