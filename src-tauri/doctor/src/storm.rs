@@ -223,9 +223,7 @@ impl Doctor {
 
     /// 40 % and at least three of those that are watched.
     fn are_many(&self) -> bool {
-        // What is gone, as Compose makes it anew, or is given up on has a reason of its own.
-        let turned = self.brake.turned.iter().filter(|(id, _)| !self.is_beyond(id));
-        let turned: Vec<&TargetId> = turned.map(|(id, _)| id).collect();
+        let turned = &self.brake.turned;
         if turned.len() < self.policy.storm_least {
             return false;
         }
@@ -234,15 +232,14 @@ impl Doctor {
         // What turned bad and is watched no more counts as well.
         let turned_away = turned
             .iter()
-            .filter(|id| self.patients.get(id).is_some_and(|patient| !is_watched(patient)));
+            .filter(|(id, _)| self.patients.get(id).is_some_and(|patient| !is_watched(patient)));
         let watched = containers.filter(|one| is_watched(one)).count() + turned_away.count();
         turned.len() * 100 >= self.policy.storm_share * watched
     }
 
     fn begin_storm(&mut self) {
         let now = self.now.awake;
-        let turned = self.brake.turned.iter().filter(|(id, _)| !self.is_beyond(id));
-        let hit: BTreeMap<TargetId, Awake> = turned.cloned().collect();
+        let hit: BTreeMap<TargetId, Awake> = self.brake.turned.iter().cloned().collect();
         self.brake.storm = Some(Storm {
             root: TargetId::Docker,
             hit: hit.clone(),

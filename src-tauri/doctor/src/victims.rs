@@ -100,7 +100,7 @@ impl Doctor {
     }
 
     /// Gone for good, or given up before.
-    pub(crate) fn is_beyond(&self, id: &TargetId) -> bool {
+    fn is_beyond(&self, id: &TargetId) -> bool {
         self.patients.get(id).is_none_or(|patient| {
             patient.facts.container.is_none() || matches!(patient.phase, Phase::GivenUp { .. })
         })

@@ -79,26 +79,6 @@ fn r18_two_are_no_storm_however_large_their_share() {
     assert_eq!(world.told("start the container"), 2);
 }
 
-/// One that ends again and again and one that is removed have reasons of their own.
-#[test]
-fn r18_what_is_given_up_or_gone_is_no_part_of_a_storm() {
-    let mut world = containers(5, "critical", &[]);
-    world.then("c1 exits with 127", 10);
-    assert_eq!(world.phase("container:c1"), "given up");
-    each(&mut world, 3, "exits with 1");
-    world.pass(40);
-    assert!(!brakes(&world), "{:#?}", world.tale.lines);
-    assert_eq!(world.told("start the container"), 2);
-    // The same with a third that is not.
-    let mut world = containers(5, "critical", &[]);
-    world.then("c1 exits with 127", 10);
-    for name in ["c2", "c3", "c4"] {
-        world.then(&format!("{name} exits with 1"), 1);
-    }
-    world.pass(40);
-    assert!(brakes(&world), "{:#?}", world.tale.lines);
-}
-
 #[test]
 fn r18_three_of_many_are_no_storm() {
     let mut world = containers(8, "critical", &[]);
