@@ -9,9 +9,9 @@ use engine::view::{Intent, Snapshot, State, Target};
 use tests::fake_docker::{Container, Delivery, Policy};
 use tests::{Engine, FakeDocker, wait_until};
 
-const SOON: Duration = Duration::from_mins(1);
+const SOON: Duration = Duration::from_mins(2);
 /// A snapshot comes every minute.
-const SNAPSHOT: Duration = Duration::from_secs(100);
+const SNAPSHOT: Duration = Duration::from_secs(200);
 
 fn watching(docker: &FakeDocker, critical: &[&str]) -> Engine {
     use std::fmt::Write as _;
