@@ -11,7 +11,7 @@ use crate::light;
 use crate::operation::Stage;
 use crate::order::{Depth, Entry, OperationId};
 use crate::phase::{Phase, Reason};
-use crate::remedy::Step;
+use crate::remedy::{Effect, Step};
 use crate::sentence::Sentence;
 use crate::target::TargetId;
 
@@ -38,7 +38,8 @@ impl Doctor {
         let (target, verb, is_remedy) =
             (operation.target.clone(), operation.verb, operation.is_remedy());
         let stopping = matches!(operation.steps.last(), Some(Step::StopContainer { .. }));
-        let did_nothing = operation.counted && operation.steps.iter().all(Step::only_looks);
+        let did_nothing =
+            operation.counted && operation.steps.iter().all(|step| step.effect() == Effect::Looks);
         let plan = operation.plan.clone();
         if verb != Verb::Check {
             let entry = Entry::Remedy(self.remedy_record(at, says.clone()));

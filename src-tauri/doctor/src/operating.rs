@@ -14,7 +14,7 @@ use crate::operation::{Operation, Stage};
 use crate::order::{Entry, OperationId, Order, RecordId};
 use crate::phase::{Phase, Reason};
 use crate::plan::{Next, Plan};
-use crate::remedy::{Outcome, Step, StepId, Treatment};
+use crate::remedy::{Effect, Outcome, Step, StepId, Treatment};
 use crate::seeing::incarnation;
 use crate::sentence::Sentence;
 use crate::target::{Care, TargetId};
@@ -241,7 +241,7 @@ impl Doctor {
         let operation = &self.operations[at];
         let Stage::Writing { step, within, .. } = operation.stage.clone() else { return };
         let (id, target) = (operation.id.clone(), operation.target.clone());
-        if step.is_disruptive() && self.recording_fails {
+        if step.effect() == Effect::Interrupts && self.recording_fails {
             // Fault 52: one act at most goes unrecorded, with all its steps.
             if self.unrecorded_act.as_ref().is_some_and(|act| *act != id) {
                 let says = Sentence::new("step.cannot_record");
@@ -282,7 +282,7 @@ impl Doctor {
         self.operations[at].say(now.wall, says.clone());
         self.operations[at].progress = None;
         let raises = matches!(step, Step::RaiseLimit { .. });
-        if raises || self.operations[at].is_remedy() && !step.only_looks() {
+        if raises || self.operations[at].is_remedy() && step.effect() != Effect::Looks {
             self.tell_story(&target, StoryKind::Done, says);
         }
         match outcome {

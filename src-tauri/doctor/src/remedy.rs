@@ -130,44 +130,42 @@ impl Reserve {
     }
 }
 
-impl Step {
-    /// Whether it changes nothing at all.
-    pub(crate) fn only_looks(&self) -> bool {
-        matches!(
-            self,
-            Self::FindListener
-                | Self::FindCopies
-                | Self::AwaitBack
-                | Self::FindModel { .. }
-                | Self::VerifyModels { .. }
-        )
-    }
+/// The most that a step does to what runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// It changes nothing at all.
+    Looks,
+    /// It may make something run that did not.
+    Starts,
+    /// It interrupts something that runs, or waits for its end (R62).
+    Interrupts,
+    /// What runs goes on, in another state.
+    Changes,
+}
 
-    /// Whether it interrupts something that runs (R62).
-    pub fn is_disruptive(&self) -> bool {
+impl Step {
+    pub fn effect(&self) -> Effect {
         match self {
-            Self::Terminate(_)
-            | Self::Kill(_)
-            | Self::StopThrough { .. }
-            | Self::StopContainer { .. }
-            | Self::RestartDocker => true,
             Self::FindListener
             | Self::FindCopies
-            | Self::AwaitGone(_)
             | Self::AwaitBack
-            | Self::Start(_)
-            | Self::StartContainer { .. }
-            | Self::ComposeUp(_)
-            | Self::RaiseLimit { .. }
+            | Self::FindModel { .. }
+            | Self::VerifyModels { .. } => Effect::Looks,
+            Self::Start(_) | Self::StartContainer { .. } | Self::ComposeUp(_) => Effect::Starts,
+            Self::Terminate(_)
+            | Self::Kill(_)
+            | Self::AwaitGone(_)
+            | Self::StopThrough { .. }
+            | Self::StopContainer { .. }
+            | Self::RestartDocker => Effect::Interrupts,
+            Self::RaiseLimit { .. }
             | Self::Unload { .. }
             | Self::UnloadMlx { .. }
             | Self::Measure { .. }
-            | Self::FindModel { .. }
             | Self::Pull { .. }
             | Self::Create { .. }
-            | Self::VerifyModels { .. }
             | Self::RemoveBroken { .. }
-            | Self::Prove { .. } => false,
+            | Self::Prove { .. } => Effect::Changes,
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use doctor::{Asker, LedgerFound, Now, RemedyResult, Step, TargetId, Treatment};
+use doctor::{Asker, Effect, LedgerFound, Now, RemedyResult, TargetId, Treatment};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
@@ -76,7 +76,7 @@ fn check(world: &World, lines: &[(&str, u64)], cut: Cut) {
     let mut attempts: BTreeMap<TargetId, Vec<Now>> = BTreeMap::new();
     let held = promises(world, lines);
     for (at, Treatment { target, what, step, .. }) in &world.treatments {
-        if !starts(what) {
+        if what.effect() != Effect::Starts {
             continue;
         }
         attempts.entry(target.clone()).or_default().push(*at);
@@ -115,31 +115,6 @@ fn promises(world: &World, lines: &[(&str, u64)]) -> BTreeMap<TargetId, u64> {
 /// Milliseconds since the story began; the machine was booted an hour before.
 fn world_ms(at: Now) -> u64 {
     at.continuous.0 - 3_600_000
-}
-
-fn starts(step: &Step) -> bool {
-    match step {
-        Step::Start(_) | Step::StartContainer { .. } | Step::ComposeUp(_) => true,
-        Step::FindListener
-        | Step::FindCopies
-        | Step::Terminate(_)
-        | Step::Kill(_)
-        | Step::AwaitGone(_)
-        | Step::StopThrough { .. }
-        | Step::AwaitBack
-        | Step::StopContainer { .. }
-        | Step::RestartDocker
-        | Step::RaiseLimit { .. }
-        | Step::Unload { .. }
-        | Step::UnloadMlx { .. }
-        | Step::Measure { .. }
-        | Step::FindModel { .. }
-        | Step::Pull { .. }
-        | Step::Create { .. }
-        | Step::VerifyModels { .. }
-        | Step::RemoveBroken { .. }
-        | Step::Prove { .. } => false,
-    }
 }
 
 fn cut_everywhere(seed: u64, lines: &[(&str, u64)]) -> u64 {

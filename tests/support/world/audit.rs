@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use doctor::{
-    Asker, Awake, Boot, Care, Continuous, Doctor, Entry, Event, Incident, Intent, LONGEST_WAIT,
-    LookId, Now, Operation, OperationId, Order, Phase, RemedyResult, RestartedBy, Step, TargetId,
-    Verb, Wish,
+    Asker, Awake, Boot, Care, Continuous, Doctor, Effect, Entry, Event, Incident, Intent,
+    LONGEST_WAIT, LookId, Now, Operation, OperationId, Order, Phase, RemedyResult, RestartedBy,
+    Step, TargetId, Verb, Wish,
 };
 
 use super::notices::Notices;
@@ -320,30 +320,8 @@ fn is_under_way(doctor: &Doctor, operation: &Operation) -> bool {
 fn starts(doctor: &Doctor, orders: &[Order]) {
     for order in orders {
         let Order::Treat(treatment) = order else { continue };
-        let starts = match &treatment.what {
-            Step::Start(_) | Step::StartContainer { .. } | Step::ComposeUp(_) => true,
-            Step::FindListener
-            | Step::FindCopies
-            | Step::Terminate(_)
-            | Step::Kill(_)
-            | Step::AwaitGone(_)
-            | Step::StopThrough { .. }
-            | Step::AwaitBack
-            | Step::StopContainer { .. }
-            | Step::RaiseLimit { .. }
-            | Step::RestartDocker
-            | Step::Unload { .. }
-            | Step::UnloadMlx { .. }
-            | Step::Measure { .. }
-            | Step::FindModel { .. }
-            | Step::Pull { .. }
-            | Step::Create { .. }
-            | Step::VerifyModels { .. }
-            | Step::RemoveBroken { .. }
-            | Step::Prove { .. } => false,
-        };
         let patient = doctor.patient(&treatment.target).expect("a known target");
-        if starts {
+        if treatment.what.effect() == Effect::Starts {
             assert_eq!(
                 patient.account.intent,
                 Intent::Wanted,

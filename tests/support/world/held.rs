@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use doctor::{Asker, Order, Step, TargetId, Wish};
+use doctor::{Asker, Effect, Order, Step, TargetId, Wish};
 
 use super::World;
 use super::containers::Container;
@@ -25,29 +25,15 @@ impl World {
     pub(super) fn held_stay_down(&self, orders: &[Order]) {
         for order in orders {
             let Order::Treat(treatment) = order else { continue };
-            let name = match &treatment.what {
-                Step::StartContainer { id } => self.name_of(id),
-                Step::ComposeUp(compose) => Some(compose.service.clone()),
-                Step::FindListener
-                | Step::FindCopies
-                | Step::Terminate(_)
-                | Step::Kill(_)
-                | Step::AwaitGone(_)
-                | Step::StopThrough { .. }
-                | Step::AwaitBack
-                | Step::Start(_)
-                | Step::StopContainer { .. }
-                | Step::RaiseLimit { .. }
-                | Step::RestartDocker
-                | Step::Unload { .. }
-                | Step::UnloadMlx { .. }
-                | Step::Measure { .. }
-                | Step::FindModel { .. }
-                | Step::Pull { .. }
-                | Step::Create { .. }
-                | Step::VerifyModels { .. }
-                | Step::RemoveBroken { .. }
-                | Step::Prove { .. } => None,
+            let name = if let Step::StartContainer { id } = &treatment.what {
+                self.name_of(id)
+            } else if let Step::ComposeUp(compose) = &treatment.what {
+                Some(compose.service.clone())
+            } else {
+                let starts = treatment.what.effect() == Effect::Starts;
+                let known = !starts || matches!(treatment.what, Step::Start(_));
+                assert!(known, "P12 misses {:?}", treatment.what);
+                None
             };
             let held = name.as_ref().and_then(|name| self.containers.get(name));
             let held = held.is_some_and(|container| container.held);

@@ -112,47 +112,27 @@ impl World {
     /// Panics where something that is well would be interrupted.
     pub(super) fn is_needed(&self, treatment: &Treatment) {
         let id = &treatment.target;
-        let well = match &treatment.what {
-            Step::Terminate(process) | Step::Kill(process) => {
-                self.server(id).is_some_and(|server| {
-                    let same = server.process.as_ref().is_some_and(|one| one.seen.id == *process);
-                    same && matches!(server.answers, Answers::Well | Answers::Late(_))
-                })
-            }
-            Step::StopContainer { id, .. } => {
-                let inside = self.services.values().filter(|service| {
-                    let container = service.container.as_ref();
-                    container
-                        .and_then(|name| self.containers.get(name))
-                        .is_some_and(|container| container.seen.id == *id && container.is_running())
-                });
-                let mut inside = inside.peekable();
-                inside.peek().is_some()
-                    && inside
-                        .all(|service| matches!(service.reply, Reply::Status { code: 200, .. }))
-            }
-            Step::StartContainer { id } => {
-                self.containers.values().any(|one| one.seen.id == *id && one.is_running())
-            }
-            Step::FindListener
-            | Step::FindCopies
-            | Step::AwaitGone(_)
-            | Step::StopThrough { .. }
-            | Step::AwaitBack
-            | Step::Start(_)
-            | Step::ComposeUp(_)
-            | Step::RestartDocker
-            | Step::RaiseLimit { .. }
-            | Step::Unload { .. }
-            | Step::UnloadMlx { .. }
-            | Step::Measure { .. }
-            | Step::FindModel { .. }
-            | Step::Pull { .. }
-            | Step::Create { .. }
-            | Step::VerifyModels { .. }
-            | Step::RemoveBroken { .. }
-            | Step::Prove { .. } => false,
+        let what = &treatment.what;
+        let well = if let Step::Terminate(process) | Step::Kill(process) = what {
+            self.server(id).is_some_and(|server| {
+                let same = server.process.as_ref().is_some_and(|one| one.seen.id == *process);
+                same && matches!(server.answers, Answers::Well | Answers::Late(_))
+            })
+        } else if let Step::StopContainer { id, .. } = what {
+            let inside = self.services.values().filter(|service| {
+                let container = service.container.as_ref();
+                container
+                    .and_then(|name| self.containers.get(name))
+                    .is_some_and(|container| container.seen.id == *id && container.is_running())
+            });
+            let mut inside = inside.peekable();
+            inside.peek().is_some()
+                && inside.all(|service| matches!(service.reply, Reply::Status { code: 200, .. }))
+        } else if let Step::StartContainer { id } = what {
+            self.containers.values().any(|one| one.seen.id == *id && one.is_running())
+        } else {
+            false
         };
-        assert!(!well, "{id} is well, and {:?} was ordered", treatment.what);
+        assert!(!well, "{id} is well, and {what:?} was ordered");
     }
 }

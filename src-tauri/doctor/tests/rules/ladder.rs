@@ -7,32 +7,16 @@ use super::{World, world};
 const STUCK: &[&str] = &["ollama: its work is read, loaded llama3:8b 6 GB, loaded qwen3:14b 9 GB"];
 
 fn steps(world: &World) -> Vec<&'static str> {
-    let name = |step: &Step| match step {
-        Step::Unload { .. } => "unload",
-        Step::Prove { .. } => "prove",
-        Step::Terminate(_) => "stop",
-        Step::Start(_) => "start",
-        Step::FindListener
-        | Step::FindCopies
-        | Step::Kill(_)
-        | Step::AwaitGone(_)
-        | Step::StopThrough { .. }
-        | Step::AwaitBack
-        | Step::StartContainer { .. }
-        | Step::ComposeUp(_)
-        | Step::StopContainer { .. }
-        | Step::RestartDocker
-        | Step::UnloadMlx { .. }
-        | Step::Measure { .. }
-        | Step::FindModel { .. }
-        | Step::Pull { .. }
-        | Step::Create { .. }
-        | Step::VerifyModels { .. }
-        | Step::RaiseLimit { .. }
-        | Step::RemoveBroken { .. } => "",
+    let name = |step: &Step| {
+        let named = [
+            ("unload", matches!(step, Step::Unload { .. })),
+            ("prove", matches!(step, Step::Prove { .. })),
+            ("stop", matches!(step, Step::Terminate(_))),
+            ("start", matches!(step, Step::Start(_))),
+        ];
+        named.into_iter().find_map(|(name, is)| is.then_some(name))
     };
-    let names = world.treatments.iter().map(|(_, treatment)| name(&treatment.what));
-    names.filter(|one| !one.is_empty()).collect()
+    world.treatments.iter().filter_map(|(_, treatment)| name(&treatment.what)).collect()
 }
 
 fn restarts(world: &World) -> usize {
