@@ -1,9 +1,9 @@
 //! Containers: what the event stream told, and what an end means (RECOVERY 1.9, 1.14).
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::clock::Awake;
+use crate::clock::{Awake, Now};
+use crate::exits::{Exit, Exits, is_soon, on_this_boot};
 use crate::observation::{ContainerEvent, ContainerNews, ContainerSeen, ContainerStatus};
 use crate::patient::Facts;
 use crate::policy::Policy;
@@ -14,10 +14,6 @@ pub(crate) struct News {
     pub(crate) oom: Option<Told>,
     pub(crate) die: Option<Died>,
     kill: Option<Told>,
-    /// The last ends that nobody asked for, for crash loops.
-    pub(crate) ends: VecDeque<End>,
-    /// When a person last had it tried.
-    tried: Option<Awake>,
     started_ms: Option<i64>,
     /// A start was told of while we ran: it is not found ended, it has ended.
     pub(crate) began: bool,
@@ -36,17 +32,6 @@ pub(crate) struct News {
 pub(crate) struct Told {
     pub(crate) engine_ms: i64,
     pub(crate) at: Awake,
-}
-
-/// One end, for telling a crash loop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct End {
-    at: Awake,
-    /// A stream that was connected anew tells it again.
-    engine_ms: i64,
-    code: i64,
-    /// It ended within a minute of its start.
-    soon: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,14 +113,17 @@ impl News {
         then.map_or(seen.memory_limit, |(_, limit)| limit)
     }
 
-    /// `history`: it happened before we began, and only tells whose doing the present is.
+    /// `history`: it happened before we began, and only tells whose doing the present is, and what
+    /// a loop had come to by then.
     pub(crate) fn hear(
         &mut self,
+        exits: &mut Exits,
         news: &ContainerNews,
         limits: Stop,
-        now: Awake,
+        clocks: Now,
         history: bool,
     ) -> Heard {
+        let now = clocks.awake;
         let this = (news.at_ms, news.what.clone());
         if self.last.as_ref() == Some(&this) {
             return Heard::Old;
@@ -158,20 +146,21 @@ impl News {
                 if own || killed {
                     return if own { Heard::LookLater } else { Heard::Stopped };
                 }
-                if history {
-                    return Heard::Look;
+                // What the stream has not told of this life's start a reading may have shown.
+                let start = self.started_ms.max(since.filter(|since| *since <= news.at_ms));
+                let soon = is_soon(start, news.at_ms);
+                let at = if history {
+                    on_this_boot(clocks, news.at_ms)
+                } else {
+                    Some(clocks.continuous)
+                };
+                let exit = at.map(|at| Exit { at, engine_ms: news.at_ms, code: *exit_code, soon });
+                let is_new = exit.is_some_and(|exit| exits.count(exit));
+                match (history, is_new) {
+                    (true, _) => Heard::Look,
+                    (false, true) => Heard::LookLater,
+                    (false, false) => Heard::Old,
                 }
-                let lived = self.started_ms.map(|start| news.at_ms.saturating_sub(start));
-                let soon = lived.is_some_and(|lived| lived < SOON_MS);
-                if self.ends.iter().any(|end| end.engine_ms == news.at_ms) {
-                    return Heard::Old;
-                }
-                let end = End { at: now, engine_ms: news.at_ms, code: *exit_code, soon };
-                self.ends.push_back(end);
-                while self.ends.len() > 16 {
-                    self.ends.pop_front();
-                }
-                Heard::LookLater
             }
             ContainerEvent::Kill { signal } => {
                 if is_a_stop(signal, limits.signal) {
@@ -270,38 +259,6 @@ impl News {
         }
     }
 
-    /// R30: five ends in five minutes, or three in a row with the same code, each within a minute
-    /// of its start. Waiting between our starts spreads the three: each follows the one before it
-    /// within five minutes, which a job that is run now and then does not.
-    pub(crate) fn is_crash_loop(&self, now: Awake, policy: &Policy) -> bool {
-        let mut last = self.ends.iter().rev();
-        let Some(newest) = last.next() else { return false };
-        if now.since(newest.at) > policy.crash_loop || self.is_before_try(newest) {
-            return false;
-        }
-        let recent = |end: &&End| now.since(end.at) <= policy.crash_loop;
-        let tried = |end: &&End| !self.is_before_try(end);
-        if self.ends.iter().filter(recent).filter(tried).count() >= policy.crash_loop_exits {
-            return true;
-        }
-        let mut next = newest.at;
-        let follows = |end: &&End| {
-            let near = next.since(end.at) <= policy.crash_loop;
-            next = end.at;
-            near && end.soon && end.code == newest.code
-        };
-        newest.soon && last.take_while(follows).count() + 1 >= policy.crash_loop_alike
-    }
-
-    /// A person has it tried once more: it is no loop until it ends again.
-    pub(crate) fn try_again(&mut self, now: Awake) {
-        self.tried = Some(now);
-    }
-
-    fn is_before_try(&self, end: &End) -> bool {
-        self.tried.is_some_and(|tried| end.at <= tried)
-    }
-
     /// We stop this incarnation ourselves now: what the stream tells of it is no person's doing.
     pub(crate) fn expect_own_stop(&mut self, of: String, anew: bool, until: Awake) {
         self.own_stop = Some(OwnStop { until, of, anew, told: Vec::new() });
@@ -335,8 +292,6 @@ pub(crate) fn is_same_end(known_ms: i64, at_ms: i64, from_ms: Option<i64>) -> bo
     known_ms == at_ms || began_before && (at_ms - known_ms).abs() <= SAME_END_MS
 }
 
-/// An end so soon after the start counts towards a crash loop.
-const SOON_MS: i64 = 60_000;
 /// The engine writes an end down and tells of it within this time.
 const SAME_END_MS: i64 = 5_000;
 

@@ -272,7 +272,7 @@ impl Doctor {
         patient.met = true;
         patient.up = true;
         patient.account.doubtful = false;
-        let loops = patient.facts.container_news.is_crash_loop(now.awake, policy);
+        let loops = patient.account.exits.is_crash_loop(now.continuous, policy);
         if loops || self.impairment(id).is_some() {
             // It runs for the moment, as it did before each end; or it runs and nothing comes of it.
             self.ailing(id);

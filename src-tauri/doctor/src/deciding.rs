@@ -6,6 +6,7 @@ use crate::cause::{Cause, CauseId, Confidence};
 use crate::clock::Awake;
 use crate::container;
 use crate::doctor::Doctor;
+use crate::giving_up::{is_known_loop, known_loop};
 use crate::holding::held;
 use crate::incident::{StoryKind, Verb};
 use crate::ledger::{GivenUp, HeldBy, Intent};
@@ -57,11 +58,14 @@ impl Doctor {
         };
         let Some(patient) = self.patients.get(id) else { return };
         let cause = self.conclude(patient);
+        let cause = known_loop(patient, &cause).unwrap_or(cause);
         let since = patient.first_bad.map_or(now.awake, |first| first.awake);
         // R27: given up for good on something else, before the app was started anew: that world has
         // changed.
         let other = |given_up: &GivenUp| {
-            given_up.trial.is_none() && given_up.cause.is_some_and(|known| known != cause.id)
+            given_up.trial.is_none()
+                && given_up.cause.is_some_and(|known| known != cause.id)
+                && !is_known_loop(given_up, &cause)
         };
         let restored = patient.account.given_up.filter(|given_up| !other(given_up));
         if cause.id == CauseId::MlxLoading && self.extend_start(id, &cause) {
@@ -451,7 +455,7 @@ impl Doctor {
     pub(crate) fn is_never_retried(&self, target: &TargetId, id: CauseId) -> bool {
         let loops = || {
             self.patients.get(target).is_some_and(|patient| {
-                patient.facts.container_news.is_crash_loop(self.now.awake, &self.policy)
+                patient.account.exits.is_crash_loop(self.now.continuous, &self.policy)
             })
         };
         let in_a_loop = id == CauseId::ContainerLoggerCrash || is_of_memory(id);

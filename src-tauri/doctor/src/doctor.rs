@@ -340,6 +340,7 @@ impl Doctor {
             let account = &mut patient.account;
             account.restarts.retain(|restart| now.continuous.since(restart.at) < HOUR);
             account.ooms.retain(|oom| now.continuous.since(*oom) < self.policy.oom_repeat);
+            account.exits.forget_old(now.continuous, &self.policy);
             account.oom_told = account.oom_told.filter(|at| now.continuous.since(*at) < HOUR);
             if account.restarts.len() <= self.policy.restarts_rearm {
                 account.rate_told = false;
@@ -401,9 +402,11 @@ impl Doctor {
         self.supersede(id, "step.not_watched");
         self.close_incident(id, crate::incident::IncidentState::Closed, None);
         self.write_incidents();
-        if let Some(patient) = self.patients.remove(id)
+        if let Some(mut patient) = self.patients.remove(id)
             && patient.account.is_worth_keeping()
         {
+            // What comes back under this name is another one.
+            patient.account.exits.forget();
             if self.absent.len() >= ABSENT_KEPT {
                 self.absent.pop_first();
             }
@@ -419,7 +422,7 @@ impl Doctor {
         {
             patient.account.renew_attempts();
             patient.account.given_up = None;
-            patient.facts.container_news.ends.clear();
+            patient.account.exits.forget();
             // Its light start did not help in a world that is another one now.
             patient.account.light.take_if(|light| light.stage == LightStage::Spent);
             if let Phase::GivenUp { cause, .. } = &patient.phase {

@@ -112,7 +112,7 @@ impl Doctor {
             return;
         }
         patient.forget_counts();
-        patient.facts.container_news.ends.clear();
+        patient.account.exits.forget();
         patient.last_good = Some(now);
         patient.account.given_up = None;
         patient.observed_only = false;
@@ -149,7 +149,7 @@ impl Doctor {
         };
         // R30: what ends again and again although we start it is a loop like any other.
         let looped = self.diagnose(patient);
-        let loops = patient.facts.container_news.is_crash_loop(now.awake, &self.policy)
+        let loops = patient.account.exits.is_crash_loop(now.continuous, &self.policy)
             && looped.id != cause.id
             && self.is_never_retried(target, looped.id);
         if patient.incident.as_ref().is_none_or(|incident| incident.closed.is_some()) {

@@ -39,7 +39,13 @@ impl Doctor {
         let Some(patient) = self.patients.get_mut(&id) else { return };
         let container = patient.facts.container.clone();
         let limits = Stop::of(container.as_ref(), &policy);
-        let heard = patient.facts.container_news.hear(news, limits, now.awake, history);
+        let heard = patient.facts.container_news.hear(
+            &mut patient.account.exits,
+            news,
+            limits,
+            now,
+            history,
+        );
         match heard {
             Heard::Old => return,
             Heard::Look => {}

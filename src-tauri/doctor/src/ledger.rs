@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::cause::CauseId;
 use crate::clock::{Boot, Continuous, Wall};
 use crate::container::is_same_end;
+use crate::exits::Exits;
 use crate::incident::RestartedBy;
 use crate::order::OperationId;
 use crate::target::TargetId;
@@ -63,6 +64,8 @@ pub struct Account {
     pub restarts: Vec<Restart>,
     /// All restarts since the ledger was begun.
     pub restarted: Restarted,
+    /// A container's exits that nobody asked for: those that may be part of a crash loop (R30).
+    pub exits: Exits,
     /// When the kernel ended it for memory, within the last hour (1.14).
     pub ooms: Vec<Continuous>,
     /// The last end that was counted among them, in milliseconds on the engine's clock: it is not
@@ -193,13 +196,14 @@ impl Account {
             || self.rate_told
             || self.oom_told.is_some()
             || !self.restarts.is_empty()
+            || !self.exits.is_empty()
             || !self.ooms.is_empty()
     }
 
     /// Whether a container that is gone leaves something that must be known when it comes back.
     pub(crate) fn is_worth_keeping(&self) -> bool {
-        let (seen_alive, oom_end) = (self.seen_alive, self.oom_end);
-        *self != Self { oom_end, seen_alive, ..Self::default() }
+        let Self { seen_alive, oom_end, ref exits, .. } = *self;
+        *self != Self { oom_end, seen_alive, exits: exits.clone(), ..Self::default() }
     }
 }
 
@@ -268,6 +272,9 @@ impl Ledger {
                 for oom in &mut account.ooms {
                     *oom = moved(*oom);
                 }
+                // A boot is another world, and what it starts is counted afresh (R27).
+                account.exits.forget();
+                account.given_up.take_if(|known| known.cause == Some(CauseId::ContainerCrashLoop));
                 account.oom_told = account.oom_told.map(moved);
                 account.last_attempt = account.last_attempt.map(moved);
                 account.held_since = account.held_since.map(moved);

@@ -55,6 +55,7 @@ mod verifying;
 mod victims;
 
 mod crashes;
+mod exits;
 mod holding;
 mod ledger;
 mod panics;
@@ -87,6 +88,7 @@ pub use change::Change;
 pub use clock::*;
 pub use doctor::{Doctor, LONGEST_WAIT};
 pub use event::*;
+pub use exits::Exits;
 pub use fallback::Calls;
 pub use incident::*;
 pub use ledger::*;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::cause::{Cause, CauseId, Confidence};
-use crate::clock::Awake;
+use crate::clock::{Awake, Continuous};
 use crate::container;
 use crate::deciding::is_of_memory;
 use crate::doctor::Doctor;
@@ -23,12 +23,18 @@ impl Doctor {
     pub(crate) fn is_beyond_restarts(&mut self, id: &TargetId, cause: Cause) {
         let now = self.now;
         let Some(patient) = self.patients.get_mut(id) else { return };
-        if self.policy.light_left(patient, &cause, now.awake) {
+        if self.policy.light_left(patient, &cause, now.continuous) {
             patient.confirmed = Some(now.awake);
             let reason = Reason::new("R30", "why.light_next");
             patient.enter(Phase::Down { cause, not_before: now.awake }, reason, now);
             return;
         }
+        if self.is_known_incurable(id, &cause) {
+            // R55: told before the app was started anew.
+            self.stay_given_up(id, cause, None);
+            return;
+        }
+        let Some(patient) = self.patients.get(id) else { return };
         let lines = lines(variables(patient));
         let untried = patient.account.light.is_none() && !lines.is_empty();
         if untried && cause.confidence > Confidence::Possible && compose(patient).is_none() {
@@ -41,7 +47,7 @@ impl Doctor {
 
     /// Its next start is a light one, whatever else was tried.
     pub(crate) fn light_is_due(&self, patient: &Patient, cause: &Cause) -> bool {
-        self.policy.light_left(patient, cause, self.now.awake)
+        self.policy.light_left(patient, cause, self.now.continuous)
     }
 
     /// A remedy of this target begins.
@@ -203,7 +209,7 @@ pub(crate) enum Ended {
 
 impl crate::policy::Policy {
     /// A light start may cure it, and has not been tried; or it is to run light and does not.
-    fn light_left(&self, patient: &Patient, cause: &Cause, now: Awake) -> bool {
+    fn light_left(&self, patient: &Patient, cause: &Cause, now: Continuous) -> bool {
         let possible = !variables(patient).is_empty()
             && compose(patient).is_some()
             && cause.confidence > Confidence::Possible;
@@ -212,7 +218,7 @@ impl crate::policy::Policy {
         possible
             && match patient.account.light.map(|light| light.stage) {
                 None | Some(LightStage::Returned) => {
-                    ends && patient.facts.container_news.is_crash_loop(now, self)
+                    ends && patient.account.exits.is_crash_loop(now, self)
                 }
                 Some(LightStage::Stays) => {
                     patient.facts.container.as_ref().is_some_and(|seen| !seen.light)

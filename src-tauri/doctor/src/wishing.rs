@@ -226,11 +226,11 @@ impl Doctor {
             Ok(plan) => plan,
             Err(says) => return Response::Impossible(says),
         };
-        let (awake, now) = (self.now.awake, self.now.wall);
+        let (continuous, now) = (self.now.continuous, self.now.wall);
         if let Some(patient) = self.patients.get_mut(target) {
             patient.account.given_up = None;
             patient.met = true;
-            patient.facts.container_news.try_again(awake);
+            patient.account.exits.try_again(continuous);
             patient.account.light.take_if(|light| light.stage == LightStage::Spent);
             if verb == Verb::Stop {
                 patient.account.hold(HeldBy::Stop, None, now);

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use doctor::{Asker, Effect, LedgerFound, Now, RemedyResult, TargetId, Treatment};
+use doctor::{Asker, Effect, LedgerFound, Now, Phase, RemedyResult, TargetId, Treatment};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
@@ -153,6 +153,34 @@ fn p14_whatever_a_person_holds() {
         [("a person asks: hold mlx for 1 h", 5), ("mlx dies", 120)],
     ] {
         cut_everywhere(3, &lines);
+    }
+}
+
+/// R30: what ends again and again is a loop after a relaunch too, and is not started more often.
+#[test]
+fn p14_a_crash_loop() {
+    for lines in [
+        [("web will exit with 3 after 4 s", 0), ("web exits with 3", 400)],
+        [("db will exit with 3 after 4 s", 60), ("db exits with 3", 400)],
+    ] {
+        let target = if lines[0].0.starts_with("web") { "container:web" } else { "container:db" };
+        let id: TargetId = target.parse().expect("a target");
+        let count = |world: &World| {
+            let of_it = |(_, one): &&(Now, Treatment)| one.target == id && starts(&one.what);
+            world.treatments.iter().filter(of_it).count()
+        };
+        let whole = play(3, &lines, None);
+        let (records, most) = (whole.records, count(&whole));
+        assert!(most > 0, "{target} is started at all");
+        for record in 1..=records {
+            for cut in [Cut::Before(record), Cut::After(record), Cut::AfterAll(record)] {
+                let world = play(3, &lines, Some(cut));
+                let patient = world.doctor.patient(&id).expect("watched");
+                let given_up = matches!(patient.phase, Phase::GivenUp { .. });
+                assert!(given_up, "{cut:?} {:#?}", world.tale.lines);
+                assert!(count(&world) <= most, "{cut:?}: {} of {most}", count(&world));
+            }
+        }
     }
 }
 

@@ -138,7 +138,7 @@ fn of_memory(case: &Case<'_>) -> Option<Sentence> {
 
 fn crash_loop(case: &Case<'_>) -> Option<Finding> {
     let seen = seen(case)?;
-    let ends = u32::try_from(case.patient.facts.container_news.ends.len()).unwrap_or(u32::MAX);
+    let ends = u32::try_from(case.patient.account.exits.len()).unwrap_or(u32::MAX);
     (loops(case) && seen.status != ContainerStatus::Paused).then(|| {
         let ends = Sentence::new("evidence.ends").with("ends", ends);
         Finding::of([ends].into_iter().chain(how(case, seen)).chain(restarts(seen)).collect())
@@ -146,7 +146,7 @@ fn crash_loop(case: &Case<'_>) -> Option<Finding> {
 }
 
 fn loops(case: &Case<'_>) -> bool {
-    case.patient.facts.container_news.is_crash_loop(case.now.awake, case.policy)
+    case.patient.account.exits.is_crash_loop(case.now.continuous, case.policy)
 }
 
 /// Alive, its health never came up, and its log has fallen silent.

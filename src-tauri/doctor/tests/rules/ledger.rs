@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use doctor::{HeldBy, Intent, Ledger, LedgerFound, Policy, TargetId};
+use doctor::{
+    ContainerEvent, ContainerNews, Event, HeldBy, Intent, Ledger, LedgerFound, Policy, TargetId,
+};
 
 use super::world::World;
 use super::{world, world_with};
@@ -53,6 +55,133 @@ fn r33_nothing_of_a_ledger_is_lost_on_its_way_to_the_disk_and_back() {
     let ledger = world.doctor.ledger();
     let text = serde_json::to_string(&ledger).expect("a text");
     assert_eq!(serde_json::from_str::<Ledger>(&text).expect("a ledger"), ledger);
+}
+
+/// What the ledger on disk has of web's exits.
+fn exits(world: &World) -> usize {
+    let ledger = world.ledger.as_ref().expect("a ledger on disk");
+    let ledger = serde_json::to_value(ledger).expect("a value");
+    ledger["targets"]["container:web"]["exits"]["last"].as_array().map_or(0, Vec::len)
+}
+
+/// Docker starts it again each time, and our app is relaunched in the middle, in both ways.
+#[test]
+fn r30_a_crash_loop_is_counted_on_over_a_relaunch() {
+    for again in [CRASH, "Homeostat is quit and started again"] {
+        let mut world = world(&["docker", "container web: critical, policy always"]);
+        for code in [1, 2, 1, 2, 1] {
+            assert_ne!(world.phase("container:web"), "given up", "{again}");
+            world.then(&format!("web exits with {code}"), 20).then(again, 10);
+        }
+        assert_eq!(world.cause("container:web"), "container.crash_loop", "{again}");
+        assert!(world.nothing_done());
+    }
+}
+
+/// Three alike, each within a minute of its start; the last start was before our own.
+#[test]
+fn r30_three_alike_are_a_loop_over_a_relaunch() {
+    let mut world = world(&["docker", "container web: critical, policy always"]);
+    world.pass(60).then("web exits with 3", 20).then("web exits with 3", 20);
+    world.then("web exits with 3", 10).then(CRASH, 10);
+    assert_eq!(world.phase("container:web"), "healthy");
+    world.then("web exits with 3", 20);
+    assert_eq!(world.cause("container:web"), "container.crash_loop");
+}
+
+/// It was a loop when we ended, and is one at once.
+#[test]
+fn r30_nothing_is_started_after_a_relaunch_that_would_not_be_without_it() {
+    let starts = |relaunches: bool| {
+        let mut world = world(&["docker", "container web: critical"]);
+        world.pass(300).then("web will exit with 3 after 2 s", 0).then("web exits with 3", 0);
+        for _ in 0..10 {
+            world.pass(37);
+            if relaunches {
+                world.then(CRASH, 0);
+            }
+        }
+        world.pass(60);
+        assert_eq!(world.cause("container:web"), "container.crash_loop", "{:#?}", world.tale.lines);
+        assert_eq!(world.told("NOTICE needs you"), 1, "told once, before any relaunch of these");
+        world.told("start the container")
+    };
+    assert!(starts(true) <= starts(false));
+}
+
+/// Its exits are long forgotten, and it is the loop that was given up all the same. With the
+/// machine Docker was restarted as well, which is another world (R27).
+#[test]
+fn r30_a_loop_that_was_given_up_stays_so_when_its_exits_are_forgotten() {
+    let given_up = || {
+        let mut world = world(&["docker", "container web: critical, policy always"]);
+        for code in [1, 2, 1, 2] {
+            world.then(&format!("web exits with {code}"), 20);
+        }
+        world.then("web exits with 1 and stays down", 3600);
+        assert_eq!(world.cause("container:web"), "container.crash_loop", "{:#?}", world.tale.lines);
+        world
+    };
+    let mut world = given_up();
+    world.then(CRASH, 600);
+    assert_eq!(world.phase("container:web"), "given up", "{:#?}", world.tale.lines);
+    assert_eq!(world.cause("container:web"), "container.crash_loop");
+    assert!(world.nothing_done());
+    assert_eq!(world.told("NOTICE needs you"), 1);
+    let mut world = given_up();
+    world.then(REBOOT, 600);
+    assert_eq!(world.phase("container:web"), "healthy", "{:#?}", world.tale.lines);
+}
+
+#[test]
+fn r30_what_only_looks_like_a_loop_over_a_relaunch_is_none() {
+    // Far apart.
+    let mut apart = world(&["docker", "container web: critical, policy always"]);
+    for _ in 0..6 {
+        apart.then("web exits with 1", 600).then(CRASH, 30);
+        assert_eq!(apart.phase("container:web"), "healthy");
+    }
+    // The stream of the new app tells the same ones again.
+    let mut again = world(&["docker", "container web: critical, policy always"]);
+    again.pass(120).then("web exits with 1", 5).then("web exits with 1", 5);
+    let counted = exits(&again);
+    for _ in 0..6 {
+        again.then(CRASH, 5);
+    }
+    assert_eq!((exits(&again), again.phase("container:web")), (counted, "healthy"));
+    assert_eq!(counted, 2);
+    // A boot is another world.
+    let mut booted = world(&["docker", "container web: critical, policy always"]);
+    booted.pass(120);
+    for code in [1, 2, 1, 2] {
+        booted.then(&format!("web exits with {code}"), 10);
+    }
+    assert_eq!(exits(&booted), 4);
+    booted.then(REBOOT, 60).then("web exits with 1", 30);
+    assert_eq!(exits(&booted), 1);
+    assert_ne!(booted.phase("container:web"), "given up");
+    // A person had it tried.
+    let mut tried = world(&["docker", "container web: critical"]);
+    tried.pass(300).then("web will exit with 3 after 2 s", 0).then("web exits with 3", 240);
+    assert_eq!(tried.cause("container:web"), "container.crash_loop");
+    tried.then("web can be started again", 0).then("a person asks: start container:web", 5);
+    tried.then(CRASH, 120);
+    assert_eq!(tried.phase("container:web"), "healthy", "{:#?}", tried.tale.lines);
+}
+
+/// The ledger stays small, and forgets them with time.
+#[test]
+fn r30_a_few_exits_are_kept_and_only_while_they_may_matter() {
+    let mut world = world(&["docker", "container web: critical, policy always"]);
+    for _ in 0..60 {
+        let (name, at_ms) = ("web".to_owned(), world.engine_ms());
+        let what = ContainerEvent::Die { exit_code: 1 };
+        world.tell(&Event::ContainerNews(ContainerNews { id: "7f".into(), name, at_ms, what }));
+        world.pass(1);
+    }
+    assert_eq!(exits(&world), 16);
+    world.pass(1200);
+    assert_eq!(exits(&world), 0);
 }
 
 #[test]
