@@ -104,6 +104,8 @@ pub struct MlxSeen {
     pub server: MlxServer,
     /// Model names from `/v1/models`.
     pub models: Option<Vec<String>>,
+    /// What is in memory, where its kind tells (FACTS B.2); none: not asked, or not told.
+    pub loaded: Option<Vec<LoadedSeen>>,
     /// How many requests at once it lets through; none: not read this time.
     pub settings: Option<Vec<Setting>>,
     pub listener: Listener,
@@ -278,11 +280,15 @@ pub struct ModelSeen {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LoadedSeen {
     pub name: String,
+    /// Zero: its server does not tell.
     pub size_bytes: u64,
     pub vram_bytes: u64,
     pub context_length: u64,
-    /// Seconds until Ollama unloads it by itself; none: never.
+    /// Seconds until its server unloads it by itself; none: never, or not told.
     pub expires_in_s: Option<u64>,
+    /// Its MLX server was told to keep it.
+    #[serde(default)]
+    pub stays: bool,
 }
 
 /// A process as R4 names it; a bare pid is never acted on.

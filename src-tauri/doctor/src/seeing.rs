@@ -131,6 +131,7 @@ impl Doctor {
     }
 
     pub(crate) fn saw_mlx(&mut self, target: &TargetId, mut seen: MlxSeen, looking: Looking) {
+        let now = self.now;
         let Some(patient) = self.patients.get_mut(target) else { return };
         let verdict = verdict::mlx(&seen);
         if let Some(surroundings) = seen.surroundings.take() {
@@ -138,6 +139,16 @@ impl Doctor {
         }
         let signs = std::mem::take(&mut seen.signs);
         let (listener, deep) = (seen.listener.clone(), signs.deep.clone());
+        match seen.loaded.take() {
+            Some(loaded) => {
+                patient.facts.loaded = remember_loaded(&patient.facts.loaded, loaded, now);
+            }
+            // It does not tell, or has gone: what it held is not known any more.
+            None if looking.depth >= Depth::Full || matches!(verdict, Verdict::Hard) => {
+                patient.facts.loaded.clear();
+            }
+            None => {}
+        }
         // Shallow looks do not ask for models: what was told stays known.
         if let Some(before) = patient.facts.mlx.take() {
             seen.models = seen.models.or(before.models);

@@ -117,6 +117,12 @@ impl Server {
         }
     }
 
+    /// It holds what is loaded in its own processes.
+    pub fn holds_its_models(&mut self) {
+        let held: u64 = self.loaded.iter().map(|one| one.size_bytes).sum();
+        self.insides.activity.footprint_bytes = GB + held;
+    }
+
     /// Its own executable, and what it is called with.
     fn command(&self) -> Vec<String> {
         match &self.launch {
@@ -234,6 +240,25 @@ impl Server {
         loaded
     }
 
+    /// What an MLX server says that it holds, where its kind tells; when it lets go of it is not told.
+    fn mlx_loaded(&self, well: bool) -> Option<Vec<LoadedSeen>> {
+        let tells_size = match self.kind {
+            MlxServer::Omlx | MlxServer::LmStudio => true,
+            MlxServer::Omni => false,
+            MlxServer::MlxLm
+            | MlxServer::OpenAi
+            | MlxServer::ModelServer
+            | MlxServer::Ollama
+            | MlxServer::Unrecognised => return None,
+        };
+        let told = self.loaded.iter().map(|one| LoadedSeen {
+            size_bytes: if tells_size { one.size_bytes } else { 0 },
+            expires_in_s: None,
+            ..one.clone()
+        });
+        (well && self.stranger.is_none()).then(|| told.collect())
+    }
+
     pub fn mlx_seen(&mut self, depth: Depth, run: u64, model: Option<&str>) -> (MlxSeen, u64) {
         self.asked += 1;
         let first = self.ask("/health", run);
@@ -249,6 +274,7 @@ impl Server {
         let seen = MlxSeen {
             server: if known { self.kind } else { MlxServer::Unrecognised },
             models: well.then(|| self.models.iter().map(|model| model.name.clone()).collect()),
+            loaded: self.mlx_loaded(well),
             settings: (depth >= Depth::Full).then(|| self.insides.settings.clone()),
             listener: self.listener(run),
             surroundings: self.surroundings(depth),
@@ -462,14 +488,36 @@ impl World {
         self.report(900, step, Outcome::Unloaded(unloaded));
     }
 
-    /// As an unload of Ollama's; the world knows nothing of what MLX holds.
+    /// As an unload of Ollama's: all that it holds without a name.
     pub(super) fn unload_mlx(&mut self, model: Option<String>, step: StepId) {
+        let mut freed = 0;
+        let mut models: Vec<String> = model.iter().cloned().collect();
+        let mut holders = Vec::new();
+        if let Some(server) = &mut self.mlx {
+            let keeps = server.insides.keeps_models;
+            server.loaded.retain(|loaded| {
+                let meant = model.as_ref().is_none_or(|model| *model == loaded.name);
+                if meant {
+                    freed += loaded.size_bytes;
+                }
+                !meant || keeps
+            });
+            if let (true, Some(running)) = (keeps, &server.process) {
+                holders.push(Holder { pid: running.seen.id.pid, bytes: freed });
+                freed = 0;
+            }
+            let held = &mut server.insides.activity.footprint_bytes;
+            *held = held.saturating_sub(freed);
+        }
+        if models.is_empty() {
+            models.push("MLX".into());
+        }
         let unloaded = Unloaded {
-            models: model.into_iter().collect(),
+            models,
             left: Vec::new(),
-            holders: Vec::new(),
-            freed_bytes: Some(20 * GB),
-            expected_bytes: 20 * GB,
+            holders,
+            freed_bytes: Some(freed),
+            expected_bytes: 0,
         };
         self.report(900, step, Outcome::Unloaded(unloaded));
     }
@@ -523,5 +571,6 @@ pub fn loaded(name: &str, size_gb: u64) -> LoadedSeen {
         vram_bytes: size_gb * GB,
         context_length: 4096,
         expires_in_s: Some(4 * 3600),
+        stays: false,
     }
 }

@@ -2,13 +2,14 @@
 //! never by its port (FACTS B.1 to B.4).
 
 mod deep;
+mod kind;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use doctor::{
-    Answer, Body, Depth, Listener, Look, MlxSeen, MlxServer, Observation, ProcessSeen, Reply,
-    Setting, Signs, Surroundings, TargetId,
+    Answer, Body, Depth, Listener, LoadedSeen, Look, MlxSeen, MlxServer, Observation, ProcessId,
+    ProcessSeen, Reply, Setting, Signs, Surroundings, TargetId,
 };
 use serde_json::Value;
 
@@ -28,14 +29,23 @@ pub struct Mlx {
     /// The program of a configured launch command.
     pub program: Option<String>,
     known: Mutex<Option<ProcessSeen>>,
+    /// What the process was found to be.
+    kind: Mutex<Option<(ProcessId, MlxServer)>>,
     work: Arc<Work>,
     logs: Arc<Logs>,
     supervised: Supervised,
     environments: Arc<Environments>,
 }
 
-const RELATIVES: [&str; 5] =
-    ["mlx_lm.server", "mlx_lm", "mlx-openai-server", "mlx_api_server.py", "omlx"];
+/// Not LM Studio's app: it runs for its window's sake as well, and then no server is loading.
+const RELATIVES: [&str; 6] = [
+    "mlx_lm.server",
+    "mlx_lm",
+    "mlx-openai-server",
+    "mlx-omni-server",
+    "mlx_api_server.py",
+    "omlx",
+];
 
 impl Mlx {
     pub fn new(
@@ -55,6 +65,7 @@ impl Mlx {
             timeout,
             program,
             known: Mutex::new(None),
+            kind: Mutex::new(None),
             work: Arc::default(),
             logs: Arc::new(Logs::new(Of::Mlx, signatures, places)),
         }
@@ -81,22 +92,12 @@ impl Mlx {
     /// With `stretch` times the usual patience (R9).
     pub async fn look(&self, look: &Look) -> Observation {
         let (depth, stretch) = (look.depth, look.stretch);
-        let mut asked: Vec<Answer> = Vec::new();
-        let mut server = MlxServer::Unrecognised;
-        for path in ["/health", "/v1/models", "/api/tags", "/"] {
-            let got = http::get(&self.at(path), self.timeout * stretch, LIST_CAP).await;
-            server = recognise(path, &got).unwrap_or(server);
-            let answer = match got.answer(|body| judge(path, body)) {
-                Ok(answer) => answer,
-                Err(reason) => return Observation::Unasked { reason },
-            };
-            let more = goes_on(path, &answer);
-            asked.push(answer);
-            if !more {
-                break;
-            }
-        }
-        let alive = asked.last().is_some_and(|answer| matches!(answer.reply, Reply::Status { .. }));
+        let heard = match self.hear(depth, self.timeout * stretch).await {
+            Ok(heard) => heard,
+            Err(reason) => return Observation::Unasked { reason },
+        };
+        let Heard { asked, server, loaded } = heard;
+        let alive = asked.last().is_some_and(|answer| is_status(&answer.reply));
         let models = match depth {
             Depth::Full | Depth::Deep if alive => self.models().await,
             Depth::Full | Depth::Deep | Depth::Shallow => None,
@@ -110,8 +111,11 @@ impl Mlx {
             Listener::Process(process) => Some(process),
             Listener::Nobody | Listener::Hidden | Listener::NotAsked => None,
         };
-        if let (Some(process), true) = (process, alive && is_mlx(server)) {
-            self.remember(process).await;
+        if let (Some(process), true) = (process, alive) {
+            self.found(process, server);
+            if is_mlx(server) {
+                self.remember(process).await;
+            }
         }
         let activity = match process {
             Some(process) => work::activity(&self.work, &process.id, depth).await,
@@ -137,11 +141,92 @@ impl Mlx {
             asked,
             server,
             models,
+            loaded,
             settings,
             listener,
             surroundings,
             signs: Signs { deep, activity, log, ..Signs::default() },
         })
+    }
+
+    /// The questions of one look. A kind that has a path of its own is asked there first while it is
+    /// the same process: that is one request, and tells what is loaded as well.
+    async fn hear(&self, depth: Depth, within: Duration) -> Result<Heard, String> {
+        let known = self.known_kind().await;
+        if let Some(path) = known.and_then(kind::own_path) {
+            let got = http::get(&self.at(path), within, LIST_CAP).await;
+            let found = kind::of_own_path(path, &got);
+            let body = if found.is_some() { Body::Expected } else { Body::Other };
+            let failed = matches!(got.outcome, Outcome::Failed(_));
+            let answer = got.answer(|_| body)?;
+            if let Some((server, loaded)) = found {
+                return Ok(Heard { asked: vec![answer], server, loaded: Some(loaded) });
+            }
+            // No answer at all here is none at any path; any other may be of another program.
+            if failed {
+                let server = MlxServer::Unrecognised;
+                return Ok(Heard { asked: vec![answer], server, loaded: None });
+            }
+        }
+        let mut heard = self.hear_in_turn(within).await?;
+        let lives = heard.asked.last().is_some_and(|answer| is_status(&answer.reply));
+        let new = depth > Depth::Shallow || known.is_none();
+        if lives && new {
+            self.hear_more(&mut heard, within).await?;
+        }
+        Ok(heard)
+    }
+
+    async fn hear_in_turn(&self, within: Duration) -> Result<Heard, String> {
+        let mut heard = Heard { asked: Vec::new(), server: MlxServer::Unrecognised, loaded: None };
+        for path in ["/health", "/v1/models", "/api/tags", "/"] {
+            let got = http::get(&self.at(path), within, LIST_CAP).await;
+            heard.server = recognise(path, &got).unwrap_or(heard.server);
+            let answer = got.answer(|body| judge(path, body))?;
+            let more = goes_on(path, heard.server, &answer);
+            heard.asked.push(answer);
+            if !more {
+                break;
+            }
+        }
+        Ok(heard)
+    }
+
+    /// What only one kind answers: asked when the usual paths leave open which it is, or what of its
+    /// models is in memory.
+    async fn hear_more(&self, heard: &mut Heard, within: Duration) -> Result<(), String> {
+        let path = match heard.server {
+            MlxServer::LmStudio => kind::LM_STUDIO,
+            MlxServer::Omlx => kind::OMLX,
+            // It has no `/health` (FACTS B.2).
+            MlxServer::Unrecognised if is_absent(heard.asked.first()) => kind::OMNI,
+            MlxServer::MlxLm
+            | MlxServer::OpenAi
+            | MlxServer::Omni
+            | MlxServer::ModelServer
+            | MlxServer::Ollama
+            | MlxServer::Unrecognised => return Ok(()),
+        };
+        let got = http::get(&self.at(path), within, LIST_CAP).await;
+        if let Some((server, loaded)) = kind::of_own_path(path, &got) {
+            heard.server = server;
+            heard.loaded = Some(loaded);
+            heard.asked.push(got.answer(|_| Body::Expected)?);
+        }
+        Ok(())
+    }
+
+    /// What the process that listened last was found to be, while it lives.
+    async fn known_kind(&self) -> Option<MlxServer> {
+        let (process, server) = self.kind.lock().ok()?.clone()?;
+        let looking = tokio::task::spawn_blocking(move || platform::is_same(&process));
+        looking.await.unwrap_or(false).then_some(server)
+    }
+
+    fn found(&self, process: &ProcessSeen, server: MlxServer) {
+        if let Ok(mut kind) = self.kind.lock() {
+            *kind = Some((process.id.clone(), server));
+        }
     }
 
     /// One that has not listened yet is found by its name (FACTS B.1 to B.3).
@@ -189,6 +274,13 @@ impl Mlx {
     }
 }
 
+/// What the questions of one look came to.
+struct Heard {
+    asked: Vec<Answer>,
+    server: MlxServer,
+    loaded: Option<Vec<LoadedSeen>>,
+}
+
 /// How many requests at once it lets through: by its environment, of which only these names are
 /// read, and for `mlx_lm.server` by its command line, whose defaults are 32 and 8 (mlx-lm
 /// `mlx_lm/server.py`, `--decode-concurrency`, `--prompt-concurrency`). None: it is not shown to us.
@@ -223,13 +315,17 @@ fn is_mlx(server: MlxServer) -> bool {
         | MlxServer::OpenAi
         | MlxServer::Omni
         | MlxServer::Omlx
+        | MlxServer::LmStudio
         | MlxServer::ModelServer => true,
-        MlxServer::LmStudio | MlxServer::Ollama | MlxServer::Unrecognised => false,
+        MlxServer::Ollama | MlxServer::Unrecognised => false,
     }
 }
 
 /// A path that is not there says nothing: the next one may be.
-fn goes_on(path: &str, answer: &Answer) -> bool {
+fn goes_on(path: &str, server: MlxServer, answer: &Answer) -> bool {
+    if server == MlxServer::LmStudio {
+        return path == "/health" && is_status(&answer.reply);
+    }
     match &answer.reply {
         Reply::Status { code: 404 | 405, .. } => true,
         // Ollama answers `/v1/models` too; only `/` tells them apart.
@@ -248,6 +344,14 @@ fn goes_on(path: &str, answer: &Answer) -> bool {
         | Reply::Malformed { .. }
         | Reply::TooLarge => false,
     }
+}
+
+fn is_status(reply: &Reply) -> bool {
+    matches!(reply, Reply::Status { .. })
+}
+
+fn is_absent(answer: Option<&Answer>) -> bool {
+    answer.is_some_and(|answer| matches!(answer.reply, Reply::Status { code: 404, .. }))
 }
 
 fn judge(path: &str, body: &[u8]) -> Body {
@@ -271,6 +375,7 @@ fn recognise(path: &str, got: &Got) -> Option<MlxServer> {
     }
     let value: Value = serde_json::from_slice(body).ok()?;
     match path {
+        "/health" if kind::is_lm_studio(path, &value) => Some(MlxServer::LmStudio),
         "/health" if value["engine_pool"].is_object() => Some(MlxServer::Omlx),
         "/health" if value["model_status"].is_string() => Some(MlxServer::OpenAi),
         "/health" if value["service"] == "MLX API Server" => Some(MlxServer::ModelServer),
@@ -284,47 +389,4 @@ fn recognise(path: &str, got: &Got) -> Option<MlxServer> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::process::Command;
-    use std::time::{Duration, Instant};
-
-    use doctor::MlxServer;
-
-    use super::{flag, settings};
-    use crate::platform;
-
-    #[test]
-    fn only_the_named_numbers_of_an_environment_are_read() {
-        let variables = [
-            ("MLX_MAX_CONCURRENT", "4"),
-            ("UVICORN_WORKERS", "two"),
-            ("MLX_MAX_CONCURRENT_SECRET", "9"),
-            ("API_KEY", "123456"),
-        ];
-        let mut child =
-            Command::new("/bin/sleep").arg("60").env_clear().envs(variables).spawn().unwrap();
-        let deadline = Instant::now() + Duration::from_secs(20);
-        // The kernel shows the environment a moment after it has begun the program.
-        while platform::environment(child.id()).is_none_or(|all| all.is_empty()) {
-            assert!(Instant::now() < deadline, "no environment");
-            std::thread::yield_now();
-        }
-        let found = settings(MlxServer::ModelServer, child.id(), &[]).unwrap();
-        child.kill().unwrap();
-        child.wait().unwrap();
-        let found: Vec<(&str, u32)> =
-            found.iter().map(|one| (one.name.as_str(), one.value)).collect();
-        assert_eq!(found, [("MLX_MAX_CONCURRENT", 4)]);
-    }
-
-    #[test]
-    fn flags_of_a_command_line() {
-        let command = |text: &str| -> Vec<String> { text.split(' ').map(String::from).collect() };
-        let decode = |text: &str| flag(&command(text), "--decode-concurrency");
-        assert_eq!(decode("python -m mlx_lm.server --decode-concurrency 4"), Some(4));
-        assert_eq!(decode("mlx_lm.server --decode-concurrency=16 --port 1"), Some(16));
-        assert_eq!(decode("mlx_lm.server --decode-concurrency-limit 3"), None);
-        assert_eq!(decode("mlx_lm.server --decode-concurrency"), None);
-        assert_eq!(decode("mlx_lm.server --decode-concurrency many"), None);
-    }
-}
+mod tests;

@@ -88,7 +88,7 @@ async fn lm_studio(mlx: &Mlx, model: &str, deadline: Instant) -> Result<(), Stri
         .json()
         .ok_or("LM Studio does not say which models are loaded")?;
     let models = list["models"].as_array().into_iter().flatten();
-    let named = models.filter(|one| ["key", "id"].iter().any(|field| one[field] == model));
+    let named = models.filter(|one| one["key"] == model);
     let instances = named.flat_map(|one| one["loaded_instances"].as_array().into_iter().flatten());
     let ids: Vec<&str> = instances.filter_map(|instance| instance["id"].as_str()).collect();
     if ids.is_empty() {

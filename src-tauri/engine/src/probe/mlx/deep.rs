@@ -41,7 +41,9 @@ pub(super) async fn ask(
         MlxServer::MlxLm => of_mlx_lm(&process.command, listed?)?,
         MlxServer::OpenAi => of_openai(&health(url).await?)?,
         MlxServer::ModelServer => of_model_server(&health(url).await?)?,
-        // Which model they hold is told in no form that was seen.
+        // A request puts off the time at which they unload by themselves (mlx-omni-server
+        // `wrapper_cache.py`, LM Studio's `1_developer/0_core/ttl-and-auto-evict.md`), and none can
+        // set it back as it was.
         MlxServer::Omni
         | MlxServer::Omlx
         | MlxServer::LmStudio

@@ -100,6 +100,7 @@ impl Running {
             vram_bytes: self.vram_bytes,
             context_length: self.context_length,
             expires_in_s,
+            stays: false,
         }
     }
 }
