@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use crate::doctor::Doctor;
 use crate::event::{Asker, Unload};
-use crate::incident::{RemedyResult, StoryKind, Verb};
+use crate::incident::{RemedyResult, Verb};
 use crate::observation::MlxServer;
 use crate::order::{OperationId, Response};
-use crate::patient::{LoadedFact, Patient};
 use crate::plan::Plan;
 use crate::sentence::Sentence;
-use crate::target::{Care, Heal, TargetId};
+use crate::target::TargetId;
 use crate::timings::{MeasurePlan, time_limit};
 use crate::wishing::unknown;
 
@@ -76,72 +75,6 @@ impl Doctor {
             return Response::Impossible(Sentence::new("why.restart_to_free"));
         }
         self.errand_on(target, Verb::Unload, by, Plan::UnloadMlx { server, model })
-    }
-
-    /// R61: loaded, without a request for ten minutes, and not meant to stay; the least valuable
-    /// first: whose next request is the farthest away, by how long the last one is ago. Idle times of
-    /// the same order (10 to 20 min, 20 to 40, ...) say the same about that; of those the largest goes
-    /// first, since one that is loaded again costs less time than several.
-    fn idle_models<'a>(&self, ollama: &'a Patient) -> Vec<&'a LoadedFact> {
-        let (now, idle) = (self.now.awake, self.policy.idle_model);
-        let mut models: Vec<&LoadedFact> = ollama
-            .facts
-            .loaded
-            .iter()
-            .filter(|fact| now.since(fact.quiet_since) >= idle && !ollama.keeps(fact))
-            .collect();
-        let order = |fact: &LoadedFact| {
-            let times = now.since(fact.quiet_since).as_secs() / idle.as_secs().max(1);
-            (times.max(1).ilog2(), fact.seen.size_bytes)
-        };
-        models.sort_by_key(|fact| std::cmp::Reverse(order(fact)));
-        models
-    }
-
-    /// It is in memory again though we unloaded it lately: somebody uses it, and unloading it once
-    /// more would only make them wait again.
-    fn came_back(&self, fact: &LoadedFact) -> bool {
-        self.shed
-            .get(&fact.seen.name)
-            .is_some_and(|at| self.now.awake.since(*at) < self.policy.shed_again)
-    }
-
-    /// The ladder of host memory (1.8): while it is short, one idle model after the other is
-    /// unloaded, each given time to show whether it was enough.
-    pub(crate) fn shed_idle_models(&mut self) {
-        let now = self.now.awake;
-        if self.is_waking() || self.shed_until.is_some_and(|until| now < until) {
-            return;
-        }
-        let errand = |verb| self.running_verb(verb).is_some();
-        if errand(Verb::Unload) || errand(Verb::Measure) {
-            return;
-        }
-        let Some(ollama) = self.patients.get(&TargetId::Ollama) else { return };
-        let Care::Ollama { unload_under_pressure: true, .. } = &ollama.spec.care else { return };
-        // Something works, and nobody can tell which model it is.
-        if !ollama.answers() || ollama.facts.insight.is_working() {
-            return;
-        }
-        let models = self.idle_models(ollama);
-        let Some(idle) = models.into_iter().find(|fact| !self.came_back(fact)) else { return };
-        let (model, bytes, heal) = (idle.seen.name.clone(), idle.seen.size_bytes, ollama.spec.heal);
-        let key = match heal {
-            Heal::Auto if !self.is_faltering() => "story.unloads",
-            Heal::Auto | Heal::Observe => "story.would_have_unloaded",
-            Heal::Ask => return,
-        };
-        let says = Sentence::new(key)
-            .with("model", model.as_str())
-            .with("bytes", crate::Value::Bytes(bytes));
-        self.tell_story(&TargetId::Host, StoryKind::Done, says);
-        self.shed_until = Some(now + self.policy.pressure_clear);
-        if key == "story.unloads" {
-            let again = self.policy.shed_again;
-            self.shed.retain(|_, at| now.since(*at) < again);
-            self.shed.insert(model.clone(), now);
-            self.errand(Verb::Unload, Asker::Doctor, Plan::Unload { models: vec![model] });
-        }
     }
 
     /// E1: never under memory pressure, one at a time.

@@ -30,6 +30,7 @@ mod latency;
 mod looking;
 mod seeing;
 mod sharing;
+mod shedding;
 mod timeline;
 mod verdict;
 mod weighing;

@@ -234,7 +234,7 @@ impl Patient {
 
     /// Ollama: this model is meant to stay in memory, by the configuration or because it never
     /// expires (R61).
-    pub fn keeps(&self, fact: &LoadedFact) -> bool {
+    pub(crate) fn keeps(&self, fact: &LoadedFact) -> bool {
         let Care::Ollama { pinned, .. } = &self.spec.care else { return false };
         fact.ends_s.is_none() || pinned.iter().any(|name| is_same(name, &fact.seen.name))
     }

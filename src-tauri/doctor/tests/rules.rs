@@ -62,6 +62,8 @@ mod roots;
 mod sentences;
 #[path = "rules/sharing.rs"]
 mod sharing;
+#[path = "rules/shedding.rs"]
+mod shedding;
 #[path = "rules/signs.rs"]
 mod signs;
 #[path = "rules/stopping.rs"]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use doctor::{
-    Care, ContainerHealth, ContainerStatus, EngineKeeper, Ensured, Heal, Launch, Reply,
+    Care, ContainerHealth, ContainerStatus, EngineKeeper, Ensured, Heal, Launch, MlxServer, Reply,
     RestartPolicy, Spec, TargetId,
 };
 
@@ -92,6 +92,9 @@ fn given_server(world: &mut World, kind: &str, traits: &[&str]) -> Result<(), St
                 "not running" => runs = false,
                 wish if wish.starts_with("wants ") => {}
                 "keeps its models" => {}
+                "is LM Studio" => server.kind = MlxServer::LmStudio,
+                "is oMLX" => server.kind = MlxServer::Omlx,
+                "is mlx-omni-server" => server.kind = MlxServer::Omni,
                 "its work is read" => server.insides.unread = false,
                 "not installed" => server.installed.binary = None,
                 "not configured" => one.configured = false,
@@ -115,6 +118,9 @@ fn given_server(world: &mut World, kind: &str, traits: &[&str]) -> Result<(), St
     }
     if runs {
         server.comes_up(pid, run);
+        if kind == "mlx" {
+            server.holds_its_models();
+        }
     }
     one.care = match kind {
         "ollama" => Care::Ollama {
