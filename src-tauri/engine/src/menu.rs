@@ -84,7 +84,7 @@ pub fn menu(snapshot: &Snapshot, beside: &Beside, words: &Words) -> Menu {
         entries.push(Entry::Line);
     }
     entries.push(ask("menu.recover", Request::Recover { target: None }));
-    if snapshot.models.iter().any(|model| !model.pinned) {
+    if snapshot.models.iter().any(|model| model.server == "ollama" && !model.pinned) {
         let idle = Request::Unload { model: None, idle: true, all: false };
         entries.push(ask("menu.unload_idle", idle));
     }

@@ -453,22 +453,32 @@ fn headline(
 }
 
 fn models(doctor: &Doctor, frame: &Frame<'_>) -> Vec<Model> {
-    let Some(ollama) = doctor.patient(&doctor::TargetId::Ollama) else { return Vec::new() };
-    let rate = |name: &str| {
-        let timing = frame.timings.iter().find(|timing| timing.model == name)?;
-        timing.tokens_per_s
+    let of = |id: doctor::TargetId| {
+        let facts = doctor.patient(&id).map(|patient| patient.facts.loaded.as_slice());
+        let loaded = facts.unwrap_or_default().iter();
+        loaded.map(move |fact| model(doctor, frame, &id, fact)).collect::<Vec<_>>()
     };
-    let loaded = ollama.facts.loaded.iter().map(|fact| Model {
-        server: "ollama".into(),
-        name: fact.seen.name.clone(),
-        size_bytes: fact.seen.size_bytes,
-        vram_bytes: fact.seen.vram_bytes,
-        context_length: fact.seen.context_length,
-        expires_in_s: fact.seen.expires_in_s,
-        pinned: ollama.keeps(fact),
-        tokens_per_s: rate(&fact.seen.name),
-    });
-    loaded.collect()
+    [of(doctor::TargetId::Ollama), of(doctor::TargetId::Mlx)].concat()
+}
+
+fn model(
+    doctor: &Doctor,
+    frame: &Frame<'_>,
+    server: &doctor::TargetId,
+    fact: &doctor::LoadedFact,
+) -> Model {
+    let seen = &fact.seen;
+    let measured = |timing: &&Timing| timing.server == *server && timing.model == seen.name;
+    Model {
+        server: server.to_string(),
+        name: seen.name.clone(),
+        size_bytes: seen.size_bytes,
+        vram_bytes: seen.vram_bytes,
+        context_length: seen.context_length,
+        expires_in_s: seen.expires_in_s,
+        pinned: doctor.keeps(server, fact),
+        tokens_per_s: frame.timings.iter().find(measured).and_then(|timing| timing.tokens_per_s),
+    }
 }
 
 /// Running ones and the last that ended.

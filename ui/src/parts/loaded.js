@@ -12,7 +12,8 @@ import { wishButton } from './wish.js';
 /** @param {Scene} scene */
 export const loadedModels = (scene) => {
   const { snapshot, words } = scene;
-  const unloadable = snapshot.models.filter(canUnload);
+  // Of several at once only Ollama is asked.
+  const unloadable = snapshot.models.filter(({ server, pinned }) => server === 'ollama' && !pinned);
   return html`<div class="card" data-part="models">
     <div class="head">
       <h3>${words.loaded}</h3>
@@ -44,7 +45,8 @@ const row = (scene, model) => html`<li data-model=${model.name}>
 
 /** @param {Scene} scene @param {Model} model */
 const figures = ({ words }, { size_bytes, tokens_per_s: speed, expires_in_s: leaves }) => {
-  const told = [size(size_bytes, words)];
+  // An MLX server may not tell.
+  const told = size_bytes > 0 ? [size(size_bytes, words)] : [];
   if (speed !== null) told.push(words.speed(number(speed, speed < 10 ? 1 : 0, words)));
   if (leaves !== null) told.push(words.leaves_in(span(leaves * 1000, words)));
   return told.join(' · ');
@@ -54,13 +56,9 @@ const figures = ({ words }, { size_bytes, tokens_per_s: speed, expires_in_s: lea
 const last = (scene, model) => {
   const { words } = scene;
   if (model.pinned) return html`<span class="dim">${words.pinned}</span>`;
-  if (!canUnload(model)) return html`<span class="dim">${model.server.toUpperCase()}</span>`;
   return wishButton(scene, {
-    wish: { verb: 'unload', model: model.name },
+    wish: { verb: 'unload', model: model.server === 'mlx' ? `mlx:${model.name}` : model.name },
     label: words.unload,
     name: words.unload_model(model.name),
   });
 };
-
-/** An MLX server has no way to be asked to unload. @param {Model} model */
-const canUnload = ({ server, pinned }) => server === 'ollama' && !pinned;

@@ -193,7 +193,10 @@ fn model(model: &Model, words: &Words) -> Vec<String> {
         Some(left) => words.sentence(&Sentence::new("cli.unloads_in").with("time", seconds(left))),
         None => words.say("cli.stays_loaded"),
     };
-    vec![clean(&model.name), clean(&model.server), words.bytes(model.size_bytes), stays]
+    // An MLX server may not tell.
+    let size = Some(model.size_bytes).filter(|bytes| *bytes > 0);
+    let size = size.map_or_else(|| "–".to_owned(), |bytes| words.bytes(bytes));
+    vec![clean(&model.name), clean(&model.server), size, stays]
 }
 
 fn about(target: &Target) -> String {
