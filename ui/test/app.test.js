@@ -212,13 +212,14 @@ test('checks and recovery of one and of all', async () => {
   ]);
 });
 
-test('models are unloaded one, idle, all; a pinned one and one of MLX are not', async () => {
+test('models are unloaded one, idle, all, and one of MLX by its name; a pinned one is not', async () => {
   const { find, all, deeds } = draw(await snapshot('well'));
   for (const found of all('[data-part=models] button')) found.click();
   assert.deepEqual(deeds, [
     { verb: 'unload', idle: true },
     { verb: 'unload', all: true },
     { verb: 'unload', model: 'llama3.2:3b' },
+    { verb: 'unload', model: 'mlx:mlx-community/Qwen3-32B-4bit' },
   ]);
   assert.ok(text(find('[data-model="nomic-embed-text:latest"]')).includes('pinned'));
 });

@@ -8,6 +8,7 @@ mod docker;
 mod ended;
 mod engine_itself;
 mod ensure;
+mod kinds;
 mod levers;
 mod mlx;
 mod models;
