@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use engine::words::Words;
+
 /// Text of others without what a terminal would obey: control characters and marks that turn
 /// the direction of writing. Line ends become spaces.
 pub(crate) fn clean(text: &str) -> String {
@@ -37,44 +39,38 @@ pub(crate) fn columns(rows: &[Vec<String>]) -> Vec<String> {
     rows.iter().map(line).collect()
 }
 
-/// `4.7 GB`: powers of 1024, as the engine's own sentences have them.
+/// `850 ms`, `12.4 s`, `3m 20s`, `2h 5m`, `4d 3h`; in Russian `12,4 с`, `3 мин 20 с`.
 #[expect(clippy::cast_precision_loss, reason = "one digit after the point is shown")]
-pub(crate) fn bytes(bytes: u64) -> String {
-    const MEGABYTE: u64 = 1024 * 1024;
-    const GIGABYTE: u64 = 1024 * MEGABYTE;
-    match bytes {
-        0..MEGABYTE => format!("{} KB", bytes / 1024),
-        MEGABYTE..GIGABYTE => format!("{} MB", bytes / MEGABYTE),
-        _ => format!("{:.1} GB", bytes as f64 / GIGABYTE as f64),
-    }
-}
-
-/// `850 ms`, `12.4 s`, `3m 20s`, `2h 5m`, `4d 3h`.
-#[expect(clippy::cast_precision_loss, reason = "one digit after the point is shown")]
-pub(crate) fn millis(millis: u64) -> String {
+pub(crate) fn millis(millis: u64, words: &Words) -> String {
     let seconds = millis / 1000;
-    match seconds {
-        0 => format!("{millis} ms"),
-        1..60 => format!("{:.1} s", millis as f64 / 1000.0),
-        _ => self::seconds(seconds),
+    match (seconds, words.language()) {
+        (0, "ru") => format!("{millis} мс"),
+        (0, _) => format!("{millis} ms"),
+        (1..60, "ru") => format!("{:.1} с", millis as f64 / 1000.0).replace('.', ","),
+        (1..60, _) => format!("{:.1} s", millis as f64 / 1000.0),
+        _ => self::seconds(seconds, words),
     }
 }
 
-pub(crate) fn seconds(seconds: u64) -> String {
+pub(crate) fn seconds(seconds: u64, words: &Words) -> String {
+    let [day, hour, minute, second] = match words.language() {
+        "ru" => [" д", " ч", " мин", " с"],
+        _ => ["d", "h", "m", "s"],
+    };
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     match seconds {
-        0..60 => format!("{seconds}s"),
-        60..3600 => format!("{minutes}m {}s", seconds % 60),
-        3600..86_400 => format!("{hours}h {}m", minutes % 60),
-        _ => format!("{days}d {}h", hours % 24),
+        0..60 => format!("{seconds}{second}"),
+        60..3600 => format!("{minutes}{minute} {}{second}", seconds % 60),
+        3600..86_400 => format!("{hours}{hour} {}{minute}", minutes % 60),
+        _ => format!("{days}{day} {}{hour}", hours % 24),
     }
 }
 
 /// How long ago an RFC 3339 time was; empty when it is none.
-pub(crate) fn ago(time: &str) -> String {
+pub(crate) fn ago(time: &str, words: &Words) -> String {
     let Ok(then) = time.parse::<jiff::Timestamp>() else { return String::new() };
     let passed = jiff::Timestamp::now().as_second().saturating_sub(then.as_second());
-    seconds(u64::try_from(passed).unwrap_or(0))
+    seconds(u64::try_from(passed).unwrap_or(0), words)
 }
 
 /// An RFC 3339 time as the clock on this machine's wall shows it.
@@ -102,12 +98,17 @@ mod tests {
     }
 
     #[test]
-    fn times_and_sizes_can_be_read() {
-        assert_eq!(millis(850), "850 ms");
-        assert_eq!(millis(12_400), "12.4 s");
-        assert_eq!(millis(200_000), "3m 20s");
-        assert_eq!(seconds(7_500), "2h 5m");
-        assert_eq!(bytes(5_046_586_573), "4.7 GB");
-        assert_eq!(bytes(24 << 20), "24 MB");
+    fn times_can_be_read_in_both_languages() {
+        let (english, russian) = (Words::new("en"), Words::new("ru"));
+        for (time, en, ru) in [
+            (850, "850 ms", "850 мс"),
+            (12_400, "12.4 s", "12,4 с"),
+            (574_000, "9m 34s", "9 мин 34 с"),
+            (7_500_000, "2h 5m", "2 ч 5 мин"),
+            (270_000_000, "3d 3h", "3 д 3 ч"),
+        ] {
+            assert_eq!((millis(time, &english), millis(time, &russian)), (en.into(), ru.into()));
+        }
+        assert_eq!((seconds(12, &english), seconds(12, &russian)), ("12s".into(), "12 с".into()));
     }
 }

@@ -58,9 +58,8 @@ fn unloads(kind: &str) {
     // 300 MB came back, and a page more or less is the system's.
     let words: Vec<&str> = said.split_whitespace().collect();
     let megabytes = words.windows(2).filter(|pair| pair[1].starts_with("MB"));
-    let freed: Vec<u64> = megabytes
-        .filter_map(|pair| pair[0].split(['.', ',']).next()?.parse().ok())
-        .collect();
+    let freed: Vec<u64> =
+        megabytes.filter_map(|pair| pair[0].split(['.', ',']).next()?.parse().ok()).collect();
     assert!(freed.iter().any(|freed| (280..=340).contains(freed)), "{said}");
     eventually("no model in memory", SOON, || {
         engine.status().unwrap().models.is_empty().then_some(())

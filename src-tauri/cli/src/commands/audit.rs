@@ -19,7 +19,7 @@ use crate::output::{self, Colour, paint};
 use crate::text::clean;
 
 pub(crate) async fn audit(paths: &Paths, files: &[PathBuf], json: bool) -> Result<Exit, Failure> {
-    let (config, _) = configuration(paths)?;
+    let (config, _) = configuration(paths, &crate::place::words(paths))?;
     let (words, slowest) = asked(Connection::find(paths).ok()).await;
     let engine = words.is_some();
     let words = words.unwrap_or_default();

@@ -65,14 +65,14 @@ pub(crate) async fn one(connection: &Connection, id: &str, json: bool) -> Result
         [words.say("cli.cause"), format!("{} ({sure})", clean(&incident.cause.id))].to_vec(),
         [words.say("cli.state"), state(&words, &incident.state)].to_vec(),
         [words.say("cli.opened"), local(&incident.opened, "%Y-%m-%d %H:%M:%S")].to_vec(),
-        [words.say("cli.detected_after"), millis(incident.detected_after_ms)].to_vec(),
+        [words.say("cli.detected_after"), millis(incident.detected_after_ms, &words)].to_vec(),
     ];
     let mut add = |key: &str, value: String| rows.push(vec![words.say(key), value]);
     if let Some(answering) = incident.answering_after_ms {
-        add("cli.answering_after", millis(answering));
+        add("cli.answering_after", millis(answering, &words));
     }
     if let Some(recovered) = incident.recovered_after_ms {
-        add("cli.verified_after", millis(recovered));
+        add("cli.verified_after", millis(recovered, &words));
     }
     add("cli.attempts", incident.attempts.to_string());
     if !incident.affects.is_empty() {

@@ -82,7 +82,7 @@ fn draw(snapshot: &Snapshot) {
     let rows: Vec<Vec<String>> = found
         .iter()
         .map(|target| {
-            vec![clean(&target.id), word(target, &words), ago(&target.since), about(target)]
+            vec![clean(&target.id), word(target, &words), ago(&target.since, &words), about(target)]
         })
         .collect();
     for (target, line) in found.iter().zip(columns(&rows)) {
@@ -125,7 +125,7 @@ fn draw_target(target: &Target, snapshot: &Snapshot) {
             output::line(format!("{} {}", words.say("status.advice"), clean(&cause.advice)));
         }
     }
-    let since = Sentence::new("status.ago").with("time", ago(&target.since));
+    let since = Sentence::new("status.ago").with("time", ago(&target.since, words));
     let mut rows = vec![
         vec!["id".into(), clean(&target.id)],
         vec![words.say("status.since"), words.sentence(&since)],
@@ -190,7 +190,9 @@ fn name_of(id: &str, snapshot: &Snapshot) -> String {
 fn model(model: &Model, words: &Words) -> Vec<String> {
     let stays = match model.expires_in_s {
         _ if model.pinned => words.say("cli.pinned"),
-        Some(left) => words.sentence(&Sentence::new("cli.unloads_in").with("time", seconds(left))),
+        Some(left) => {
+            words.sentence(&Sentence::new("cli.unloads_in").with("time", seconds(left, words)))
+        }
         None => words.say("cli.stays_loaded"),
     };
     // An MLX server may not tell.

@@ -1,6 +1,7 @@
 //! `timings`: how fast each model is, as table, Markdown, CSV or JSON.
 
 use engine::view::ModelTiming;
+use engine::words::Words;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -8,7 +9,7 @@ use crate::arguments::Format;
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Colour, paint};
-use crate::text::{bytes, clean, columns, millis, seconds};
+use crate::text::{clean, columns, millis, seconds};
 
 #[derive(Deserialize)]
 struct Timings {
@@ -52,7 +53,9 @@ pub(crate) async fn timings(
             let row = |cells: &[String]| output::line(format!("| {} |", cells.join(" | ")));
             row(&HEADINGS.map(str::to_lowercase));
             row(&HEADINGS.map(|_| "---".to_owned()));
-            for cells in read(connection).await?.iter().map(readable) {
+            let words = Words::default();
+            for model in &read(connection).await? {
+                let cells = readable(model, &words);
                 row(&cells.map(|cell| cell.replace('|', "\\|")));
             }
         }
@@ -76,7 +79,7 @@ pub(crate) async fn table(connection: &Connection) -> Result<(), Failure> {
     }
     let words = connection.words().await;
     let mut rows = vec![KEYS.map(|key| words.say(key).to_uppercase()).to_vec()];
-    rows.extend(models.iter().map(|model| readable(model).to_vec()));
+    rows.extend(models.iter().map(|model| readable(model, &words).to_vec()));
     for (index, line) in columns(&rows).iter().enumerate() {
         output::line(if index == 0 { paint(Colour::Dim, line) } else { line.clone() });
     }
@@ -92,9 +95,10 @@ async fn read(connection: &Connection) -> Result<Vec<TimedModel>, Failure> {
     Ok(connection.get::<Timings>("/timings").await?.models)
 }
 
-fn readable(model: &TimedModel) -> [String; 8] {
+fn readable(model: &TimedModel, words: &Words) -> [String; 8] {
     let last = model.last.as_ref();
     let missing = || "-".to_owned();
+    let took = |time| millis(time, words);
     let speed = match last {
         Some(ModelTiming { error: Some(error), .. }) => clean(error),
         Some(ModelTiming { tokens_per_s: Some(speed), .. }) => format!("{speed:.1} tokens/s"),
@@ -103,12 +107,12 @@ fn readable(model: &TimedModel) -> [String; 8] {
     [
         clean(&model.model),
         clean(&model.server),
-        last.and_then(|last| last.load_ms).map_or_else(missing, millis),
-        last.and_then(|last| last.first_token_ms).map_or_else(missing, millis),
+        last.and_then(|last| last.load_ms).map_or_else(missing, took),
+        last.and_then(|last| last.first_token_ms).map_or_else(missing, took),
         speed,
-        last.and_then(|last| last.memory_bytes).map_or_else(missing, bytes),
-        seconds(model.suggested_timeout_s),
-        seconds(model.suggested_task_timeout_s),
+        last.and_then(|last| last.memory_bytes).map_or_else(missing, |bytes| words.bytes(bytes)),
+        seconds(model.suggested_timeout_s, words),
+        seconds(model.suggested_task_timeout_s, words),
     ]
 }
 

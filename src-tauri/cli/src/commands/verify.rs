@@ -8,15 +8,17 @@ mod containers;
 mod ourselves;
 mod servers;
 
+use doctor::Sentence;
 use engine::config::Config;
 use engine::paths::Paths;
 use engine::view::Snapshot;
+use engine::words::Words;
 use serde_json::json;
 
 use crate::connection::Connection;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Colour, paint};
-use crate::place::environment;
+use crate::place::{environment, words};
 use crate::text::{clean, columns};
 
 /// One line.
@@ -55,41 +57,43 @@ impl Check {
 }
 
 pub(crate) async fn verify(paths: &Paths, json: bool) -> Result<Exit, Failure> {
-    let (config, config_check) = configuration(paths)?;
-    let (engine, snapshot) = ourselves::engine(paths).await;
+    let words = &words(paths);
+    let (config, config_check) = configuration(paths, words)?;
+    let (engine, snapshot) = ourselves::engine(paths, words).await;
     let snapshot = snapshot.as_ref();
     let mut checks = vec![engine, config_check];
-    checks.extend(servers::servers(&config, snapshot).await);
-    checks.extend(containers::containers(&config, snapshot).await);
-    checks.extend(servers::services(&config).await);
-    checks.push(ourselves::memory(engine::platform::memory()));
-    checks.push(autostart::autostart());
-    checks.push(ourselves::webhook(&config, Connection::find(paths).ok().as_ref()).await);
-    checks.push(ourselves::journal(paths));
+    checks.extend(servers::servers(&config, snapshot, words).await);
+    checks.extend(containers::containers(&config, snapshot, words).await);
+    checks.extend(servers::services(&config, words).await);
+    checks.push(ourselves::memory(engine::platform::memory(), words));
+    checks.push(autostart::autostart(words));
+    let connection = Connection::find(paths).ok();
+    checks.push(ourselves::webhook(&config, connection.as_ref(), words).await);
+    checks.push(ourselves::journal(paths, words));
     checks.extend(snapshot.iter().flat_map(|snapshot| ourselves::messages(snapshot)));
     let failed = checks.iter().filter(|check| check.state == Outcome::Failed).count();
     if json {
         print_json(&checks, failed == 0);
     } else {
-        print(&checks, failed);
+        print(&checks, failed, words);
     }
     Ok(if failed == 0 { Exit::Fine } else { Exit::Wrong })
 }
 
 /// With a bad file the defaults tell what to check: the engine does so too when it starts.
-pub(super) fn configuration(paths: &Paths) -> Result<(Config, Check), Failure> {
+pub(super) fn configuration(paths: &Paths, words: &Words) -> Result<(Config, Check), Failure> {
     let file = &paths.config;
     match Config::load(file, &environment) {
         Ok(config) => {
-            let says =
-                if file.exists() { "is good" } else { "is not there: defaults are in force" };
-            Ok((config, Check::good("configuration", format!("{} {says}", file.display()))))
+            let key = if file.exists() { "cli.check_config" } else { "cli.check_config_absent" };
+            let says = Sentence::new(key).with("file", file.display().to_string());
+            Ok((config, Check::good("configuration", words.sentence(&says))))
         }
         Err(errors) => {
             let check = Check::failed(
                 "configuration",
                 errors.to_string().lines().next().unwrap_or("is bad").to_owned(),
-                "`homeostat config check` names every error",
+                words.say("cli.check_config_errors"),
             );
             // What the engine itself goes by then.
             let good = Config::load(&paths.good_config(), &environment);
@@ -102,15 +106,15 @@ pub(super) fn configuration(paths: &Paths) -> Result<(Config, Check), Failure> {
     }
 }
 
-fn word(outcome: Outcome) -> (&'static str, Option<Colour>) {
+fn word(outcome: Outcome, words: &Words) -> (String, Option<Colour>) {
     match outcome {
-        Outcome::Good => ("ok", None),
-        Outcome::Failed => ("FAILED", Some(Colour::Bad)),
-        Outcome::Absent => ("-", Some(Colour::Dim)),
+        Outcome::Good => (words.say("cli.check_good"), None),
+        Outcome::Failed => (words.say("cli.check_failed"), Some(Colour::Bad)),
+        Outcome::Absent => ("-".into(), Some(Colour::Dim)),
     }
 }
 
-fn print(checks: &[Check], failed: usize) {
+fn print(checks: &[Check], failed: usize, words: &Words) {
     let rows: Vec<Vec<String>> = checks
         .iter()
         .map(|check| {
@@ -118,17 +122,20 @@ fn print(checks: &[Check], failed: usize) {
                 "" => clean(&check.says),
                 advice => format!("{}: {}", clean(&check.says), clean(advice)),
             };
-            vec![word(check.state).0.into(), clean(&check.what), says]
+            vec![word(check.state, words).0, clean(&check.what), says]
         })
         .collect();
     for (check, line) in checks.iter().zip(columns(&rows)) {
-        let colour = word(check.state).1;
+        let colour = word(check.state, words).1;
         output::line(colour.map_or(line.clone(), |colour| paint(colour, &line)));
     }
     output::line(match failed {
-        0 => paint(Colour::Good, "Everything that was checked is fine."),
-        1 => paint(Colour::Bad, "1 check failed."),
-        more => paint(Colour::Bad, &format!("{more} checks failed.")),
+        0 => paint(Colour::Good, &words.say("cli.checks_good")),
+        1 => paint(Colour::Bad, &words.say("cli.one_check_failed")),
+        more => {
+            let says = Sentence::new("cli.checks_failed").with("count", more.to_string());
+            paint(Colour::Bad, &words.sentence(&says))
+        }
     });
 }
 

@@ -110,6 +110,30 @@ async fn verify_begins_with_the_missing_engine() {
 }
 
 #[tokio::test]
+async fn verify_speaks_the_language_of_the_configuration() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let config = format!(
+        "[notifications]\nlanguage = \"ru\"\n[ollama]\nurl = \"http://{free}\"\n\
+         [mlx]\nurl = \"http://{free}\"\n[api]\nlisten = \"{free}\"\n\
+         [[service]]\nname = \"Gone\"\nurl = \"http://{free}/gone\"\n"
+    );
+    fs::write(data.join("config.toml"), config).unwrap();
+    let ended = run(data, &["verify"]).await;
+    for line in ended.out.lines() {
+        let russian = line.chars().any(|letter| ('а'..='я').contains(&letter));
+        // The system's own word for a closed port is in no language of ours.
+        assert!(russian || line.contains("Connection refused"), "{line}");
+    }
+    assert!(ended.out.contains("СБОЙ") && ended.out.contains("Не прошло проверок"), "{ended:?}");
+    // What programs read keeps its names.
+    let told = run(data, &["verify", "--json"]).await.json();
+    let states = told["checks"].as_array().unwrap().iter().map(|check| check["state"].as_str());
+    assert!(states.flatten().all(|state| ["ok", "failed", "absent"].contains(&state)), "{told}");
+}
+
+#[tokio::test]
 async fn verify_sees_a_running_engine() {
     let world = World::new().await;
     let ended = world.run(&["verify"]).await;

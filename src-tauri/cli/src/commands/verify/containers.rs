@@ -1,13 +1,18 @@
 //! Docker and the critical containers: asked directly, as `docker ps` would.
 
-use doctor::{Care, Spec, TargetId};
+use doctor::{Care, Sentence, Spec, TargetId};
 use engine::config::Config;
 use engine::view::{Intent, Snapshot};
+use engine::words::Words;
 
 use super::{Check, seen};
 use crate::docker;
 
-pub(crate) async fn containers(config: &Config, snapshot: Option<&Snapshot>) -> Vec<Check> {
+pub(crate) async fn containers(
+    config: &Config,
+    snapshot: Option<&Snapshot>,
+    words: &Words,
+) -> Vec<Check> {
     let what = "docker";
     let endpoint = match docker::find(&config.docker.host).await {
         Ok(endpoint) => endpoint,
@@ -17,18 +22,24 @@ pub(crate) async fn containers(config: &Config, snapshot: Option<&Snapshot>) -> 
             });
             let found = seen(snapshot, what).is_some_and(|target| target.found);
             return vec![if configured || found {
-                Check::failed(what, why, "start Docker Desktop, or the engine that you use")
+                Check::failed(what, why, words.say("cli.check_start_docker"))
             } else {
-                Check::absent(what, format!("not found and not configured ({why})"))
+                Check::absent(
+                    what,
+                    words.sentence(&Sentence::new("cli.check_no_docker").with("why", why)),
+                )
             }];
         }
     };
-    let mut checks = vec![Check::good(what, format!("the engine answers at {endpoint}"))];
+    let mut checks = vec![Check::good(
+        what,
+        words.sentence(&Sentence::new("cli.check_docker").with("address", endpoint.to_string())),
+    )];
     for spec in &config.roster {
         if let (TargetId::Container(name), Care::Container { critical: true, .. }) =
             (&spec.id, &spec.care)
         {
-            checks.extend(container(&endpoint, name, spec, snapshot).await);
+            checks.extend(container(&endpoint, name, spec, snapshot, words).await);
         }
     }
     checks
@@ -40,33 +51,32 @@ async fn container(
     name: &str,
     spec: &Spec,
     snapshot: Option<&Snapshot>,
+    words: &Words,
 ) -> Option<Check> {
     let what = spec.id.to_string();
     Some(match docker::state(endpoint, name).await {
-        Ok(Some(state)) if state == "running" => Check::good(what, "runs"),
+        Ok(Some(state)) if state == "running" => Check::good(what, words.say("cli.check_runs")),
         Ok(Some(state)) => {
-            stopped(&what, &state, seen(snapshot, &what).map(|target| target.intent))
+            let intent = seen(snapshot, &what).map(|target| target.intent);
+            stopped(&what, &state, intent, words)
         }
-        Ok(None) if spec.configured => Check::failed(
-            what,
-            "does not exist",
-            "create it with `docker compose up -d` in its project",
-        ),
+        Ok(None) if spec.configured => {
+            Check::failed(what, words.say("cli.check_no_container"), words.say("cli.check_create"))
+        }
         Ok(None) => return None,
-        Err(why) => Check::failed(what, why, "see `docker ps -a`"),
+        Err(why) => Check::failed(what, why, words.say("cli.check_docker_ps")),
     })
 }
 
 /// What a person stopped, or what has done its work, is as it should be.
-fn stopped(what: &str, state: &str, intent: Option<Intent>) -> Check {
+fn stopped(what: &str, state: &str, intent: Option<Intent>, words: &Words) -> Check {
+    let says =
+        |key: &str| words.sentence(&Sentence::new(key).with("state", state).with("target", what));
     match intent {
-        Some(Intent::Held) => Check::absent(
-            what,
-            format!("is {state} and held: it stays so until `homeostat start {what}`"),
-        ),
-        Some(Intent::Completed) => Check::absent(what, format!("is {state}: its work is done")),
+        Some(Intent::Held) => Check::absent(what, says("cli.check_held")),
+        Some(Intent::Completed) => Check::absent(what, says("cli.check_completed")),
         Some(Intent::Wanted) | None => {
-            Check::failed(what, format!("is {state}"), format!("`homeostat start {what}`"))
+            Check::failed(what, says("cli.check_stopped"), format!("`homeostat start {what}`"))
         }
     }
 }
@@ -78,12 +88,13 @@ mod tests {
 
     #[test]
     fn only_what_is_to_run_fails_when_it_is_stopped() {
-        let state = |intent| stopped("container:db", "exited", intent).state;
+        let words = Words::new("en");
+        let state = |intent| stopped("container:db", "exited", intent, &words).state;
         assert_eq!(state(Some(Intent::Held)), Outcome::Absent);
         assert_eq!(state(Some(Intent::Completed)), Outcome::Absent);
         assert_eq!(state(Some(Intent::Wanted)), Outcome::Failed);
         assert_eq!(state(None), Outcome::Failed, "nobody knows of a hold");
-        let held = stopped("container:db", "exited", Some(Intent::Held));
+        let held = stopped("container:db", "exited", Some(Intent::Held), &words);
         assert!(held.says.contains("held") && held.advice.is_empty(), "{held:?}");
     }
 }

@@ -5,68 +5,79 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::Duration;
 
-use doctor::HostSeen;
+use doctor::{HostSeen, Sentence, Value};
 use engine::api::PORT;
 use engine::config::{Config, Listen};
 use engine::paths::Paths;
 use engine::view::{Snapshot, Takeover};
-use serde_json::Value;
+use engine::words::Words;
+use serde_json::Value as Json;
 
 use super::Check;
 use crate::connection::{Connection, client, read};
-use crate::text::bytes;
 
-const START: &str = "start it with `homeostat run`, or open the app";
+const START: &str = "cli.check_start";
 
 /// The running engine, with what it sees.
-pub(crate) async fn engine(paths: &Paths) -> (Check, Option<Snapshot>) {
+pub(crate) async fn engine(paths: &Paths, words: &Words) -> (Check, Option<Snapshot>) {
     let asked = async {
         let connection = Connection::find(paths)?;
         let snapshot: Snapshot = connection.get("/status").await?;
-        let health: Value = connection.get("/health").await?;
+        let health: Json = connection.get("/health").await?;
         Ok::<_, crate::failure::Failure>((connection, snapshot, health))
     };
     match asked.await {
         Ok((connection, snapshot, health)) if health["status"] == "ok" => {
-            let says = format!(
-                "version {} runs as process {} and listens on {}",
-                snapshot.version, connection.pid, connection.address
-            );
-            (Check::good("engine", says), Some(snapshot))
+            let says = Sentence::new("cli.check_engine")
+                .with("version", snapshot.version.as_str())
+                .with("pid", connection.pid)
+                .with("address", connection.address.to_string());
+            (Check::good("engine", words.sentence(&says)), Some(snapshot))
         }
         Ok((connection, snapshot, _)) => {
-            let says = format!("process {} runs, but its loop stands still", connection.pid);
-            (Check::failed("engine", says, "end that process and start it again"), Some(snapshot))
+            let says = Sentence::new("cli.check_engine_stuck").with("pid", connection.pid);
+            let (says, advice) = (words.sentence(&says), words.say("cli.check_engine_again"));
+            (Check::failed("engine", says, advice), Some(snapshot))
         }
         Err(failure) => {
             let text = failure.to_string();
-            let says = text.lines().next().unwrap_or("is not running").trim_end_matches('.');
-            (Check::failed("engine", says, START), None)
+            let says = text.lines().next().unwrap_or_default().trim_end_matches('.');
+            (Check::failed("engine", says, words.say(START)), None)
         }
     }
 }
 
-pub(crate) fn memory(host: std::io::Result<HostSeen>) -> Check {
+pub(crate) fn memory(host: std::io::Result<HostSeen>, words: &Words) -> Check {
     let host = match host {
         Ok(host) => host,
         Err(error) => {
-            let says = format!("the system does not tell: {error}");
-            return Check::failed("memory", says, "see the log of the system");
+            let says = Sentence::new("cli.check_memory_untold").with("reason", error.to_string());
+            let advice = words.say("cli.check_system_log");
+            return Check::failed("memory", words.sentence(&says), advice);
         }
     };
-    let free = format!("{} of {} free", bytes(host.available_bytes), bytes(host.memory_bytes));
+    let about = |key: &str| {
+        let says = Sentence::new(key)
+            .with("available", Value::Bytes(host.available_bytes))
+            .with("total", Value::Bytes(host.memory_bytes));
+        words.sentence(&says.with("level", u32::from(host.pressure)))
+    };
     match host.pressure {
-        0 | 1 => Check::good("memory", free),
-        level => Check::failed(
+        0 | 1 => Check::good("memory", about("cli.check_memory")),
+        2.. => Check::failed(
             "memory",
-            format!("the system is under pressure (level {level}), {free}"),
-            "`homeostat unload --idle` takes unused models out",
+            about("cli.check_memory_short"),
+            words.say("cli.check_unload_idle"),
         ),
     }
 }
 
 /// Whether agents that post to the webhook reach us, and not another program.
-pub(crate) async fn webhook(config: &Config, connection: Option<&Connection>) -> Check {
+pub(crate) async fn webhook(
+    config: &Config,
+    connection: Option<&Connection>,
+    words: &Words,
+) -> Check {
     let home = SocketAddr::from((Ipv4Addr::LOCALHOST, PORT));
     let address = match &config.api.listen {
         Listen::Auto => home,
@@ -76,22 +87,24 @@ pub(crate) async fn webhook(config: &Config, connection: Option<&Connection>) ->
         }
     };
     let what = "webhook";
+    let about =
+        |key: &str| words.sentence(&Sentence::new(key).with("address", address.to_string()));
     let asked = async {
         let client = client(Duration::from_secs(5))?;
         let response = client.get(format!("http://{address}/health")).send().await?;
         let body = read(response).await?;
-        Ok::<_, anyhow::Error>(serde_json::from_slice::<Value>(&body).unwrap_or(Value::Null))
+        Ok::<_, anyhow::Error>(serde_json::from_slice::<Json>(&body).unwrap_or(Json::Null))
     };
     match asked.await {
         Ok(health) if health["version"].is_string() && health["status"].is_string() => {
-            Check::good(what, format!("POST http://{address}/recover reaches Homeostat"))
+            Check::good(what, about("cli.check_webhook"))
         }
         Ok(_) => Check::failed(
             what,
-            format!("another program answers on {address}{}", owner(address.port())),
-            "stop it (host_recovery_listener.py uses this port), then agents reach Homeostat",
+            format!("{}{}", about("cli.check_webhook_taken"), owner(address.port())),
+            words.say("cli.check_webhook_free"),
         ),
-        Err(_) => Check::failed(what, format!("nothing answers on {address}"), START),
+        Err(_) => Check::failed(what, about("cli.check_webhook_silent"), words.say(START)),
     }
 }
 
@@ -107,11 +120,12 @@ fn owner(port: u16) -> String {
 }
 
 /// Writes a byte where the journal lies; the journal itself is left alone.
-pub(crate) fn journal(paths: &Paths) -> Check {
+pub(crate) fn journal(paths: &Paths, words: &Words) -> Check {
     let what = "journal";
-    let folder = paths.data.display();
+    let about = |key: &str| Sentence::new(key).with("data", paths.data.display().to_string());
     if !paths.data.is_dir() {
-        return Check::failed(what, format!("{folder} does not exist yet"), START);
+        let says = words.sentence(&about("cli.check_no_data"));
+        return Check::failed(what, says, words.say(START));
     }
     let trial = paths.data.join(format!(".verify.{}", std::process::id()));
     let mut options = OpenOptions::new();
@@ -130,12 +144,14 @@ pub(crate) fn journal(paths: &Paths) -> Check {
         Ok(())
     };
     match written.and(opened) {
-        Ok(()) => Check::good(what, format!("{} can be written", journal.display())),
-        Err(error) => Check::failed(
-            what,
-            format!("{folder} cannot be written ({error})"),
-            "make room on the disk, and see that the directory belongs to you",
-        ),
+        Ok(()) => {
+            let says = about("cli.check_journal").with("file", journal.display().to_string());
+            Check::good(what, words.sentence(&says))
+        }
+        Err(error) => {
+            let says = about("cli.check_journal_closed").with("reason", error.to_string());
+            Check::failed(what, words.sentence(&says), words.say("cli.check_make_room"))
+        }
     }
 }
 

@@ -2,57 +2,63 @@
 
 use std::time::{Duration, Instant};
 
-use doctor::{Care, TargetId};
+use doctor::{Care, Sentence, TargetId};
 use engine::config::{Config, ServiceSettings, Url};
 use engine::view::Snapshot;
+use engine::words::Words;
 use futures_util::future::join_all;
 use reqwest::StatusCode;
-use serde_json::Value;
+use serde_json::Value as Json;
 
 use super::{Check, seen};
 use crate::connection::{client, read};
 
 /// Ollama with its models, and MLX.
-pub(crate) async fn servers(config: &Config, snapshot: Option<&Snapshot>) -> Vec<Check> {
-    let (ollama, mlx) = tokio::join!(ollama(config, snapshot), mlx(config, snapshot));
+pub(crate) async fn servers(
+    config: &Config,
+    snapshot: Option<&Snapshot>,
+    words: &Words,
+) -> Vec<Check> {
+    let (ollama, mlx) = tokio::join!(ollama(config, snapshot, words), mlx(config, snapshot, words));
     let mut checks = ollama;
     checks.push(mlx);
     checks
 }
 
-pub(crate) async fn services(config: &Config) -> Vec<Check> {
-    join_all(config.services.iter().map(|service| check(config, service))).await
+pub(crate) async fn services(config: &Config, words: &Words) -> Vec<Check> {
+    join_all(config.services.iter().map(|service| check(config, service, words))).await
 }
 
-async fn ollama(config: &Config, snapshot: Option<&Snapshot>) -> Vec<Check> {
+async fn ollama(config: &Config, snapshot: Option<&Snapshot>, words: &Words) -> Vec<Check> {
     let (url, timeout) = (&config.ollama.url, config.ollama.timeout);
     let version = match ask(url, "api/version", timeout).await {
         Ok((StatusCode::OK, body)) if body["version"].is_string() => {
             body["version"].as_str().unwrap_or_default().to_owned()
         }
         Ok((status, _)) => {
-            let says = format!("what answers at {url} ({status}) is not Ollama");
-            let advice = advice(snapshot, "ollama", "see which program uses the port");
-            return vec![Check::failed("ollama", says, advice)];
+            let says = about("cli.check_not_ollama", url).with("status", status.to_string());
+            let advice = advice(snapshot, "ollama", &words.say("cli.check_port"));
+            return vec![Check::failed("ollama", words.sentence(&says), advice)];
         }
-        Err(why) => return vec![silent(config, snapshot, &TargetId::Ollama, "ollama", url, &why)],
+        Err(why) => return vec![silent(config, snapshot, &TargetId::Ollama, url, &why, words)],
     };
-    let answers = Check::good("ollama", format!("version {version} answers at {url}"));
-    vec![answers, models(config, url, timeout).await]
+    let says = about("cli.check_ollama", url).with("version", version);
+    let answers = Check::good("ollama", words.sentence(&says));
+    vec![answers, models(config, url, timeout, words).await]
 }
 
 /// Another user's Ollama answers, and has no models (FEATURES B).
-async fn models(config: &Config, url: &Url, timeout: Duration) -> Check {
+async fn models(config: &Config, url: &Url, timeout: Duration, words: &Words) -> Check {
     let what = "models";
     let tags = match ask(url, "api/tags", timeout).await {
         Ok((StatusCode::OK, body)) => body,
         Ok((status, _)) => {
-            let says = format!("{url}api/tags answered {status}");
-            return Check::failed(what, says, "`homeostat restart ollama`");
+            let says = about("cli.check_tags", url).with("status", status.to_string());
+            return Check::failed(what, words.sentence(&says), "`homeostat restart ollama`");
         }
         Err(why) => {
-            let says = format!("the list of models did not come: {why}");
-            return Check::failed(what, says, "`homeostat restart ollama`");
+            let says = Sentence::new("cli.check_no_list").with("why", why.text(words));
+            return Check::failed(what, words.sentence(&says), "`homeostat restart ollama`");
         }
     };
     let names: Vec<&str> = tags["models"]
@@ -72,47 +78,51 @@ async fn models(config: &Config, url: &Url, timeout: Duration) -> Check {
     if names.is_empty() {
         return Check::failed(
             what,
-            "Ollama has no model",
-            "pull one with `ollama pull`; if you have some, Ollama runs as another user: start it as the one who owns them",
+            words.say("cli.check_no_model"),
+            words.say("cli.check_pull_one"),
         );
     }
     if !missing.is_empty() {
         return Check::failed(
             what,
-            format!("{} is missing", missing.join(", ")),
-            "pull it with `ollama pull`, or create it from its Modelfile",
+            words.sentence(&Sentence::new("cli.check_missing").with("models", missing.join(", "))),
+            words.say("cli.check_pull"),
         );
     }
-    Check::good(what, format!("{} of them are there", names.len()))
+    let count = names.len().to_string();
+    Check::good(what, words.sentence(&Sentence::new("cli.check_models").with("count", count)))
 }
 
 /// A 404 is alive: another kind of server keeps its health elsewhere.
-async fn mlx(config: &Config, snapshot: Option<&Snapshot>) -> Check {
+async fn mlx(config: &Config, snapshot: Option<&Snapshot>, words: &Words) -> Check {
     let (url, timeout) = (&config.mlx.url, config.mlx.timeout);
     let mut last = None;
     for path in ["health", "v1/models", "api/tags"] {
         match ask(url, path, timeout).await {
             Ok((status, _)) if status.is_success() => {
-                return Check::good("mlx", format!("answers at {url}{path}"));
+                let says = about("cli.check_answers", &format!("{url}{path}"));
+                return Check::good("mlx", words.sentence(&says));
             }
             Ok((status, _)) => last = Some(status),
-            Err(why) => return silent(config, snapshot, &TargetId::Mlx, "mlx", url, &why),
+            Err(why) => return silent(config, snapshot, &TargetId::Mlx, url, &why, words),
         }
     }
+    let status = last.map(|status| status.to_string()).unwrap_or_default();
+    let says = |key: &str| words.sentence(&about(key, url).with("status", status));
     match last {
-        Some(status) if status.is_client_error() => Check::good(
-            "mlx",
-            format!("is alive at {url}, though it knows none of its usual paths ({status})"),
-        ),
-        Some(_) | None => {
-            let status = last.map(|status| status.to_string()).unwrap_or_default();
-            Check::failed(
-                "mlx",
-                format!("{url} answers {status}"),
-                advice(snapshot, "mlx", "`homeostat restart mlx`"),
-            )
+        Some(status) if status.is_client_error() => {
+            Check::good("mlx", says("cli.check_mlx_elsewhere"))
         }
+        Some(_) | None => Check::failed(
+            "mlx",
+            says("cli.check_status"),
+            advice(snapshot, "mlx", "`homeostat restart mlx`"),
+        ),
     }
+}
+
+fn about(key: &str, url: &impl ToString) -> Sentence {
+    Sentence::new(key).with("url", url.to_string())
 }
 
 /// A server that nobody configured and nobody ever saw is no failure.
@@ -120,17 +130,19 @@ fn silent(
     config: &Config,
     snapshot: Option<&Snapshot>,
     id: &TargetId,
-    what: &str,
     url: &Url,
-    why: &str,
+    why: &Silence,
+    words: &Words,
 ) -> Check {
+    let what = id.to_string();
     let configured = config.roster.iter().any(|spec| spec.id == *id && spec.configured);
-    let found = seen(snapshot, what).is_some_and(|target| target.found);
+    let found = seen(snapshot, &what).is_some_and(|target| target.found);
     if !configured && !found {
-        return Check::absent(what, format!("not found at {url} and not configured"));
+        return Check::absent(what, words.sentence(&about("cli.check_absent", url)));
     }
-    let says = format!("{url}: {why}");
-    Check::failed(what, says, advice(snapshot, what, &format!("`homeostat start {what}`")))
+    let says = format!("{url}: {}", why.text(words));
+    let advice = advice(snapshot, &what, &format!("`homeostat start {what}`"));
+    Check::failed(what, says, advice)
 }
 
 /// The engine's own advice where it has one.
@@ -142,7 +154,7 @@ fn advice(snapshot: Option<&Snapshot>, id: &str, otherwise: &str) -> String {
         .unwrap_or_else(|| otherwise.into())
 }
 
-async fn check(config: &Config, service: &ServiceSettings) -> Check {
+async fn check(config: &Config, service: &ServiceSettings, words: &Words) -> Check {
     let spec = config.roster.iter().find(|spec| spec.id == service.id);
     let what = service.id.to_string();
     let (expect, container) = match spec.map(|spec| &spec.care) {
@@ -159,44 +171,58 @@ async fn check(config: &Config, service: &ServiceSettings) -> Check {
     let url = &service.url;
     let advice = match container {
         Some(container) => format!("`homeostat restart container:{container}`"),
-        None => "start it, or correct its URL in the configuration".into(),
+        None => words.say("cli.check_start_service"),
     };
     let asked = Instant::now();
     match ask(url, "", service.timeout).await {
-        Ok((status, _)) if expect.contains(&status.as_u16()) => Check::good(
-            what,
-            format!("{url} answered {status} in {} ms", asked.elapsed().as_millis()),
-        ),
+        Ok((status, _)) if expect.contains(&status.as_u16()) => {
+            let says = about("cli.check_service", url).with("status", status.to_string());
+            Check::good(what, words.sentence(&says.with("took", asked.elapsed())))
+        }
         Ok((status, _)) => {
             let expected: Vec<String> = expect.iter().map(ToString::to_string).collect();
-            Check::failed(
-                what,
-                format!("{url} answered {status}, not {}", expected.join(" or ")),
-                advice,
-            )
+            let says = about("cli.check_service_other", url)
+                .with("status", status.to_string())
+                .with("expected", expected.join(", "));
+            Check::failed(what, words.sentence(&says), advice)
         }
-        Err(why) => Check::failed(what, format!("{url}: {why}"), advice),
+        Err(why) => Check::failed(what, format!("{url}: {}", why.text(words)), advice),
+    }
+}
+
+/// Why there was no answer.
+enum Silence {
+    Late,
+    /// The system's own word, such as "Connection refused".
+    Failed(String),
+}
+
+impl Silence {
+    fn of(error: &reqwest::Error) -> Self {
+        if error.is_timeout() {
+            return Self::Late;
+        }
+        let mut cause: &dyn std::error::Error = error;
+        while let Some(inner) = cause.source() {
+            cause = inner;
+        }
+        Self::Failed(cause.to_string())
+    }
+
+    fn text(&self, words: &Words) -> String {
+        match self {
+            Self::Late => words.say("cli.check_late"),
+            Self::Failed(why) => why.clone(),
+        }
     }
 }
 
 /// Status and body, null unless it is JSON; or why there is no answer.
-async fn ask(url: &Url, path: &str, timeout: Duration) -> Result<(StatusCode, Value), String> {
-    let url = url.join(path).map_err(|error| error.to_string())?;
-    let client = client(timeout).map_err(|error| error.to_string())?;
-    let response = client.get(url).send().await.map_err(|error| why(&error))?;
+async fn ask(url: &Url, path: &str, timeout: Duration) -> Result<(StatusCode, Json), Silence> {
+    let url = url.join(path).map_err(|error| Silence::Failed(error.to_string()))?;
+    let client = client(timeout).map_err(|error| Silence::Failed(error.to_string()))?;
+    let response = client.get(url).send().await.map_err(|error| Silence::of(&error))?;
     let status = response.status();
-    let body = read(response).await.map_err(|error| error.to_string())?;
-    Ok((status, serde_json::from_slice(&body).unwrap_or(Value::Null)))
-}
-
-fn why(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return "no answer in time".into();
-    }
-    // The innermost error is the system's own word: "Connection refused".
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
+    let body = read(response).await.map_err(|error| Silence::Failed(error.to_string()))?;
+    Ok((status, serde_json::from_slice(&body).unwrap_or(Json::Null)))
 }
