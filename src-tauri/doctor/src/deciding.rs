@@ -346,7 +346,7 @@ impl Doctor {
         if verb == Verb::Restart && self.recording_fails && self.unrecorded_act.is_some() {
             return wait("R33", "why.cannot_record");
         }
-        if self.another_is_under_way(&patient.spec.id) {
+        if self.another_is_under_way(&patient.spec.id, verb) {
             return wait("R20", "why.one_at_a_time");
         }
         let fresh = |at: Option<Awake>| {

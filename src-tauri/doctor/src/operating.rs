@@ -98,7 +98,7 @@ impl Doctor {
                 matches!(one.stage, Stage::Queued)
                     && if one.is_remedy() {
                         (!waking || one.verb == Verb::Stop)
-                            && !self.is_blocked(&one.target, Operation::is_under_way)
+                            && !self.is_blocked(&one.target, one.verb, Operation::is_under_way)
                     } else {
                         one.errand().is_none() || is_free(one.errand())
                     }
@@ -115,16 +115,26 @@ impl Doctor {
     }
 
     /// Nothing new may begin here: a remedy that is queued counts as well.
-    pub(crate) fn another_is_under_way(&self, target: &TargetId) -> bool {
-        self.is_blocked(target, Operation::is_running)
+    pub(crate) fn another_is_under_way(&self, target: &TargetId, verb: Verb) -> bool {
+        self.is_blocked(target, verb, Operation::is_running)
     }
 
-    /// One that only soaks interrupts nothing any more, save for its own parent and child.
-    fn is_blocked(&self, target: &TargetId, counts: impl Fn(&Operation) -> bool) -> bool {
+    /// One that only soaks interrupts nothing any more, save for its own parent and child. Nor does
+    /// one that has done all it can and waits for an answer, which may never come: a container that has
+    /// ended, whose start interrupts nothing either (R62), does not wait behind it.
+    fn is_blocked(
+        &self,
+        target: &TargetId,
+        verb: Verb,
+        counts: impl Fn(&Operation) -> bool,
+    ) -> bool {
+        let starts = verb == Verb::Start && matches!(target, TargetId::Container(_));
         self.operations.iter().any(|other| {
+            let is_done = other.is_soaking()
+                || (starts && other.verb == Verb::Restart && other.awaits_an_answer());
             other.is_remedy()
                 && counts(other)
-                && (!other.is_soaking()
+                && (!is_done
                     || self.are_kin(&other.target, target)
                     || self.are_docker_and_its_own(&other.target, target))
         })

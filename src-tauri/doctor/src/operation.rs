@@ -128,6 +128,11 @@ impl Operation {
         matches!(&self.stage, Stage::Verifying(verification) if verification.soak_until.is_some())
     }
 
+    /// All its steps are done, and nothing has answered yet.
+    pub fn awaits_an_answer(&self) -> bool {
+        matches!(&self.stage, Stage::Verifying(verification) if verification.soak_until.is_none())
+    }
+
     pub(crate) fn say(&mut self, at: Wall, says: Sentence) {
         self.log.push((at, says));
         if self.log.len() > 64 {

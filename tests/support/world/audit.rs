@@ -169,10 +169,18 @@ impl Audit {
                 }
             }
         }
+        // R62: the start of a container that has ended interrupts nothing, and needs not wait for the
+        // answer of what was restarted before.
+        let starts = busy.iter().any(|one| {
+            one.verb == Verb::Start
+                && matches!(one.target, TargetId::Container(_))
+                && is_under_way(doctor, one)
+        });
         let acting = doctor.patients().filter(|patient| match &patient.phase {
-            Phase::Recovering { operation, .. } => {
-                busy.iter().any(|one| one.id == *operation && !one.is_soaking())
-            }
+            Phase::Recovering { operation, .. } => busy.iter().any(|one| {
+                let awaits = starts && one.verb == Verb::Restart && one.awaits_an_answer();
+                one.id == *operation && !one.is_soaking() && !awaits
+            }),
             Phase::Unknown
             | Phase::Starting { .. }
             | Phase::Healthy

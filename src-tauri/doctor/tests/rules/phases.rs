@@ -229,3 +229,39 @@ fn t12_every_other_answer_bad_is_degraded_and_stays_so() {
         assert!(world.nothing_done());
     }
 }
+
+#[test]
+fn r62_a_container_that_has_ended_does_not_wait_for_the_answer_of_a_hopeless_service() {
+    let mut world = world(&[
+        "docker",
+        "container web",
+        "container db: critical",
+        "service api: in container web, not cured by a restart",
+    ]);
+    world.then("api hangs", 0).until_told("> service:api: start the container");
+    world.pass(3);
+    world.then("db exits with 1", 12);
+    assert_eq!(world.phase("service:api"), "recovering");
+    let started = world.times("> container:db: start the container");
+    assert_eq!(started.len(), 1, "{:?}", world.tale.lines);
+}
+
+#[test]
+fn r20_nothing_is_restarted_while_another_waits_for_its_answer() {
+    let mut world = world(&[
+        "docker",
+        "container web",
+        "container db: critical, with a health check",
+        "service api: in container web, not cured by a restart",
+    ]);
+    world.then("db becomes unhealthy", 0).then("api hangs", 0);
+    world.until_told("> service:api: start the container");
+    let began = world.story_ms();
+    world.pass(40);
+    // Unhealthy for 30 s and more: it waits, as a restart of what runs interrupts it.
+    assert!(
+        world.times("container:db: stop").iter().all(|at| *at < began),
+        "{:?}",
+        world.tale.lines
+    );
+}
