@@ -69,10 +69,11 @@ impl Doctor {
         let light = self.light_ended(&target, &plan, result);
         match result {
             RemedyResult::Verified => {
-                self.remedy_verified(&target, verb);
+                // Before the end of their incident gives the others a grace.
                 if verb == Verb::Restart {
                     self.tried_for_others(&target);
                 }
+                self.remedy_verified(&target, verb);
             }
             RemedyResult::Failed if light == light::Ended::AsBefore => {
                 self.remedy_superseded(&target, says);
@@ -90,6 +91,7 @@ impl Doctor {
         let container = self.container_in(&target);
         if container != target {
             self.look_soon(&container, Depth::Full);
+            self.part_chain(&container);
         }
         self.inhibit_children(&target);
     }
@@ -119,7 +121,9 @@ impl Doctor {
         patient.enter(Phase::Healthy, Reason::new("R46", "why.verified"), now);
         self.say_light(target);
         self.verified_in_storm(target);
-        self.close_incident(target, IncidentState::Verified, Some("story.verified"));
+        if !self.chain_outlasts(target) {
+            self.close_incident(target, IncidentState::Verified, Some("story.verified"));
+        }
         self.inhibit_children(target);
     }
 

@@ -24,7 +24,7 @@ impl Doctor {
             return Some(root);
         }
         if patient.inhibited_by.is_some() {
-            return Some(self.top_parent(id)).filter(|root| self.has_open(root));
+            return self.root_above(id);
         }
         if let Some(need) = self.dies_of_its_need(patient, cause) {
             return Some(need).filter(|root| self.has_open(root));
@@ -35,7 +35,7 @@ impl Doctor {
         let root = self.needs_of(patient).find_map(|need| {
             if self.has_open(need) { Some(need.clone()) } else { self.listed_by(need) }
         });
-        root.filter(|root| root != id)
+        root.filter(|root| root != id).or_else(|| self.sick_container(id, cause))
     }
 
     /// Takes this target's trouble into the root's incident.
@@ -77,11 +77,12 @@ impl Doctor {
 
     /// R15: its parent is not well.
     pub(crate) fn fold_into_parent(&mut self, id: &TargetId) {
-        let root = self.top_parent(id);
-        if self.has_open(&root) && self.patients.get(id).is_some_and(waits) {
+        let above = self.root_above(id).filter(|_| self.patients.get(id).is_some_and(waits));
+        if let Some(root) = above {
             self.fold(id, &root);
             return;
         }
+        let root = self.top_parent(id);
         let says = Sentence::new("story.folded").with("parent", self.name(&root));
         self.tell_story(id, StoryKind::Seen, says);
         self.close_incident(id, IncidentState::Closed, None);
@@ -188,11 +189,16 @@ impl Doctor {
             | Phase::Recovering { .. }
             | Phase::GivenUp { .. } => return false,
         };
-        is_soft_symptom(sick) && self.needs_of(patient).any(|need| need == root)
+        is_soft_symptom(sick)
+            && (self.needs_of(patient).any(|need| need == root)
+                || self.sick_container(&patient.spec.id, sick).as_ref() == Some(root))
     }
 
     /// What it cannot work without; a service needs what its container needs, too.
-    fn needs_of<'a>(&'a self, patient: &'a Patient) -> impl Iterator<Item = &'a TargetId> {
+    pub(crate) fn needs_of<'a>(
+        &'a self,
+        patient: &'a Patient,
+    ) -> impl Iterator<Item = &'a TargetId> {
         let container = match &patient.spec.care {
             Care::Service { container: Some(name), .. } => {
                 self.patients.get(&TargetId::Container(name.clone()))
@@ -207,6 +213,16 @@ impl Doctor {
         patient.spec.needs.iter().chain(container.into_iter().flat_map(|one| &one.spec.needs))
     }
 
+    /// The open incident of what inhibits it; a container may suffer from something else itself.
+    fn root_above(&self, id: &TargetId) -> Option<TargetId> {
+        let top = self.top_parent(id);
+        if self.has_open(&top) {
+            return Some(top);
+        }
+        let listed = matches!(top, TargetId::Container(_)).then(|| self.listed_by(&top));
+        listed.flatten().filter(|root| root != id)
+    }
+
     /// Along the chain of parents that inhibit each other.
     fn top_parent(&self, id: &TargetId) -> TargetId {
         let mut top = id;
@@ -216,7 +232,7 @@ impl Doctor {
         top.clone()
     }
 
-    fn has_open(&self, id: &TargetId) -> bool {
+    pub(crate) fn has_open(&self, id: &TargetId) -> bool {
         let incident = self.patients.get(id).and_then(|patient| patient.incident.as_ref());
         incident.is_some_and(|incident| incident.closed.is_none())
     }
@@ -230,7 +246,7 @@ fn waits(patient: &Patient) -> bool {
 
 /// It runs and does not do its work, which may well be for want of what it needs (R16). What has
 /// ended has its own proof and its own cause.
-fn is_soft_symptom(id: CauseId) -> bool {
+pub(crate) fn is_soft_symptom(id: CauseId) -> bool {
     matches!(
         id,
         CauseId::ContainerUnhealthy

@@ -13,6 +13,9 @@ impl Doctor {
     /// A new incident, or news about the one that is open; trouble whose root is known belongs to
     /// the root's (R49).
     pub(crate) fn open_incident(&mut self, id: &TargetId, cause: Cause, since: Awake) {
+        if self.root_of(id, cause.id).is_none() {
+            self.blame_container(id, cause.id, since);
+        }
         if let Some(root) = self.root_of(id, cause.id) {
             self.fold(id, &root);
             return;
@@ -106,6 +109,7 @@ impl Doctor {
 
     pub(crate) fn tell_story(&mut self, id: &TargetId, kind: StoryKind, says: Sentence) {
         let at = self.now.wall;
+        let id = &self.teller(id);
         let Some(patient) = self.patients.get_mut(id) else { return };
         let Some(incident) = &mut patient.incident else { return };
         if incident.closed.is_some() {
@@ -126,6 +130,7 @@ impl Doctor {
         state: IncidentState,
         story: Option<&str>,
     ) {
+        let id = &self.teller(id);
         let Some(patient) = self.patients.get_mut(id) else { return };
         let Some(incident) = &mut patient.incident else { return };
         if incident.closed.is_some() {
@@ -139,6 +144,7 @@ impl Doctor {
     }
 
     pub(crate) fn bump_attempts(&mut self, id: &TargetId) {
+        let id = &self.teller(id);
         if let Some(patient) = self.patients.get_mut(id)
             && let Some(incident) = &mut patient.incident
             && incident.closed.is_none()
@@ -158,6 +164,7 @@ impl Doctor {
             if matches!(state, IncidentState::Verified | IncidentState::HealedItself) {
                 self.tell_folded_end(id);
             }
+            self.service_settled(id, state);
             return;
         }
         if let Some(key) = story {

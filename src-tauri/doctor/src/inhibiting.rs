@@ -117,7 +117,7 @@ impl Doctor {
     }
 
     /// Of a thousand containers hardly one has any, so only services are looked through.
-    fn services_in(&self, container: &str) -> Vec<TargetId> {
+    pub(crate) fn services_in(&self, container: &str) -> Vec<TargetId> {
         let services = self.patients.range(TargetId::Service(String::new())..);
         let inside = services.filter(|(_, one)| {
             matches!(&one.spec.care, Care::Service { container: Some(name), .. } if name == container)

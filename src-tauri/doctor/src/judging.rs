@@ -47,13 +47,15 @@ impl Doctor {
             patient.due = now.awake;
             patient.depth = Depth::Full;
         }
-        match patient.weigh(verdict, looking.confirms, now, &self.policy, doubt) {
+        let turn = patient.weigh(verdict, looking.confirms, now, &self.policy, doubt);
+        let named = patient.phase.cause().is_some();
+        if verdict == Verdict::Hard && patient.tally.hard > 1 {
+            self.ask_siblings(target);
+        }
+        match turn {
             Turn::Steady => {}
             // What ails it was named before: a full look only brings the cause up to date.
-            Turn::Confirm
-                if !matches!(verdict, Verdict::Hard | Verdict::Wedged)
-                    && patient.phase.cause().is_some() =>
-            {
+            Turn::Confirm if !matches!(verdict, Verdict::Hard | Verdict::Wedged) && named => {
                 if looking.depth >= Depth::Full {
                     self.ailing(target);
                 }
@@ -145,7 +147,7 @@ impl Doctor {
         if restarted && self.engine_was_well {
             self.engine_returns();
         }
-        if !self.storm_outlasts(target) {
+        if !self.storm_outlasts(target) && !self.chain_outlasts(target) {
             // What we tried may have helped though its proof was broken off.
             let tried = self
                 .patients

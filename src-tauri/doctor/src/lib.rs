@@ -17,6 +17,7 @@ mod policy;
 
 mod around;
 mod cause;
+mod chain;
 mod change;
 mod container;
 mod containers;

@@ -139,7 +139,7 @@ impl Doctor {
 
     /// R16, R17: what it needs must be well, and have been so for one grace.
     fn needs_are_well(&self, patient: &Patient) -> Result<(), Reason> {
-        for need in &patient.spec.needs {
+        for need in self.needs_of(patient) {
             let Some(parent) = self.patients.get(need).filter(|need| need.is_found()) else {
                 continue;
             };

@@ -1,5 +1,6 @@
 //! Telling: when something is said to people, and what (R49 to R57).
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::cause::{Cause, CauseId};
@@ -72,6 +73,7 @@ impl Doctor {
         if patient.inhibited_by.is_some() {
             return None;
         }
+        let patient = self.treated_in(patient);
         if patient.phase.cause().is_some_and(|cause| is_told_at_once(cause.id)) {
             return Some(opened);
         }
@@ -108,6 +110,7 @@ impl Doctor {
     }
 
     pub(crate) fn tell_needs_you(&mut self, id: &TargetId) {
+        let id = &self.teller(id);
         let Some(incident) = self.open_one(id) else { return };
         self.notices.settle(id);
         let (now, policy) = (self.now, self.policy.clone());
@@ -124,6 +127,7 @@ impl Doctor {
 
     /// It was told by the app that ran before this one (R55).
     pub(crate) fn told_before(&mut self, id: &TargetId) {
+        let id = &self.teller(id);
         let Some(incident) = self.open_one(id) else { return };
         self.notices.settle(id);
         self.notices.needed(id, incident.id, self.now.continuous);
@@ -263,12 +267,12 @@ impl Doctor {
     /// person stopped is told once, after half an hour.
     fn remind(&mut self) {
         if self.notices.needs_anybody() {
-            let given_up: Vec<TargetId> = self
+            let given_up: BTreeSet<TargetId> = self
                 .patients
                 .values()
                 .filter(|patient| matches!(patient.phase, Phase::GivenUp { .. }))
                 .filter(|patient| patient.inhibited_by.is_none() && !self.may_be_due(patient))
-                .map(|patient| patient.spec.id.clone())
+                .map(|patient| self.teller(&patient.spec.id))
                 .filter(|id| self.notices.must_remind(id, self.now, &self.policy))
                 .collect();
             for id in given_up {

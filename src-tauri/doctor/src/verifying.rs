@@ -285,12 +285,14 @@ impl Doctor {
             let says = Sentence::new("why.soaking").with("soak", soak);
             patient.reason = Reason::says("R46", says).until(now.awake + soak);
             patient.due = now.awake + self.policy.retry;
-            let opened = patient.opened;
-            if let Some(incident) = &mut patient.incident
-                && incident.closed.is_none()
-            {
-                incident.answering_after_ms = Some(millis(now.awake.since(opened)));
-            }
+        }
+        let told = self.teller(target);
+        if let Some(patient) = self.patients.get_mut(&told)
+            && let Some(incident) = &mut patient.incident
+            && incident.closed.is_none()
+        {
+            let after = millis(now.awake.since(patient.opened));
+            incident.answering_after_ms = Some(after);
         }
         self.stagger();
         self.tell_story(target, StoryKind::Proven, Sentence::new("story.answers_again"));

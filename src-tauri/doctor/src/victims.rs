@@ -13,7 +13,7 @@ use crate::target::{Heal, TargetId};
 impl Doctor {
     /// The open incident that tells what is done to this target: its own, or that of the storm.
     pub(crate) fn told_in(&self, id: &TargetId) -> Option<Incident> {
-        self.open_one(id).or_else(|| self.open_one(&self.storm_root(id)?))
+        self.open_one(&self.teller(id)).or_else(|| self.open_one(&self.storm_root(id)?))
     }
 
     /// A line about this container in the incident of the storm, unless it has one of its own.

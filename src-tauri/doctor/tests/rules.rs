@@ -8,6 +8,8 @@ mod world;
 mod budgets;
 #[path = "rules/calling.rs"]
 mod calling;
+#[path = "rules/chains.rs"]
+mod chains;
 #[path = "rules/clocks.rs"]
 mod clocks;
 #[path = "rules/containers.rs"]

@@ -1,0 +1,187 @@
+//! 1.5, R49: services behind containers behind a model server are one chain, and one incident.
+
+use doctor::{Incident, IncidentState};
+
+use super::world;
+use super::world::World;
+
+fn incident(world: &World, target: &str) -> Incident {
+    world.patient(target).incident.clone().expect("an incident")
+}
+
+fn affects(world: &World, target: &str) -> Vec<String> {
+    incident(world, target).affects.iter().map(ToString::to_string).collect()
+}
+
+fn two_services(container: &str) -> World {
+    world(&[
+        "docker",
+        container,
+        "service api: in container web",
+        "service admin: in container web",
+    ])
+}
+
+#[test]
+fn r49_when_nothing_in_a_container_answers_its_incident_names_the_container() {
+    for how in ["hangs", "refuses connections", "closes without an answer"] {
+        let mut world = two_services("container web");
+        world.then(&format!("api {how}"), 0).then(&format!("admin {how}"), 0);
+        world.until_told("start the container");
+        world.pass(180);
+        assert_eq!(affects(&world, "container:web"), ["service:admin", "service:api"], "{how}");
+        assert_eq!(world.told("incident service:"), 0, "{how}");
+        assert_eq!(world.times("start the container").len(), 1, "{how}");
+        let one = incident(&world, "container:web");
+        assert_eq!((one.state, one.attempts), (IncidentState::Verified, 1), "{how}");
+        assert!(one.answering_after_ms.is_some(), "{how}");
+        let story: Vec<&str> = one.story.iter().map(|line| line.says.key.as_str()).collect();
+        for key in ["evidence.services_silent", "story.restart", "story.verified"] {
+            assert!(story.contains(&key), "{how}: {key} in {story:?}");
+        }
+        assert_eq!(world.told("NOTICE"), 1, "{how}");
+        assert_eq!(world.told("NOTICE recovered: container:web"), 1, "{how}");
+    }
+}
+
+#[test]
+fn r49_a_service_that_fails_later_is_told_of_with_the_first() {
+    let mut world = two_services("container web");
+    world.then("api hangs", 24).then("admin hangs", 0);
+    world.pass(300);
+    assert!(world.told("incident service:admin") == 0, "{:?}", world.tale.lines);
+    assert_eq!(world.phase("service:admin"), "healthy");
+}
+
+#[test]
+fn r49_a_service_whose_sibling_is_well_has_its_own_incident() {
+    let mut world = two_services("container web");
+    world.then("api hangs", 200);
+    assert_eq!(world.told("incident container:"), 0);
+    assert!(affects(&world, "service:api").is_empty());
+}
+
+#[test]
+fn r49_a_wrong_answer_beside_a_silent_service_does_not_blame_the_container() {
+    let mut world = two_services("container web");
+    world.then("api hangs", 0).then("admin answers with status 500", 200);
+    assert_eq!(world.told("incident container:"), 0);
+    assert!(world.told("incident service:admin service.bad_status") >= 1);
+}
+
+#[test]
+fn r49_services_of_two_containers_that_fail_at_once_stay_two_incidents() {
+    let mut world = world(&[
+        "docker",
+        "container web",
+        "container shop",
+        "service api: in container web",
+        "service cart: in container shop",
+    ]);
+    world.then("api hangs", 0).then("cart hangs", 60);
+    assert!(world.told("incident service:cart service.timeout") >= 1);
+    assert!(world.told("incident service:api service.timeout") >= 1);
+    assert_eq!(world.told("incident container:"), 0);
+    assert!(affects(&world, "service:cart").is_empty());
+}
+
+#[test]
+fn r49_what_never_answered_says_nothing_about_its_container() {
+    let mut world = world(&[
+        "docker",
+        "container web",
+        "service api: in container web",
+        "service typo: in container web",
+    ]);
+    // From the start on, as with an address that is wrong.
+    world.then("Homeostat is quit and started again", 0);
+    world.then("api hangs", 0).then("typo hangs", 0);
+    world.pass(60);
+    assert!(world.told("incident container:") <= 1);
+}
+
+#[test]
+fn r49_a_container_that_is_unwell_itself_lists_its_services() {
+    let mut world = two_services("container web: critical, with a health check");
+    world.then("web becomes unhealthy", 0).then("api hangs", 0).then("admin hangs", 0);
+    world.until_told("start the container");
+    world.pass(120);
+    assert_eq!(affects(&world, "container:web"), ["service:admin", "service:api"]);
+    assert_eq!(world.told("incident service:"), 0);
+    assert_eq!(world.times("start the container").len(), 1);
+}
+
+#[test]
+fn r25_three_attempts_are_for_all_services_of_a_container_together() {
+    let mut world = world(&[
+        "docker",
+        "container web",
+        "service api: in container web, not cured by a restart",
+        "service admin: in container web, not cured by a restart",
+    ]);
+    world.then("api hangs", 0).then("admin hangs", 900);
+    assert_eq!(world.times("start the container").len(), 3);
+    assert_eq!(world.told("NOTICE needs you"), 1);
+    assert_eq!(world.told("NOTICE needs you: container:web"), 1);
+    assert_eq!(incident(&world, "container:web").state, IncidentState::GivenUp);
+    assert_eq!(incident(&world, "container:web").attempts, 3);
+    // R53: of what needs a person a reminder comes, once for all of them.
+    world.pass(4 * 3600);
+    assert_eq!(world.told("incident service:"), 0);
+    world.then("api answers again", 0).then("admin answers again", 120);
+    assert_eq!(world.told("NOTICE recovered: container:web"), 1);
+    let own = |target: &str| {
+        world.patient(target).incident.as_ref().is_some_and(|one| one.closed.is_none())
+    };
+    assert!(!own("container:web") && !own("service:api") && !own("service:admin"));
+}
+
+#[test]
+fn r17_what_does_not_come_back_with_its_container_has_an_incident_of_its_own() {
+    let mut world = world(&[
+        "docker",
+        "container web",
+        "service api: in container web",
+        "service admin: in container web, not cured by a restart",
+    ]);
+    world.then("api hangs", 0).then("admin hangs", 500);
+    assert_eq!(world.phase("service:api"), "healthy");
+    assert!(incident(&world, "container:web").closed.is_some());
+    assert!(world.told("incident service:admin service.timeout") >= 1);
+    assert_eq!(world.told("incident service:api"), 0);
+}
+
+#[test]
+fn r49_services_that_are_well_again_by_themselves_end_the_containers_incident() {
+    let mut world = two_services("container web: critical, heal observe");
+    world.then("api hangs", 0).then("admin hangs", 100);
+    assert_eq!(world.told("incident container:web container.unhealthy: open"), 1);
+    assert_eq!(world.told("NOTICE problem: container:web"), 1);
+    world.then("api answers again", 0).then("admin answers again", 60);
+    assert_eq!(incident(&world, "container:web").state, IncidentState::HealedItself);
+    assert_eq!(world.told("NOTICE recovered: container:web"), 1);
+    assert_eq!(world.told("incident service:"), 0);
+}
+
+#[test]
+fn r16_services_of_a_container_that_needs_ollama_are_not_restarted_while_it_is_down() {
+    let mut world = world(&[
+        "docker",
+        "ollama",
+        "container web: critical, with a health check, needs ollama",
+        "service api: in container web",
+        "service admin: in container web",
+    ]);
+    world.then("ollama starts do nothing", 0).then("ollama dies", 20);
+    world.then("web becomes unhealthy", 0).then("api hangs", 0).then("admin hangs", 400);
+    assert_eq!(world.told("the container"), 0, "only Ollama is treated");
+    assert_eq!(affects(&world, "ollama"), ["container:web", "service:admin", "service:api"]);
+    assert_eq!(world.told("incident container:") + world.told("incident service:"), 0);
+    world.then("ollama is started by a person", 0).until("ollama", "healthy");
+    let well = world.story_ms();
+    world.then("web becomes healthy", 0).then("api answers again", 300);
+    assert!(world.told("incident service:admin service.timeout") >= 1);
+    assert_eq!(world.told("incident service:api"), 0);
+    let first = world.times("stop the container");
+    assert!(first.first().is_some_and(|at| *at >= well + 50_000), "{first:?}");
+}
