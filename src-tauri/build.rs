@@ -6,6 +6,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "act",
         "incidents",
         "incident",
+        "audit",
         "autostart",
         "set_autostart",
     ]);

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use engine::audit::{Audit, FindingView, FixView, Kind, Severity};
 use engine::view::{
     Cause, Incident, Intent, Look, Memory, MemoryGroup, Model, ModelTiming, NoticeView, Operation,
     OperationState, OperationStep, ServerWork, Snapshot, State, StoryLine, Summary, Takeover,
@@ -46,6 +47,11 @@ fn the_windows_types_are_the_engines() {
         one::<ModelTiming>(&config),
         one::<Takeover>(&config),
         one::<NoticeView>(&config),
+        one::<Audit>(&config),
+        one::<FindingView>(&config),
+        one::<FixView>(&config),
+        one::<Kind>(&config),
+        one::<Severity>(&config),
         one::<serde_json::Value>(&config),
     ] {
         types.push_str(&part);
@@ -56,6 +62,14 @@ fn the_windows_types_are_the_engines() {
     }
     let kept = std::fs::read_to_string(&file).unwrap();
     assert!(kept == types, "ui/types.d.ts is not what view.rs says; run this test with BLESS=1");
+}
+
+#[test]
+fn the_recorded_audit_is_one() {
+    let text = std::fs::read_to_string(ui().join("test/audit.json")).unwrap();
+    let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let audit: Audit = serde_json::from_value(value.clone()).unwrap();
+    assert_eq!(serde_json::to_value(&audit).unwrap(), value);
 }
 
 #[test]

@@ -253,4 +253,55 @@ quiet: boolean, incident: string | null, at: string,
  */
 id: number, };
 
+/**
+ * All that was found, in words.
+ */
+export type Audit = { 
+/**
+ * Nothing of it is an error.
+ */
+ok: boolean, 
+/**
+ * RFC 3339, UTC: when it was looked.
+ */
+at: string, findings: Array<FindingView>, 
+/**
+ * Compose files that were read.
+ */
+files: Array<string>, 
+/**
+ * How many were looked at; null: Docker did not answer.
+ */
+containers: number | null, };
+
+/**
+ * A finding in words.
+ */
+export type FindingView = { id: Kind, severity: Severity, file: string | null, line: number | null, column: number | null, service: string | null, text: string, why: string, fix: FixView | null, };
+
+/**
+ * What to write: the lines stand before the line `line` where nothing is replaced, else in the place
+ * of what stands between the two marks.
+ */
+export type FixView = { file: string, 
+/**
+ * From 1.
+ */
+line: number, 
+/**
+ * Characters before it in its line.
+ */
+column: number, end_line: number, end_column: number, 
+/**
+ * The place in words: before which line, behind what, or in place of what.
+ */
+place: string, lines: Array<string>, };
+
+/**
+ * Its name is the stable id of a finding.
+ */
+export type Kind = "broken" | "not_followed" | "file_missing" | "restart_missing" | "restart_no" | "memory_limit_missing" | "memory_limit_too_large" | "memory_limits_exceed_host" | "memory_limit_below_peak" | "docker_memory_small" | "host_gateway_missing" | "model_url_missing" | "model_url_localhost" | "webhook_missing" | "webhook_wrong" | "health_missing" | "health_wrong_port" | "health_start_short" | "health_no_curl" | "elk_on" | "light_start_missing" | "startup_limits_missing" | "startup_limit_short" | "monitor_delay" | "client_limit_short" | "depends_without_condition" | "depends_unknown" | "port_clash" | "port_twice" | "rival_port" | "rival_supervisors" | "autostart_missing" | "engine_absent" | "container_differs" | "starts_heavy";
+
+export type Severity = "note" | "warning" | "error";
+
 export type JsonValue = number | string | boolean | Array<JsonValue> | { [key in string]: JsonValue } | null;

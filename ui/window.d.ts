@@ -1,7 +1,7 @@
 // What the window knows beside the snapshot, and what a click can ask for.
 
 import type { TemplateResult } from 'lit-html';
-import type { Incident, Snapshot } from './types';
+import type { Audit, Incident, Snapshot } from './types';
 
 /** What the engine is asked to do. */
 export type Wish =
@@ -32,6 +32,11 @@ export type Turn =
   | { turn: 'open'; incident: string | null }
   | { turn: 'older' }
   | { turn: 'dismiss' }
+  /** Opening it for the first time asks for it. */
+  | { turn: 'audit'; open: boolean }
+  | { turn: 'audit_again' }
+  /** `key` names the button. */
+  | { turn: 'copy'; text: string; key: string }
   | { turn: 'autostart'; on: boolean };
 
 export type Act = (deed: Wish | Turn) => void;
@@ -72,6 +77,16 @@ export type View = {
     next: string | null;
     state: 'reading' | 'read' | 'failed';
   };
+  audit: {
+    open: boolean;
+    state: 'unasked' | 'reading' | 'read' | 'failed';
+    /** What was found last; it stays while it is asked again. */
+    found: Audit | null;
+    /** Why it failed. */
+    reason: string;
+    /** The button whose lines were copied last. */
+    copied: string | null;
+  };
 };
 
 export type Backend = {
@@ -80,6 +95,7 @@ export type Backend = {
   act(wish: Wish): Promise<Answer>;
   incidents(page: { next: string | null }): Promise<IncidentPage>;
   incident(id: string): Promise<Incident>;
+  audit(): Promise<Audit>;
   autostart: { get(): Promise<boolean>; set(on: boolean): Promise<void> } | null;
   mayAct: boolean;
 };

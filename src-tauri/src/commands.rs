@@ -4,6 +4,7 @@
     reason = "Tauri hands commands what they ask for by value"
 )]
 
+use engine::audit::Audit;
 use engine::handle::Handle;
 use engine::history::Page;
 use engine::view::{Incident, Snapshot};
@@ -39,6 +40,12 @@ pub(crate) async fn incident(engine: State<'_, Handle>, id: String) -> Result<In
     engine::history::incident(&engine, id.clone())
         .await?
         .ok_or_else(|| format!("there is no incident {id:?}"))
+}
+
+/// What will go wrong before it does; it may take as long as Docker does.
+#[tauri::command]
+pub(crate) async fn audit(engine: State<'_, Handle>) -> Result<Audit, String> {
+    engine::audit::ask(&engine).await.map_err(|error| error.to_string())
 }
 
 #[tauri::command]

@@ -70,6 +70,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             commands::act,
             commands::incidents,
             commands::incident,
+            commands::audit,
             commands::autostart,
             commands::set_autostart,
         ])

@@ -1,5 +1,6 @@
 // The whole window as a function of what is known. Nothing here remembers anything.
 
+import { audit } from './parts/audit.js';
 import { header } from './parts/header.js';
 import { incidentList } from './parts/incidents.js';
 import { list } from './parts/list.js';
@@ -46,7 +47,7 @@ export const app = (snapshot, view, act, language = 'en') => {
         ${target === null ? nothing : targetPage(scene, target, early ? columns : nothing)}
         <div class="machine">
           ${runningElsewhere(scene, target)} ${early ? nothing : columns} ${timings(scene)}
-          ${incidentList(scene)}
+          ${audit(scene)} ${incidentList(scene)}
         </div>
       </section>
     </main>

@@ -11,6 +11,8 @@
 const SILENCE = 15_000;
 /** Nothing the engine answers takes longer, save `/recover`, which may look for 2 s first. */
 const DEADLINE = 6_000;
+/** An audit reads files and asks Docker about every container. */
+const AUDIT_DEADLINE = 60_000;
 const PAGE = 20;
 
 /**
@@ -45,6 +47,7 @@ const throughApp = ({ core, event }, words) => {
     act: (wish) => invoke('act', { wish }).catch((error) => refusal(error, words)),
     incidents: ({ next }) => invoke('incidents', { next }),
     incident: (id) => invoke('incident', { id }),
+    audit: () => within(core.invoke('audit'), AUDIT_DEADLINE),
     autostart: {
       get: () => invoke('autostart'),
       set: (on) => invoke('set_autostart', { on }),
@@ -55,9 +58,9 @@ const throughApp = ({ core, event }, words) => {
 /** @param {Window & typeof globalThis} page @param {Parameters<typeof backend>[1]} words @returns {Backend} */
 const overHttp = (page, words) => {
   const token = keepToken(page);
-  /** @type {(path: string) => Promise<any>} */
-  const read = async (path) => {
-    const response = await page.fetch(path, { signal: AbortSignal.timeout(DEADLINE) });
+  /** @type {(path: string, deadline?: number) => Promise<any>} */
+  const read = async (path, deadline = DEADLINE) => {
+    const response = await page.fetch(path, { signal: AbortSignal.timeout(deadline) });
     if (!response.ok) throw new Error(await problem(response));
     return response.json();
   };
@@ -96,6 +99,7 @@ const overHttp = (page, words) => {
     incidents: ({ next }) =>
       read(`/incidents?limit=${PAGE}${next === null ? '' : `&next=${encodeURIComponent(next)}`}`),
     incident: (id) => read(`/incidents/${encodeURIComponent(id)}`),
+    audit: () => read('/audit', AUDIT_DEADLINE),
     autostart: null,
   };
 };
@@ -223,12 +227,12 @@ const refusal = (error, words) => {
   };
 };
 
-/** @template T @param {Promise<T>} answer @returns {Promise<T>} */
-const within = (answer) => {
+/** @template T @param {Promise<T>} answer @param {number} [deadline] @returns {Promise<T>} */
+const within = (answer, deadline = DEADLINE) => {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
   const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new DOMException('no answer', 'TimeoutError')), DEADLINE);
+    timer = setTimeout(() => reject(new DOMException('no answer', 'TimeoutError')), deadline);
   });
   return /** @type {Promise<T>} */ (Promise.race([answer, late])).finally(() =>
     clearTimeout(timer),

@@ -46,6 +46,7 @@ let view = {
   refusal: null,
   opened: null,
   history: { incidents: [], next: null, state: 'reading' },
+  audit: { open: false, state: 'unasked', found: null, reason: '', copied: null },
 };
 
 /** @param {Partial<View>} changes */
@@ -96,6 +97,16 @@ const turn = (deed) => {
     case 'dismiss':
       change({ refusal: null });
       break;
+    case 'audit':
+      change({ audit: { ...view.audit, open: deed.open } });
+      if (deed.open && view.audit.found === null) readAudit();
+      break;
+    case 'audit_again':
+      readAudit();
+      break;
+    case 'copy':
+      copy(deed.text, deed.key);
+      break;
     case 'autostart':
       setAutostart(deed.on);
       break;
@@ -118,6 +129,29 @@ const setAutostart = async (on) => {
     change({ autostart: on });
   } catch (error) {
     change({ refusal: String(error) });
+  }
+};
+
+const readAudit = async () => {
+  if (view.audit.state === 'reading') return;
+  change({ audit: { ...view.audit, state: 'reading', reason: '', copied: null } });
+  try {
+    const found = await backend.audit();
+    change({ audit: { ...view.audit, state: 'read', found } });
+  } catch (error) {
+    const reason = String(/** @type {any} */ (error)?.message ?? error);
+    change({ audit: { ...view.audit, state: 'failed', reason } });
+  }
+};
+
+/** @param {string} text @param {string} key */
+const copy = async (text, key) => {
+  try {
+    await navigator.clipboard.writeText(text);
+    change({ audit: { ...view.audit, copied: key } });
+  } catch {
+    // A page from another machine may not write there.
+    change({ refusal: words(snapshot?.language ?? language).copy_failed });
   }
 };
 

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { incidentPage, NAMES, page, snapshot, view } from './support.js';
+import { auditFound, incidentPage, NAMES, page, snapshot, view } from './support.js';
 
 const { app } = await import('../src/app.js');
 const { render } = await import('../src/vendor/lit-html/lit-html.js');
@@ -564,4 +564,108 @@ test('other healers are named, and ended only by a second click', async () => {
   const back = draw({ ...drawn, takeover: { text: 'Taken.', others: [], can: ['give_back'] } });
   back.find('[data-verb=give_back]').click();
   assert.deepEqual(back.deeds, [{ verb: 'give_back' }]);
+});
+
+/** @param {Partial<View['audit']>} [changes] @returns {Promise<Partial<View>>} */
+const audited = async (changes) => ({
+  audit: {
+    open: true,
+    state: 'read',
+    found: await auditFound(),
+    reason: '',
+    copied: null,
+    ...changes,
+  },
+});
+
+test('the audit is one closed line until it is opened', async () => {
+  const { all, find, deeds } = draw(await snapshot('well'));
+  assert.equal(find('[data-part=audit] [aria-expanded]').getAttribute('aria-expanded'), 'false');
+  assert.equal(all('[data-part=audit] li').length, 0);
+  assert.equal(text(find('[data-part=audit] .outcome')), '');
+  find('[data-part=audit] [aria-expanded]').click();
+  assert.deepEqual(deeds, [{ turn: 'audit', open: true }]);
+});
+
+test('findings stand by file, the file with an error first, each with its reason and lines', async () => {
+  const { all, find, root } = draw(await snapshot('well'), await audited());
+  const { findings } = await auditFound();
+  assert.deepEqual(all('[data-part=audit] h4').map(text), [
+    '/Users/ann/knowledge_os/docker-compose.yml',
+    'This machine, and containers without a file',
+    '/Users/ann/knowledge_os/agents.env',
+  ]);
+  assert.equal(all('[data-finding]').length, findings.length);
+  const whole = text(root);
+  for (const { text: said, why, fix } of findings) {
+    assert.ok(whole.includes(said) && whole.includes(why), said);
+    if (fix !== null) assert.ok(whole.includes(fix.place), fix.place);
+  }
+  // The spaces before a line are part of it.
+  const [limit] = all('[data-finding=memory_limit_missing] pre');
+  assert.equal(limit?.textContent, '    mem_limit: 2g');
+  assert.ok(text(find('[data-finding=port_clash]')).startsWith('Error: page and agent'));
+  assert.ok(text(find('[data-finding=port_clash] .finding')).endsWith('line 21'));
+  assert.equal(all('[data-finding=autostart_missing] pre').length, 0);
+  assert.equal(text(find('[data-part=audit] .outcome')), '1 error, 3 warnings, 1 note');
+  const shapes = ['port_clash', 'elk_on', 'webhook_missing'].map(
+    (id) => find(`[data-finding=${id}] svg`).innerHTML,
+  );
+  assert.equal(new Set(shapes).size, 3, 'colour is never the only sign');
+});
+
+test('the lines are copied as they are, and the button says that they were', async () => {
+  const { find, deeds, again } = draw(await snapshot('well'), await audited());
+  const copy = '[data-finding=memory_limit_missing] [data-turn=copy]';
+  assert.equal(find(copy).getAttribute('aria-label'), 'Copy the lines. agent has no memory limit.');
+  find(copy).click();
+  const [{ turn, text: lines, key } = assert.fail()] = deeds;
+  assert.deepEqual([turn, lines], ['copy', '    mem_limit: 2g']);
+  again(await audited({ copied: key }));
+  assert.equal(text(find(copy)), 'Copied');
+  assert.equal(text(find('[data-finding=port_clash] [data-turn=copy]')), 'Copy');
+});
+
+test('when the audit was made is said, and it can be made again', async () => {
+  const drawn = await snapshot('well');
+  const { find, deeds, again } = draw(drawn, await audited());
+  const status = () => text(find('[data-part=audit] [role=status]'));
+  assert.equal(status(), 'Checked at 13:18. Compose files: 1, containers: 9.');
+  find('[data-turn=audit_again]').click();
+  assert.deepEqual(deeds, [{ turn: 'audit_again' }]);
+  again(await audited({ state: 'reading' }));
+  assert.ok(find('[data-turn=audit_again]').hasAttribute('disabled'));
+  assert.equal(status(), words('en').audit_reading);
+  assert.ok(find('[data-finding=port_clash]'), 'what was found last stays meanwhile');
+  const found = { ...(await auditFound()), containers: null };
+  again(await audited({ found }));
+  assert.equal(status(), 'Checked at 13:18. Docker did not answer: containers were not looked at.');
+});
+
+test('an audit that finds nothing, or fails, is a sentence', async () => {
+  const drawn = await snapshot('well');
+  const found = { ...(await auditFound()), ok: true, findings: [] };
+  const clean = draw(drawn, await audited({ found }));
+  assert.equal(text(clean.find('[data-part=audit] .empty')), words('en').audit_clean);
+  assert.equal(text(clean.find('[data-part=audit] .outcome')), 'nothing found');
+  const reason = 'an audit is under way already';
+  const failed = draw(drawn, await audited({ state: 'failed', found: null, reason }));
+  assert.equal(
+    text(failed.find('[data-part=audit] .empty')),
+    `${words('en').audit_failed} ${reason}`,
+  );
+  assert.ok(!failed.find('[data-turn=audit_again]').hasAttribute('disabled'));
+});
+
+test('hostile findings are text, and the audit speaks the language of the snapshot', async () => {
+  const found = await auditFound();
+  const [finding = assert.fail()] = found.findings;
+  const evil = { ...finding, file: '<script>x</script>', text: '<img src=x>', why: '<b>u</b>' };
+  const { all, find } = draw(
+    await snapshot('messages'),
+    await audited({ found: { ...found, findings: [evil] } }),
+  );
+  assert.equal(all('script, img').length, 0);
+  assert.equal(text(find('[data-part=audit] .outcome')), '1 предупреждение');
+  assert.equal(text(find('[data-turn=audit_again]')), 'Проверить снова');
 });

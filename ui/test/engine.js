@@ -3,7 +3,7 @@
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import { incidentPage, pageFile } from './support.js';
+import { auditFound, incidentPage, pageFile } from './support.js';
 
 /**
  * @typedef {import('../types').Snapshot} Snapshot
@@ -19,6 +19,9 @@ export const serve = async (picture, port = 0) => {
   /** @type {Set<import('node:http').ServerResponse>} */
   const streams = new Set();
   const recorded = await incidentPage();
+  const found = await auditFound();
+  /** How often an audit was asked for. */
+  let audits = 0;
   /** What acting is answered with: status and body. @type {[number, object]} */
   let answer = [202, { operation: '01JPA7R' }];
 
@@ -52,6 +55,9 @@ export const serve = async (picture, port = 0) => {
           ? { ...recorded, next: 'b c' }
           : { incidents: [], next: null },
       );
+    } else if (path === '/audit') {
+      audits += 1;
+      send(200, found);
     } else if (path.startsWith('/incidents/')) {
       send(200, recorded.incidents.find(({ id }) => path.endsWith(id)) ?? {});
     } else {
@@ -71,6 +77,7 @@ export const serve = async (picture, port = 0) => {
   return {
     url: `http://127.0.0.1:${address.port}`,
     asked,
+    audits: () => audits,
     /** @param {number} status @param {object} body */
     answerWith: (status, body) => {
       answer = [status, body];

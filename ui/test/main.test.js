@@ -39,6 +39,38 @@ test('older incidents are paged until there are no more', async () => {
   await until(() => find('[data-part=incidents] > button') === null, 'the end of the journal');
 });
 
+test('an audit is asked for when it is opened, once, and again when asked', async () => {
+  assert.equal(engine.audits(), 0, 'nobody asked yet');
+  const opener = () => find('[data-part=audit] [aria-expanded]');
+  opener().click();
+  await until(() => find('[data-finding=port_clash]'), 'the findings');
+  opener().click();
+  await until(() => find('[data-finding=port_clash]') === null, 'the closed section');
+  opener().click();
+  await until(() => find('[data-finding=port_clash]'), 'the findings');
+  assert.equal(engine.audits(), 1);
+  find('[data-turn=audit_again]').click();
+  await until(() => engine.audits() === 2, 'another audit');
+});
+
+test('lines are copied to the clipboard; a page that may not says so', async () => {
+  /** @type {string[]} */
+  const written = [];
+  const clipboard = { writeText: async (/** @type {string} */ text) => written.push(text) };
+  Object.defineProperty(page.navigator, 'clipboard', { value: clipboard, configurable: true });
+  const button = () => find('[data-finding=memory_limit_missing] [data-turn=copy]');
+  await until(button, 'the button');
+  button().click();
+  await until(() => button().textContent.trim() === 'Copied', 'the answer of the button');
+  assert.deepEqual(written, ['    mem_limit: 2g']);
+  Object.defineProperty(page.navigator, 'clipboard', { value: undefined, configurable: true });
+  button().click();
+  const note = await until(() => find('.note[role=alert]'), 'the refusal');
+  assert.match(note.textContent, /by hand/);
+  note.querySelector('button').click();
+  await until(() => find('.note[role=alert]') === null, 'no refusal');
+});
+
 test('the right side moves to what falls sick, and stays where a person chose', async () => {
   engine.publish(await snapshot('attention-oom'));
   await until(

@@ -27,6 +27,10 @@ export const snapshot = async (name) =>
 export const incidentPage = async () =>
   JSON.parse(await readFile(`${folder}test/incidents.json`, 'utf8'));
 
+/** What was found, as `GET /audit` gives it. @returns {Promise<import('../types').Audit>} */
+export const auditFound = async () =>
+  JSON.parse(await readFile(`${folder}test/audit.json`, 'utf8'));
+
 /** @param {string} path Of a request. */
 export const pageFile = (path) => {
   const name = normalize(path === '/' ? '/index.html' : path);
@@ -58,5 +62,6 @@ export const view = (changes = {}) => ({
   refusal: null,
   opened: null,
   history: { incidents: [], next: null, state: 'read' },
+  audit: { open: false, state: 'unasked', found: null, reason: '', copied: null },
   ...changes,
 });

@@ -42,6 +42,7 @@ pub use crate::config::{ApiSettings, Listen};
 pub use description::description;
 pub use listen::{Listening, Serving, serve};
 pub use problem::Problem;
+pub(crate) use timings::slowest_call_s;
 pub(crate) use token::write_private;
 pub use token::{Token, TokenError};
 
@@ -56,10 +57,6 @@ struct Api {
     recover_needs_token: bool,
     gate: guard::Gate,
     streams: Arc<Semaphore>,
-    /// One audit at a time.
-    auditing: Semaphore,
-    /// Where agents reach us.
-    port: u16,
     /// Becomes true when the API stops: endless streams end then.
     stopping: watch::Receiver<bool>,
 }

@@ -20,6 +20,10 @@ mod running;
 
 mod look;
 
+mod asked;
+
+pub(crate) use asked::Audits;
+pub use asked::{Audit, NoAudit, ask};
 pub use autostart::{Autostart, autostart};
 pub use finding::{Finding, FindingView, FixView, Kind, Severity};
 pub use fix::{Fix, apply};

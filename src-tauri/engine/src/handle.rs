@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use doctor::{Asker, Calls, Event, NoticeId, Response, Restarted, Sentence, Wish};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
+use crate::audit::Audits;
 use crate::docker_host::Surroundings;
 use crate::journal::Journal;
 use crate::probe::docker::Docker;
@@ -30,6 +31,7 @@ pub struct Handle {
     pub(crate) began: Instant,
     /// The Docker engine as it is configured now.
     docker: Arc<Mutex<Docker>>,
+    pub(crate) audits: Arc<Audits>,
     pub journal: Journal,
     pub words: Arc<Words>,
 }
@@ -119,6 +121,7 @@ impl Handle {
                 heartbeat,
                 began,
                 docker: Arc::new(Mutex::new(Docker::new("auto", Surroundings::of_this_process()))),
+                audits: Arc::default(),
                 journal,
                 words,
             },

@@ -477,3 +477,46 @@ fn a_file_that_multiplies_what_it_names_is_read_within_bounds() {
     let missing = look(&many).iter().filter(|one| one.kind == Kind::FileMissing).count();
     assert!((1_000..=2_000).contains(&missing), "{missing}");
 }
+
+/// Where lines go into a line, a person is told behind what; nothing else of the line is repeated.
+#[test]
+fn the_place_of_a_proposal_is_so_exact_that_a_person_finds_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("compose.yml");
+    let text = r#"
+services:
+  orchestrator:
+    image: agent:1
+    restart: always
+    environment: {TOKEN: hunter2, OLLAMA_BASE_URL: "http://host.docker.internal:11434"}
+    extra_hosts: ["other:10.0.0.1"]
+  orchestrator-b: {image: agent:1, restart: "no", mem_limit: 2g}
+  orchestrator-c:
+    image: agent:1
+    restart: "no"  # for now
+    ports: ["8080:80", "8080:443"]
+"#;
+    fs::write(&file, text).unwrap();
+    let words = Words::new("en");
+    let findings = audit(&read(&[file], &[], &|_| None), &host());
+    let place = |kind: Kind, service: &str| {
+        let of = |one: &&Finding| one.kind == kind && one.service.as_deref() == Some(service);
+        let finding = findings.iter().find(of);
+        let finding = finding.unwrap_or_else(|| panic!("no {kind:?} of {service}: {findings:?}"));
+        finding.view(&words).fix.expect("lines to write").place
+    };
+    for (kind, service, told) in [
+        (Kind::WebhookMissing, "orchestrator", "In line 6, write right behind `environment: {`:"),
+        (
+            Kind::HostGatewayMissing,
+            "orchestrator",
+            "In line 7, write right behind `extra_hosts: [`:",
+        ),
+        (Kind::MemoryLimitMissing, "orchestrator", "Write before line 4:"),
+        (Kind::RestartNo, "orchestrator-b", "In line 8, in place of columns 36 to 48, write:"),
+        (Kind::RestartNo, "orchestrator-c", "Write in line 11 instead:"),
+        (Kind::PortTwice, "orchestrator-c", "In line 12, in place of columns 24 to 33, write:"),
+    ] {
+        assert_eq!(place(kind, service), told);
+    }
+}

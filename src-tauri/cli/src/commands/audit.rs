@@ -115,7 +115,7 @@ fn print(report: &Report, views: &[FindingView], counts: [usize; 3], words: &Wor
         output::line(format!("{place}{} {}", paint(colour, severity), view.id.id()));
         output::line(format!("    {}", clean(&view.text)));
         output::line(format!("    {}", clean(&view.why)));
-        for line in view.fix.iter().flat_map(|fix| remedy(fix, view, words)) {
+        for line in view.fix.iter().flat_map(|fix| remedy(fix, view)) {
             output::line(line);
         }
     }
@@ -134,15 +134,8 @@ fn print(report: &Report, views: &[FindingView], counts: [usize; 3], words: &Wor
 }
 
 /// What to write, and where.
-fn remedy(fix: &FixView, view: &FindingView, words: &Words) -> Vec<String> {
-    let replaced = (fix.line, fix.column) != (fix.end_line, fix.end_column);
-    let key = match (replaced, fix.column) {
-        (true, _) => "cli.audit_replace",
-        (false, 0) => "cli.audit_insert",
-        (false, _) => "cli.audit_within",
-    };
-    let line = i64::try_from(fix.line).unwrap_or(i64::MAX);
-    let mut says = words.sentence(&Sentence::new(key).with("line", line));
+fn remedy(fix: &FixView, view: &FindingView) -> Vec<String> {
+    let mut says = clean(&fix.place);
     // A variable may stand in a file of its own.
     if view.file.as_deref() != Some(fix.file.as_str()) {
         says = format!("{}: {says}", clean(&fix.file));

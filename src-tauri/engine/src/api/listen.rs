@@ -99,6 +99,7 @@ pub async fn serve(
     let (stop, stopping) = watch::channel(false);
     let (publish, listening) = watch::channel(Listening::default());
     let again = Arc::new(Notify::new());
+    handle.audits.set_port(settings.listen.port());
     let api = Arc::new(Api {
         handle,
         token,
@@ -106,8 +107,6 @@ pub async fn serve(
         recover_needs_token: settings.recover_needs_token,
         gate: Gate::new(),
         streams: Arc::new(Semaphore::new(events::STREAMS)),
-        auditing: Semaphore::new(1),
-        port: settings.listen.port(),
         stopping: stopping.clone(),
     });
     let mut doors = Doors {

@@ -12,6 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::history::read_journal;
 use super::{Problem, Shared, json};
+use crate::journal::Journal;
 use crate::view::ModelTiming;
 
 /// Measurements that are read; the newest count.
@@ -103,9 +104,8 @@ pub(super) async fn timings(
 }
 
 /// What the slowest model that was measured needs for one call; none was: nothing.
-pub(super) async fn slowest_call_s(api: &Shared) -> Result<Option<u64>, Problem> {
-    let journal = api.handle.journal.clone();
-    let measured = read_journal(move || journal.timings(None, READ)).await?;
+pub(crate) fn slowest_call_s(journal: &Journal) -> Result<Option<u64>, String> {
+    let measured = journal.timings(None, READ).map_err(|error| error.to_string())?;
     let mut by_model: BTreeMap<(String, String), Vec<Timing>> = BTreeMap::new();
     for timing in measured {
         by_model.entry((timing.server.to_string(), timing.model.clone())).or_default().push(timing);

@@ -1,6 +1,7 @@
 //! The checks, by what they look at.
 
 mod address;
+mod depends;
 mod health;
 mod limits;
 mod memory;
@@ -34,7 +35,9 @@ pub(super) fn of_project(project: &Project, host: &Host) -> Vec<Finding> {
     let mut findings = Vec::new();
     findings.extend(memory::sum(project, host));
     findings.extend(health::waits(project));
+    findings.extend(depends::unknown(project));
     findings.extend(ports::clashes(project));
+    findings.extend(ports::twice(project));
     findings.extend(ports::rivals(project, host));
     findings
 }

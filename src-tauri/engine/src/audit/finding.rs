@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use doctor::Sentence;
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 use utoipa::ToSchema;
 
 use super::fix::Fix;
@@ -25,7 +26,9 @@ pub struct Finding {
     pub fix: Option<Fix>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, TS, ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     Note,
@@ -34,7 +37,9 @@ pub enum Severity {
 }
 
 /// Its name is the stable id of a finding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, TS, ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     Broken,
@@ -63,7 +68,9 @@ pub enum Kind {
     MonitorDelay,
     ClientLimitShort,
     DependsWithoutCondition,
+    DependsUnknown,
     PortClash,
+    PortTwice,
     RivalPort,
     RivalSupervisors,
     AutostartMissing,
@@ -74,7 +81,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, for tests that want one case of each.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 35] = [
         Self::Broken,
         Self::NotFollowed,
         Self::FileMissing,
@@ -101,7 +108,9 @@ impl Kind {
         Self::MonitorDelay,
         Self::ClientLimitShort,
         Self::DependsWithoutCondition,
+        Self::DependsUnknown,
         Self::PortClash,
+        Self::PortTwice,
         Self::RivalPort,
         Self::RivalSupervisors,
         Self::AutostartMissing,
@@ -165,7 +174,9 @@ impl Kind {
             Self::DependsWithoutCondition => {
                 ("audit.depends_without_condition", "audit.depends_without_condition_why")
             }
+            Self::DependsUnknown => ("audit.depends_unknown", "audit.depends_unknown_why"),
             Self::PortClash => ("audit.port_clash", "audit.port_clash_why"),
+            Self::PortTwice => ("audit.port_twice", "audit.port_twice_why"),
             Self::RivalPort => ("audit.rival_port", "audit.rival_port_why"),
             Self::RivalSupervisors => ("audit.rival_supervisors", "audit.rival_supervisors_why"),
             Self::AutostartMissing => ("audit.autostart_missing", "audit.autostart_missing_why"),
@@ -177,7 +188,7 @@ impl Kind {
 }
 
 /// A finding in words.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 pub struct FindingView {
     pub id: Kind,
     pub severity: Severity,
@@ -192,7 +203,7 @@ pub struct FindingView {
 
 /// What to write: the lines stand before the line `line` where nothing is replaced, else in the place
 /// of what stands between the two marks.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 pub struct FixView {
     pub file: String,
     /// From 1.
@@ -201,6 +212,8 @@ pub struct FixView {
     pub column: usize,
     pub end_line: usize,
     pub end_column: usize,
+    /// The place in words: before which line, behind what, or in place of what.
+    pub place: String,
     pub lines: Vec<String>,
 }
 
@@ -222,6 +235,7 @@ impl Finding {
                 column: fix.start.column,
                 end_line: fix.end.line,
                 end_column: fix.end.column,
+                place: words.sentence(&fix.place()),
                 lines: fix.text.lines().map(str::to_owned).collect(),
             }),
         }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use doctor::Sentence;
+
 use super::finding::Finding;
 use super::project::{Project, Service, Variable};
 use super::yaml::{Entry, Mark, Node, Place, Shape};
@@ -14,6 +16,30 @@ pub struct Fix {
     pub start: Mark,
     pub end: Mark,
     pub text: String,
+    /// Where it goes into a line: what stands right before it, such as `ports: [`.
+    pub behind: Option<String>,
+    /// What is replaced shares its lines with something else.
+    pub part: bool,
+}
+
+impl Fix {
+    /// The place in words, so exact that a person finds it.
+    pub fn place(&self) -> Sentence {
+        let number = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        let key = match (&self.behind, self.start == self.end, self.part) {
+            (Some(_), true, _) => "audit.place_behind",
+            (None, true, _) => "audit.place_before",
+            (_, false, true) if self.start.line == self.end.line => "audit.place_part",
+            (_, false, _) if self.start.line < self.end.line => "audit.place_lines",
+            (_, false, _) => "audit.place_instead",
+        };
+        Sentence::new(key)
+            .with("line", number(self.start.line))
+            .with("last", number(self.end.line))
+            .with("behind", self.behind.clone().unwrap_or_default())
+            .with("from", number(self.start.column + 1))
+            .with("to", number(self.end.column))
+    }
 }
 
 /// What is to be written under a key.
@@ -181,7 +207,20 @@ pub(super) fn replace(project: &Project, at: Place, text: String) -> Option<Fix>
     let source = project.sources.get(at.source)?;
     let line = source.text.lines().nth(at.start.line.checked_sub(1)?)?;
     let inside = at.start < at.end && line.chars().count() > at.start.column;
-    inside.then(|| Fix { file: source.path.clone(), start: at.start, end: at.end, text })
+    let before: String = line.chars().take(at.start.column).collect();
+    let last = source.text.lines().nth(at.end.line.checked_sub(1)?).unwrap_or_default();
+    let after: String = last.chars().skip(at.end.column).collect();
+    let after = after.trim_start();
+    let part = !before.chars().all(|letter| letter == ' ' || letter == '-')
+        || !(after.is_empty() || after.starts_with('#'));
+    inside.then(|| Fix {
+        file: source.path.clone(),
+        start: at.start,
+        end: at.end,
+        text,
+        behind: None,
+        part,
+    })
 }
 
 /// The text with changes made; a change that meets an earlier one is left out, since its place is no
@@ -267,7 +306,8 @@ fn insert(project: &Project, source: usize, inner: Mark, text: String) -> Option
     let missing_end = before >= source.text.lines().count() && !source.text.ends_with('\n');
     let text = if missing_end { format!("\n{}", text.trim_end()) } else { text };
     let mark = Mark { line: inner.line, column: 0 };
-    Some(Fix { file: source.path.clone(), start: mark, end: mark, text })
+    let file = source.path.clone();
+    Some(Fix { file, start: mark, end: mark, text, behind: None, part: false })
 }
 
 fn within(project: &Project, node: &Node, inner: Mark, text: String) -> Option<Fix> {
@@ -277,7 +317,23 @@ fn within(project: &Project, node: &Node, inner: Mark, text: String) -> Option<F
         start: inner,
         end: inner,
         text,
+        behind: Some(opening(&source.text, inner)),
+        part: true,
     })
+}
+
+/// The bracket before this place, with its key where that stands in the same line: nothing else of the
+/// line, since a value may be a secret.
+fn opening(text: &str, inner: Mark) -> String {
+    let line = inner.line.checked_sub(1).and_then(|index| text.lines().nth(index));
+    let before: String = line.unwrap_or_default().chars().take(inner.column).collect();
+    let Some(at) = before.rfind(['[', '{']) else { return String::new() };
+    let (head, bracket) = before.split_at(at);
+    let bracket = bracket.trim_end();
+    let Some(head) = head.trim_end().strip_suffix(':') else { return bracket.to_owned() };
+    let of_key = |letter: char| letter.is_alphanumeric() || "_-.".contains(letter);
+    let key = head.rsplit(|letter: char| !of_key(letter)).next().unwrap_or_default();
+    if key.is_empty() { bracket.to_owned() } else { format!("{key}: {bracket}") }
 }
 
 /// The line below a key without a value.

@@ -121,6 +121,23 @@ impl Port {
         let first = one.0.max(two.0);
         (met && self.udp == other.udp && first <= one.1.min(two.1)).then_some(first)
     }
+
+    /// Whether both lead this port to the same one inside, from the same address. A range that leads to
+    /// one port leaves the choice to the engine.
+    pub fn is_same_at(&self, other: &Self, published: u16) -> bool {
+        let address = |port: &Self| match port.address.as_str() {
+            "" => "0.0.0.0".to_owned(),
+            address => address.to_owned(),
+        };
+        let inside = |port: &Self| {
+            let (first, last) = port.published?;
+            let (inner, inner_last) = port.target;
+            let as_long = last - first == inner_last - inner;
+            as_long.then(|| inner + (published - first))
+        };
+        let (one, two) = (inside(self), inside(other));
+        one.is_none() || two.is_none() || (address(self) == address(other) && one == two)
+    }
 }
 
 pub(super) fn range(text: &str) -> Option<(u16, u16)> {

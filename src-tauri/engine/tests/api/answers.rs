@@ -597,6 +597,7 @@ async fn an_audit_tells_findings_in_words() {
             assert!(finding[key].as_str().is_some_and(|text| !text.is_empty()), "{key}: {finding}");
         }
     }
+    assert!(audit["at"].as_str().is_some_and(|at| at.ends_with('Z')), "{audit}");
     // An engine that answers is no finding.
     assert!(!reply.body.contains("engine_absent"), "{audit}");
 }

@@ -28,6 +28,28 @@ pub(super) fn clashes(project: &Project) -> Vec<Finding> {
     findings
 }
 
+/// One service on the same port twice, with another port inside or on another address. The very same
+/// entry twice, as after a merge of two files, counts once. Source: compose-go `override/uncity.go`,
+/// `portIndexer`.
+pub(super) fn twice(project: &Project) -> Vec<Finding> {
+    let all = published(project);
+    let mut findings: Vec<Finding> = Vec::new();
+    for (index, (service, port, node)) in all.iter().enumerate() {
+        let met = all.iter().take(index).find_map(|(earlier, other, _)| {
+            let same = std::ptr::eq(*earlier, *service);
+            port.clashes(other).filter(|met| same && !port.is_same_at(other, *met))
+        });
+        let Some(met) = met else { continue };
+        findings.push(
+            project
+                .finding(Kind::PortTwice, Severity::Error, service, Some(node.at))
+                .with("port", u32::from(met))
+                .fixed_by(elsewhere(project, &all, port, node)),
+        );
+    }
+    findings
+}
+
 /// A container on a port that a program of the host is asked on.
 pub(super) fn rivals(project: &Project, host: &Host) -> Vec<Finding> {
     let all = published(project);
