@@ -16,6 +16,8 @@ use crate::target::{Care, TargetId};
 
 /// So long after its return an end is the engine's own doing: its grace, and a look after it.
 const ENGINE_BACK: Duration = Duration::from_mins(2);
+/// The stream tells of one want of memory in all containers that it hits within this time.
+const SAME_WANT_MS: i64 = 500;
 
 impl Doctor {
     /// What is wrong with this target.
@@ -58,6 +60,7 @@ impl Doctor {
             grown: self.grown(),
             other_engine_works: self.other_engine_works(patient),
             killed_together: self.killed_together(patient),
+            oom_around: self.oom_around(patient),
             engine_back: self.engine_back.is_some_and(|back| now.since(back) <= ENGINE_BACK),
             unwell_need: self.unwell_need(patient),
             container_fails: self.container_fails(patient),
@@ -191,6 +194,19 @@ impl Doctor {
             other.spec.id != patient.spec.id
                 && container::unexplained_kill(&other.facts, &self.policy)
                     .is_some_and(|at| (at - end).abs() <= limit)
+        })
+    }
+
+    /// The stream told of a want of memory in this container and in another one at the same moment,
+    /// and one of both lives on: the limit that was reached lies around them. A control group of the
+    /// first version tells all groups beneath it of that, whichever the kernel then takes from (Linux:
+    /// mm/memcontrol-v1.c, `mem_cgroup_oom_notify`); what reaches its own limit is told alone.
+    pub(crate) fn oom_around(&self, patient: &Patient) -> bool {
+        let want = |patient: &Patient| patient.facts.container_news.want_of_memory();
+        let Some((at, ended)) = want(patient) else { return false };
+        // This one is itself no such other.
+        self.patients.values().filter_map(want).any(|(other_at, other_ended)| {
+            ended != other_ended && (other_at - at).abs() <= SAME_WANT_MS
         })
     }
 

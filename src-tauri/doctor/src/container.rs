@@ -221,6 +221,15 @@ impl News {
         }
     }
 
+    /// When the stream told of a want of memory, and whether that ended the container.
+    pub(crate) fn want_of_memory(&self) -> Option<(i64, bool)> {
+        let oom = self.oom?.engine_ms;
+        let ended = self.die.is_some_and(|Died { told, exit_code }| {
+            exit_code == 137 && (told.engine_ms - oom).abs() <= OOM_END_MS
+        });
+        Some((oom, ended))
+    }
+
     /// A stop signal was sent close to this end.
     pub(crate) fn kill_near(&self, end_ms: Option<i64>, policy: &Policy) -> bool {
         let near = i64::try_from(policy.kill_to_die.as_millis()).unwrap_or(i64::MAX);
@@ -292,6 +301,8 @@ pub(crate) fn is_same_end(known_ms: i64, at_ms: i64, from_ms: Option<i64>) -> bo
     known_ms == at_ms || began_before && (at_ms - known_ms).abs() <= SAME_END_MS
 }
 
+/// An `oom` and the end that it means are told within this time, in either order.
+pub(crate) const OOM_END_MS: i64 = 4_000;
 /// The engine writes an end down and tells of it within this time.
 const SAME_END_MS: i64 = 5_000;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::cause::CauseId;
 use crate::clock::Awake;
-use crate::container::{self, Died};
+use crate::container::{self, Died, OOM_END_MS};
 use crate::deciding::{is_loop, is_of_memory};
 use crate::diagnosis;
 use crate::doctor::Doctor;
@@ -456,11 +456,10 @@ impl Doctor {
             return;
         }
         let Some(seen) = patient.facts.container.clone() else { return };
-        let died = patient
-            .facts
-            .container_news
-            .die
-            .is_some_and(|Died { told, .. }| (told.engine_ms - oom.engine_ms).abs() <= 4000);
+        let died =
+            patient.facts.container_news.die.is_some_and(|Died { told, .. }| {
+                (told.engine_ms - oom.engine_ms).abs() <= OOM_END_MS
+            });
         if died && !container::is_up(seen.status) {
             // The stopped container itself is judged by `container_is_stopped`.
             patient.facts.container_news.told = Some(oom);
@@ -474,6 +473,10 @@ impl Doctor {
             return;
         }
         let Some(patient) = self.patients.get(id) else { return };
+        if !died && self.oom_around(patient) {
+            // It was another container that lost a process, and that is told there.
+            return;
+        }
         let cause = if died { self.diagnose_end(patient) } else { diagnosis::oom_child(&seen) };
         let key = if died { "story.restarted_by_docker" } else { "story.lives_on" };
         if died {

@@ -64,6 +64,8 @@ pub(crate) struct Around {
     pub(crate) other_engine_works: Option<bool>,
     /// Other containers were killed for no reason at the same time, or the engine hardly answers.
     pub(crate) killed_together: bool,
+    /// Memory ran out around the container, not at a limit of its own.
+    pub(crate) oom_around: bool,
     /// Docker's engine came back a moment ago.
     pub(crate) engine_back: bool,
     /// What it needs and is not well.
@@ -193,6 +195,7 @@ static NOTHING_AROUND: Around = Around {
     grown: None,
     other_engine_works: None,
     killed_together: false,
+    oom_around: false,
     engine_back: false,
     unwell_need: None,
     container_fails: false,

@@ -15,18 +15,18 @@ use crate::{SLACK, SOON, VERIFIED, cause_is, is_healthy};
 const QUIET: usize = 30;
 
 /// `docker run -d` of this shell script.
-fn run(docker: &DockerEngine, name: &str, options: &[&str], script: &str) {
+pub(crate) fn run(docker: &DockerEngine, name: &str, options: &[&str], script: &str) {
     let begin = ["run", "-d", "--name", name];
     let program = ["busybox:local", "sh", "-c", script];
     docker.docker(&[begin.as_slice(), options, &program].concat()).unwrap();
 }
 
-fn critical(configuration: &mut String, name: &str) {
+pub(crate) fn critical(configuration: &mut String, name: &str) {
     let one = "critical = true\ngrace = \"25s\"\n";
     writeln!(configuration, "[[docker.container]]\nname = \"{name}\"\n{one}").unwrap();
 }
 
-fn tells(docker: &DockerEngine, name: &str, format: &str) -> String {
+pub(crate) fn tells(docker: &DockerEngine, name: &str, format: &str) -> String {
     docker.docker(&["inspect", "-f", format, name]).unwrap().trim().to_owned()
 }
 

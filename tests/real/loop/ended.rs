@@ -8,11 +8,11 @@ use tests::{Model, Ollama};
 use crate::ollama::{healthy, watching_with};
 use crate::{SLACK, SOON, VERDICT_CLOSED, VERIFIED, cause_is, without_mcp};
 
-/// A control group with next to no memory; whoever is moved into it dies at its next allocation.
-struct Group(PathBuf);
+/// A control group whose members may hold so much memory together.
+pub(crate) struct Group(PathBuf);
 
 impl Group {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str, bytes: u64) -> Self {
         let (root, limit) = if Path::new("/sys/fs/cgroup/memory").is_dir() {
             ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")
         } else {
@@ -21,8 +21,13 @@ impl Group {
         let path = Path::new(root).join(format!("{name}-{}", std::process::id()));
         fs::create_dir(&path).unwrap();
         let group = Self(path);
-        fs::write(group.0.join(limit), "4096").unwrap();
+        fs::write(group.0.join(limit), bytes.to_string()).unwrap();
         group
+    }
+
+    /// As `docker run --cgroup-parent` wants it.
+    pub(crate) fn name(&self) -> String {
+        format!("/{}", self.0.file_name().unwrap().to_string_lossy())
     }
 
     fn take(&self, pid: u32) {
@@ -44,7 +49,8 @@ fn a_server_that_the_kernel_ended_for_memory_says_so_and_is_brought_back() {
     let engine = watching_with(&ollama, &ollama.environment());
     healthy(&engine);
     let pid = ollama.pid().unwrap();
-    let group = Group::new("homeostat-ended");
+    // Next to none: it dies at its next allocation.
+    let group = Group::new("homeostat-ended", 4096);
     group.take(pid);
     let sick = engine.wait_for_target("ollama", "its cause", VERDICT_CLOSED + SLACK, |ollama| {
         cause_is(ollama, "ollama.crashed")

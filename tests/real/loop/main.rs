@@ -13,6 +13,7 @@ mod levers;
 mod mlx;
 mod models;
 mod ollama;
+mod outer;
 mod services;
 mod store;
 mod verdicts;

@@ -207,7 +207,7 @@ fn oom_limit(case: &Case<'_>) -> Option<Finding> {
     let seen = seen(case)?;
     let told = memory_line(case, seen)?;
     let bytes = case.patient.facts.container_news.limit_of(seen);
-    if code(case, seen) != 137 || bytes == 0 {
+    if code(case, seen) != 137 || bytes == 0 || case.around.oom_around {
         return None;
     }
     let limit = Value::Bytes(bytes);
@@ -268,19 +268,22 @@ fn memory_too_small(case: &Case<'_>) -> Option<Finding> {
     Some(finding.with("docker", Value::Bytes(docker)))
 }
 
-/// There is no limit to raise: the machine that Docker runs in ran out; or several were killed at
-/// once, and nobody says why.
+/// There is no limit to raise, or it is not the one that was reached: the machine that Docker runs
+/// in ran out; or several were killed at once, and nobody says why.
 fn vm_oom(case: &Case<'_>) -> Option<Finding> {
     let seen = seen(case)?;
     if code(case, seen) != 137 {
         return None;
     }
-    if let Some(told) = memory_line(case, seen).filter(|_| seen.memory_limit == 0) {
+    let unlimited = seen.memory_limit == 0;
+    let around = case.around.oom_around;
+    if let Some(told) = memory_line(case, seen).filter(|_| unlimited || around) {
         let used = seen
             .peak_bytes
             .map(|peak| Sentence::new("evidence.used_at_most").with("peak", Value::Bytes(peak)));
         let lines = [told].into_iter().chain(how(case, seen));
-        let lines = lines.chain([Sentence::new("evidence.no_limit")]).chain(used);
+        let lines = lines.chain(unlimited.then(|| Sentence::new("evidence.no_limit"))).chain(used);
+        let lines = lines.chain(around.then(|| Sentence::new("evidence.oom_around")));
         return Some(Finding::of(lines.collect()));
     }
     (memory_line(case, seen).is_none() && case.around.killed_together).then(|| {

@@ -46,6 +46,29 @@ fn t114_each_end_has_its_cause() {
     }
 }
 
+/// A limit around both tells both of them, and ends one. What reaches its own limit is told alone,
+/// and what ends with it has reached its own as well.
+#[test]
+fn t114_memory_that_runs_out_around_containers_is_at_no_limit_of_theirs() {
+    const CHILD: &str = "db loses a child for want of memory";
+    const WEB: &str = "web runs out of memory";
+    let found = |first: &str, apart_s, second: &str| {
+        let mut world = world(&["docker", "container web: critical", "container db: critical"]);
+        world.then(first, apart_s).then(second, 60);
+        ["web", "db"].map(|name| {
+            let incident = world.patient(&format!("container:{name}")).incident.clone();
+            incident.map_or("none", |incident| incident.cause.id.as_str())
+        })
+    };
+    let around = ["docker.vm_oom", "none"];
+    assert_eq!(found(CHILD, 0, WEB), around);
+    assert_eq!(found(WEB, 0, CHILD), around);
+    let each = ["container.oom_limit", "container.oom_child"];
+    assert_eq!(found(CHILD, 1, WEB), each);
+    assert_eq!(found(WEB, 1, CHILD), each);
+    assert_eq!(found(WEB, 0, "db runs out of memory"), ["container.oom_limit"; 2]);
+}
+
 #[test]
 fn t114_the_second_want_of_memory_within_the_hour_is_given_up() {
     for given in [LIMITED, UNLIMITED] {
