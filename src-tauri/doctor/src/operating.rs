@@ -78,7 +78,8 @@ impl Doctor {
             progress: None,
             began: self.now,
             callers: Vec::new(),
-            before: self.incarnation_of(id),
+            // What goes on after a pause stays what it was.
+            before: self.incarnation_of(id).filter(|_| !self.stands_paused(id)),
             plan,
             stage: Stage::Queued,
             steps: Vec::new(),

@@ -9,7 +9,7 @@ use crate::incident::Verb;
 use crate::ledger::{HeldBy, Intent};
 use crate::lever::{keeper, lever};
 use crate::light;
-use crate::observation::Listener;
+use crate::observation::{ContainerStatus, Listener};
 use crate::patient::Patient;
 use crate::phase::Reason;
 use crate::plan::{ContainerPlan, Owner, Plan, ServerPlan, StopPlan};
@@ -277,6 +277,8 @@ pub(crate) fn container_plan(patient: &Patient, stop: bool, start: bool) -> Opti
     if let Some(compose) = compose.as_mut().filter(|_| patient.account.is_light()) {
         compose.light = light::variables(patient).clone();
     }
+    // What is paused goes on as it is: to Compose it runs already.
+    let compose = compose.filter(|_| seen.status != ContainerStatus::Paused);
     Some(Plan::Container(ContainerPlan {
         id: seen.id.clone(),
         started_ms: seen.started_ms,

@@ -11,7 +11,7 @@ use crate::incident::Verb;
 use crate::ledger::{HeldBy, Intent, LightStage};
 use crate::lever::{keeper, lever};
 use crate::light;
-use crate::observation::Listener;
+use crate::observation::{ContainerStatus, Listener};
 use crate::order::{Depth, Order, Response, Tell, Ticket};
 use crate::patient::Patient;
 use crate::phase::Phase;
@@ -143,6 +143,11 @@ impl Doctor {
         if by != Asker::Person {
             return;
         }
+        if named && self.stands_paused(target) {
+            self.wish_remedy(target, Verb::Start, by);
+            return;
+        }
+        let Some(patient) = self.patients.get_mut(target) else { return };
         if named && patient.account.intent != Intent::Wanted {
             patient.account.want();
             patient.met = true;
@@ -156,6 +161,14 @@ impl Doctor {
         if meant && !inhibited && self.running_on(target).is_none() {
             self.look(target, true);
         }
+    }
+
+    /// A container that is paused: it is held for as long as it is (R35), so that to end the hold is to
+    /// let it go on.
+    pub(crate) fn stands_paused(&self, target: &TargetId) -> bool {
+        let patient = self.patients.get(&self.container_in(target));
+        let seen = patient.and_then(|patient| patient.facts.container.as_ref());
+        seen.is_some_and(|seen| seen.status == ContainerStatus::Paused)
     }
 
     /// R37: with a time it is a pause. It ends in a start, since it was we who stopped it.
@@ -320,6 +333,9 @@ impl Doctor {
     fn wish_release(&mut self, target: &TargetId) -> Response {
         if !self.patients.contains_key(target) {
             return unknown(target);
+        }
+        if self.stands_paused(target) {
+            return self.wish_remedy(target, Verb::Start, Asker::Person);
         }
         if let Some(patient) = self.patients.get_mut(target) {
             patient.account.want();

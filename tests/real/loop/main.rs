@@ -14,6 +14,7 @@ mod mlx;
 mod models;
 mod ollama;
 mod outer;
+mod people;
 mod services;
 mod store;
 mod verdicts;

@@ -540,6 +540,15 @@ impl World {
         self.runs(name);
     }
 
+    /// After a pause it is what it was.
+    pub fn goes_on(&mut self, name: &str) {
+        let Some(container) = self.containers.get_mut(name) else { return };
+        if container.seen.status == ContainerStatus::Paused {
+            container.seen.status = ContainerStatus::Running;
+            self.news(name, ContainerEvent::Unpause);
+        }
+    }
+
     fn bring_up(&mut self, name: &str, step: StepId) {
         let failed = |permanent| Outcome::Failed { reason: "port is allocated".into(), permanent };
         if !self.engine.answers() {
@@ -559,7 +568,9 @@ impl World {
                 self.report(30_000, step, Outcome::Failed { reason, permanent: false });
             }
             ContainerStarts::Works | ContainerStarts::ExitsAfter(..) => {
-                if !container.is_running() {
+                if container.seen.status == ContainerStatus::Paused {
+                    self.goes_on(name);
+                } else if !container.is_running() {
                     self.runs(name);
                 }
                 self.report(300, step, Outcome::Done);

@@ -398,15 +398,7 @@ fn container_happens(world: &mut World, name: &str, what: &str) -> Result<(), St
             }
             world.news(name, ContainerEvent::Pause);
         }
-        "is unpaused" => {
-            if let Some(container) = world.containers.get_mut(name) {
-                if container.seen.status != ContainerStatus::Paused {
-                    return Ok(());
-                }
-                container.seen.status = ContainerStatus::Running;
-            }
-            world.news(name, ContainerEvent::Unpause);
-        }
+        "is unpaused" => world.goes_on(name),
         "is removed" => {
             world.news(name, ContainerEvent::Destroy);
             world.containers.remove(name);

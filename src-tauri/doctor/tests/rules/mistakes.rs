@@ -212,6 +212,23 @@ fn r35_what_runs_again_after_a_pause_is_wanted() {
     assert_eq!(alone.patient("container:web").account.intent, Intent::Held);
 }
 
+/// R37: a paused container is held while it is paused. Who ends the hold lets it go on; nothing is
+/// started anew for that, neither by Compose.
+#[test]
+fn r37_a_persons_word_lets_what_is_paused_go_on() {
+    for wish in ["release", "recover", "start"] {
+        let mut world = world(&["docker", "container web: critical, compose"]);
+        world.then("web is paused", 90);
+        let before = world.containers["web"].seen.started_ms;
+        world.then(&format!("a person asks: {wish} container:web"), 120);
+        let web = world.patient("container:web");
+        assert_eq!(web.account.intent, Intent::Wanted, "{wish}: {:#?}", world.tale.lines);
+        assert_eq!(world.phase("container:web"), "healthy", "{wish}: {:#?}", world.tale.lines);
+        assert_eq!(world.containers["web"].seen.started_ms, before, "{wish}");
+        assert_eq!(world.told("incident"), 0, "{wish}: {:#?}", world.tale.lines);
+    }
+}
+
 /// 1.14: a child that was killed for memory is no end of the container, and so not the first of two.
 #[test]
 fn r58_a_child_killed_for_memory_is_no_first_end() {
