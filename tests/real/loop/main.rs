@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod busy;
+mod chain;
 mod containers;
 mod docker;
 mod ended;
