@@ -5,6 +5,7 @@
 
 mod busy;
 mod chain;
+mod compose;
 mod containers;
 mod docker;
 mod ended;
