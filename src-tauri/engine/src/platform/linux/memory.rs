@@ -49,7 +49,12 @@ pub fn footprint(pid: u32) -> Option<u64> {
 /// takes the cache off in the same way.
 pub fn memory_peak(pid: u32, container: &str) -> Option<u64> {
     let groups = read(&format!("/proc/{pid}/cgroup"))?;
-    let (directory, peak, cache) = group(&String::from_utf8_lossy(&groups), container)?;
+    peak_below("/sys/fs/cgroup", &String::from_utf8_lossy(&groups), container)
+}
+
+/// [`memory_peak`] of these groups, whose hierarchies are mounted there.
+fn peak_below(mounted: &str, groups: &str, container: &str) -> Option<u64> {
+    let (directory, peak, cache) = group(mounted, groups, container)?;
     let text = |name: &str| {
         let text = read(&format!("{directory}/{name}"))?;
         Some(String::from_utf8_lossy(&text).into_owned())
@@ -65,20 +70,20 @@ pub fn memory_peak(pid: u32, container: &str) -> Option<u64> {
 type Group = (String, &'static str, [&'static str; 2]);
 
 /// `0::/system.slice/docker-ID.scope`, or `4:memory:/docker/ID` (cgroups(7)).
-fn group(groups: &str, container: &str) -> Option<Group> {
+fn group(mounted: &str, groups: &str, container: &str) -> Option<Group> {
     let of_container = groups.lines().filter(|line| line.contains(container));
     of_container.filter_map(|line| line.split_once(':')).find_map(|(number, rest)| {
         let (controllers, path) = rest.split_once(':')?;
         if controllers.split(',').any(|name| name == "memory") {
             let files = ["total_inactive_file ", "total_active_file "];
-            let directory = format!("/sys/fs/cgroup/memory{path}");
+            let directory = format!("{mounted}/memory{path}");
             return Some((directory, "memory.max_usage_in_bytes", files));
         }
         let unified = number == "0" && controllers.is_empty();
         let counted = || !groups.lines().any(|line| line.contains(":memory:"));
         (unified && counted()).then(|| {
             let files = ["inactive_file ", "active_file "];
-            (format!("/sys/fs/cgroup{path}"), "memory.peak", files)
+            (format!("{mounted}{path}"), "memory.peak", files)
         })
     })
 }
@@ -144,14 +149,17 @@ fn level(stalls: Option<Stalls>, memory_bytes: u64, available_bytes: u64) -> u8 
 #[cfg(test)]
 mod tests {
     use super::{
-        Stalls, field, footprint, group, level, memory, memory_peak, proportional, resident,
+        Stalls, field, footprint, group, level, memory, memory_peak, peak_below, proportional,
+        resident,
     };
 
     #[test]
     fn c8_the_group_of_a_container_is_found_by_its_id() {
         let id = "0f3a";
-        let found =
-            |groups: &str| group(groups, id).map(|(place, peak, _)| format!("{place}/{peak}"));
+        let found = |groups: &str| {
+            let (place, peak, _) = group("/sys/fs/cgroup", groups, id)?;
+            Some(format!("{place}/{peak}"))
+        };
         let unified = "/sys/fs/cgroup/system.slice/docker-0f3a.scope/memory.peak";
         assert_eq!(found("0::/system.slice/docker-0f3a.scope\n").as_deref(), Some(unified));
         let both = "9:name=systemd:/docker/0f3a\n4:memory:/docker/0f3a\n0::/docker/0f3a\n";
@@ -161,6 +169,40 @@ mod tests {
         assert_eq!(found("0::/user.slice/session-2.scope\n"), None);
         assert_eq!(found("4:memory:/docker/77\n0::/docker/77\n"), None);
         assert_eq!(memory_peak(std::process::id(), id), None);
+    }
+
+    /// The files of a container's group as a kernel with the second version writes them: `memory.peak`
+    /// is one number, `memory.stat` has a line for each kind (Linux
+    /// Documentation/admin-guide/cgroup-v2.rst).
+    #[test]
+    fn c8_the_peak_is_read_in_both_versions_of_groups() {
+        const SECOND: &str = "anon 201326592\nfile 75497472\nkernel 3145728\nsock 0\nshmem 4194304\n\
+            inactive_anon 205520896\nactive_anon 0\ninactive_file 50331648\nactive_file 20971520\n\
+            workingset_refault_anon 0\npgscan 0\n";
+        const FIRST: &str = "cache 75497472\nrss 201326592\ninactive_file 1\nactive_file 2\n\
+            total_inactive_file 50331648\ntotal_active_file 20971520\n";
+        let root = tempfile::tempdir().unwrap();
+        let mounted = root.path().to_str().unwrap();
+        let write = |place: &str, name: &str, text: &str| {
+            let place = root.path().join(place);
+            std::fs::create_dir_all(&place).unwrap();
+            std::fs::write(place.join(name), text).unwrap();
+        };
+        let (peak, files) = (300 << 20, 68 << 20);
+        let second = "0::/system.slice/docker-0f3a.scope\n";
+        let place = "system.slice/docker-0f3a.scope";
+        assert_eq!(peak_below(mounted, second, "0f3a"), None, "its group has gone with it");
+        write(place, "memory.stat", SECOND);
+        assert_eq!(peak_below(mounted, second, "0f3a"), None, "a kernel before 5.19");
+        write(place, "memory.peak", &format!("{peak}\n"));
+        assert_eq!(peak_below(mounted, second, "0f3a"), Some(peak - files));
+        let first = "9:cpu:/docker/0f3a\n4:memory:/docker/0f3a\n0::/docker/0f3a\n";
+        write("memory/docker/0f3a", "memory.stat", FIRST);
+        write("memory/docker/0f3a", "memory.max_usage_in_bytes", &format!("{peak}\n"));
+        assert_eq!(peak_below(mounted, first, "0f3a"), Some(peak - files));
+        // What is kept of files now may be more than was held at the peak.
+        write(place, "memory.peak", "1048576\n");
+        assert_eq!(peak_below(mounted, second, "0f3a"), Some(0));
     }
 
     #[test]
