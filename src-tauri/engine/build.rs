@@ -1,4 +1,5 @@
-//! Gathers the window's files, so that `GET /` can serve them from the binary.
+//! Gathers the window's files, so that `GET /` can serve them from the binary, and the description
+//! of the API.
 //!
 //! Only what a browser loads is taken.
 
@@ -32,7 +33,12 @@ fn main() -> io::Result<()> {
         writeln!(table, "    ({name:?}, include_bytes!({file:?})),").map_err(io::Error::other)?;
     }
     table.push_str("]\n");
+    let description = crate_folder.join("openapi.json");
+    // A string of JSON has no line breaks in it.
+    let packed: String = fs::read_to_string(&description)?.lines().map(str::trim_start).collect();
+    fs::write(out.join("openapi.json"), packed)?;
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed={}", description.display());
     println!("cargo:rerun-if-changed={}", ui.display());
     fs::write(out.join("page.rs"), table)
 }

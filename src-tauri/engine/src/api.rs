@@ -101,17 +101,20 @@ async fn stopped(stopping: &mut watch::Receiver<bool>) {
 /// An answer in JSON that no cache keeps.
 fn json(status: u16, value: &impl Serialize) -> Response {
     match serde_json::to_vec(value) {
-        Ok(text) => {
-            let mut response = Body::from(text).into_response();
-            *response.status_mut() =
-                axum::http::StatusCode::from_u16(status).unwrap_or(axum::http::StatusCode::OK);
-            let headers = response.headers_mut();
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-            response
-        }
+        Ok(text) => json_text(status, text),
         Err(error) => {
             Problem::internal(&format!("the answer could not be written: {error}")).into_response()
         }
     }
+}
+
+/// The same, of what is JSON already.
+fn json_text(status: u16, text: impl Into<Body>) -> Response {
+    let mut response = text.into().into_response();
+    *response.status_mut() =
+        axum::http::StatusCode::from_u16(status).unwrap_or(axum::http::StatusCode::OK);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }

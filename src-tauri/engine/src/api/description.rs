@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::response::Response;
+use axum::routing::MethodRouter;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
+use utoipa_axum::{PathItemExt, paste, routes};
 
 use super::{
-    Api, act, audit, events, healers, history, json, llm, look, metrics, page, recover, timings,
+    Api, act, audit, events, healers, history, json_text, llm, look, metrics, page, recover,
+    timings,
 };
 
 #[derive(OpenApi)]
@@ -42,46 +44,68 @@ impl Modify for Schemes {
     }
 }
 
-/// The description of every route that is served.
-pub fn description() -> utoipa::openapi::OpenApi {
-    routes().into_openapi()
+/// What the build script packed of `openapi.json`, which a test compares with [`description`].
+const DESCRIPTION: &str = include_str!(concat!(env!("OUT_DIR"), "/openapi.json"));
+
+/// Each handler is served and described by the same line, at the path that stands beside its code.
+///
+/// Describing is left to a test: at run time it would cost more than what it describes.
+macro_rules! serve {
+    ($($module:ident::$handler:ident),* $(,)?) => {
+        fn served() -> Router<Arc<Api>> {
+            Router::new()$(.route(
+                &paste! { <$module::[<__path_ $handler>] as utoipa::Path>::path() },
+                paste! { <$module::[<__path_ $handler>] as utoipa::Path>::methods() }
+                    .into_iter()
+                    .fold(MethodRouter::new(), |router, method| {
+                        router.on(method.to_method_filter(), $module::$handler)
+                    }),
+            ))*
+        }
+
+        /// The description of every route that is served.
+        pub fn description() -> utoipa::openapi::OpenApi {
+            OpenApiRouter::<Arc<Api>>::with_openapi(Description::openapi())
+                $(.routes(routes!($module::$handler)))*
+                .into_openapi()
+        }
+    };
 }
 
-/// The router: each route is served and described by the same line.
+serve![
+    llm::llm,
+    llm::room,
+    llm::calls,
+    llm::ollama,
+    recover::recover,
+    look::health,
+    look::status,
+    metrics::metrics,
+    events::events,
+    history::operation,
+    act::cancel,
+    history::incidents,
+    history::incident,
+    timings::timings,
+    history::memory,
+    audit::audit,
+    act::target,
+    act::unload,
+    act::verify,
+    act::measure,
+    act::cancel_measure,
+    healers::healers,
+    page::index,
+    self::openapi,
+];
+
 pub(super) fn router(api: Arc<Api>) -> Router {
-    let (router, _) = routes().split_for_parts();
-    router.fallback(page::other).method_not_allowed_fallback(page::wrong_method).with_state(api)
-}
-
-fn routes() -> OpenApiRouter<Arc<Api>> {
-    OpenApiRouter::with_openapi(Description::openapi())
-        .routes(routes!(llm::llm))
-        .routes(routes!(llm::room))
-        .routes(routes!(llm::calls))
-        .routes(routes!(llm::ollama))
-        .routes(routes!(recover::recover))
-        .routes(routes!(look::health))
-        .routes(routes!(look::status))
-        .routes(routes!(metrics::metrics))
-        .routes(routes!(events::events))
-        .routes(routes!(history::operation, act::cancel))
-        .routes(routes!(history::incidents))
-        .routes(routes!(history::incident))
-        .routes(routes!(timings::timings))
-        .routes(routes!(history::memory))
-        .routes(routes!(audit::audit))
-        .routes(routes!(act::target))
-        .routes(routes!(act::unload))
-        .routes(routes!(act::verify))
-        .routes(routes!(act::measure, act::cancel_measure))
-        .routes(routes!(healers::healers))
-        .routes(routes!(page::index))
-        .routes(routes!(openapi))
+    served().fallback(page::other).method_not_allowed_fallback(page::wrong_method).with_state(api)
 }
 
 /// This description.
 #[utoipa::path(get, path = "/openapi.json", tag = "read",
     responses((status = 200, description = "OpenAPI 3.1", body = Object)))]
 async fn openapi() -> Response {
-    json(200, &description())
+    json_text(200, DESCRIPTION)
 }

@@ -523,6 +523,19 @@ async fn every_route_is_described_and_every_described_route_is_served() {
     }
 }
 
+/// `BLESS=1` writes it anew.
+#[test]
+fn the_kept_description_is_of_what_is_served() {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi.json");
+    let mut made = serde_json::to_string_pretty(&engine::api::description()).unwrap();
+    made.push('\n');
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&file, &made).unwrap();
+    }
+    let kept = std::fs::read_to_string(&file).unwrap();
+    assert!(kept == made, "openapi.json is not what the handlers say; run this test with BLESS=1");
+}
+
 async fn until(stream: &mut tokio::net::TcpStream, seen: &mut Vec<u8>, text: &str) {
     let reading = async {
         while !String::from_utf8_lossy(seen).contains(text) {
