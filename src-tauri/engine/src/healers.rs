@@ -99,13 +99,11 @@ impl Healer {
 pub async fn found(crontab: bool) -> Vec<Healer> {
     let look = || {
         let places = Places::here();
-        (listeners(), at_work(), jobs(&places.home), units(&places.home))
+        (at_work(), jobs(&places.home), units(&places.home))
     };
-    let Ok((listeners, scripts, jobs, units)) = tokio::task::spawn_blocking(look).await else {
+    let Ok((mut found, jobs, units)) = tokio::task::spawn_blocking(look).await else {
         return Vec::new();
     };
-    let mut found: Vec<Healer> = listeners.into_iter().map(Healer::Listener).collect();
-    found.extend(scripts.into_iter().map(Healer::Script));
     if !jobs.is_empty() {
         let loaded = platform::loaded_jobs().await;
         // Where nobody tells what is loaded, what is installed counts.
@@ -119,19 +117,15 @@ pub async fn found(crontab: bool) -> Vec<Healer> {
     found
 }
 
-/// Another user's is not ours to end.
-fn listeners() -> Vec<ProcessSeen> {
-    of_this_user(&[LISTENER])
-}
-
-fn at_work() -> Vec<ProcessSeen> {
-    of_this_user(&SCRIPTS)
-}
-
-fn of_this_user(names: &[&str]) -> Vec<ProcessSeen> {
-    let mut found = platform::processes_named(names);
+/// Listeners, then scripts, told in one walk. Another user's is not ours to end.
+fn at_work() -> Vec<Healer> {
+    let names: Vec<&str> = [LISTENER].into_iter().chain(SCRIPTS).collect();
+    let mut found = platform::processes_named(&names);
     found.retain(|process| process.uid == Some(platform::user_id()));
-    found
+    let (listeners, scripts): (Vec<_>, Vec<_>) =
+        found.into_iter().partition(|process| platform::goes_by(process, &[LISTENER]));
+    let listeners = listeners.into_iter().map(Healer::Listener);
+    listeners.chain(scripts.into_iter().map(Healer::Script)).collect()
 }
 
 /// `~/Library/LaunchAgents/*.plist`, told by label or by what they run (launchd.plist(5)). In the
@@ -302,21 +296,25 @@ mod tests {
             .stdin(std::process::Stdio::piped())
             .spawn()
             .unwrap();
-        let seen = || at_work().into_iter().find(|one| one.id.pid == child.id());
+        let is_script_of = |healer: &Healer, pid: u32| match healer {
+            Healer::Script(process) => process.id.pid == pid,
+            Healer::Listener(_) | Healer::Job(_) | Healer::Unit(_) | Healer::Cron(_) => false,
+        };
+        let seen = || at_work().into_iter().find(|one| is_script_of(one, child.id()));
         let began = std::time::Instant::now();
         let mut found = seen();
         while found.is_none() && began.elapsed() < Duration::from_secs(10) {
             std::thread::yield_now();
             found = seen();
         }
-        let found = Healer::Script(found.expect("it is at work"));
+        let found = found.expect("it is at work");
         assert!(found.heals() && !found.can_be_ended());
         assert_eq!(found.name(), format!("system_auto_recovery.sh (pid {})", child.id()));
         // Reading it is not running it.
         drop(child.stdin.take());
         child.wait().unwrap();
         let mut reads = std::process::Command::new("tail").arg("-f").arg(&script).spawn().unwrap();
-        assert!(at_work().iter().all(|one| one.id.pid != reads.id()));
+        assert!(!at_work().iter().any(|one| is_script_of(one, reads.id())));
         reads.kill().unwrap();
         reads.wait().unwrap();
     }

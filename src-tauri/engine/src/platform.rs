@@ -35,6 +35,7 @@ pub use lever::{
     LeverError, begin_job, end_job, job_file, kickstart, load_job, loaded_jobs, open_app, quit_app,
     run, run_whole, start_unit, stop_unit, unload_job,
 };
+pub use name::goes_by;
 pub use place::{Places, home, installed_ollama};
 pub use signal::{Signal, SignalError, signal};
 pub use supervisor::{is_wanted, supervisor, would_start};
@@ -73,9 +74,9 @@ pub struct Unit {
 /// Living processes that go by one of these names: by the file name of their executable, of their
 /// `argv[0]`, or, for an interpreter, of its script. Whole names only, with case.
 pub fn processes_named(names: &[&str]) -> Vec<ProcessSeen> {
-    let mut found = system::processes();
-    found.retain(|process| name::goes_by(process, names));
-    found
+    let named = system::processes().into_iter().filter(|process| name::goes_by(process, names));
+    // All that is known is asked of these few alone.
+    named.filter_map(|seen| process(seen.id.pid).filter(|whole| whole.id == seen.id)).collect()
 }
 
 /// Where things lie that grow: models, our own state, Docker's containers (R64).

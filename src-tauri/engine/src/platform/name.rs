@@ -3,7 +3,7 @@
 use doctor::ProcessSeen;
 
 /// Whether one of the process's names is one of `names`.
-pub(super) fn goes_by(process: &ProcessSeen, names: &[&str]) -> bool {
+pub fn goes_by(process: &ProcessSeen, names: &[&str]) -> bool {
     let is_one = |name: &str| !name.is_empty() && names.contains(&name);
     is_one(process.id.program())
         || is_one(first_argument(process))

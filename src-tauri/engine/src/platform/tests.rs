@@ -10,7 +10,7 @@ use doctor::{Listener, ProcessId};
 
 use super::{
     Signal, SignalError, boot, data_directory, descendants, footprint, is_same, listener,
-    memory_ledger, process, processes_named, signal, system,
+    memory_ledger, process, processes_named, signal, system, user_id,
 };
 
 fn sleeper() -> Child {
@@ -128,6 +128,9 @@ fn a_script_goes_by_its_own_name() {
     let child = Command::new("/bin/sh").arg(&script).spawn().unwrap();
     let has = |name: &str| processes_named(&[name]).iter().any(|found| found.id.pid == child.id());
     poll("the script by its name", || has("ollama-mcp").then_some(()));
+    let found = processes_named(&["ollama-mcp"]);
+    let found = found.into_iter().find(|found| found.id.pid == child.id());
+    assert_eq!(found.and_then(|found| found.uid), Some(user_id()), "with its owner");
     assert!(!has("ollama"), "a part of the name is not the name");
     assert!(!has("mcp"));
     end(child);

@@ -20,16 +20,11 @@ const ENVIRONMENT_CAP: u64 = 2 << 20;
 /// The process with this pid; none when there is none, or when it is dead and only waits to be
 /// collected.
 pub fn process(pid: u32) -> Option<ProcessSeen> {
-    let stat = Stat::read(pid)?;
-    let uid = uid(pid);
-    Some(ProcessSeen {
-        id: ProcessId { pid, started: stat.started, executable: executable(pid) },
-        uid,
-        user: uid.and_then(user_name),
-        parent: Some(stat.parent),
-        command: command(pid),
-        since: since(stat.started),
-    })
+    let mut seen = anybodys(pid)?;
+    seen.uid = uid(pid);
+    seen.user = seen.uid.and_then(user_name);
+    seen.since = since(seen.id.started);
+    Some(seen)
 }
 
 /// Whether this very process is alive (R4). Cheap: two small reads.
@@ -46,9 +41,22 @@ pub(in super::super) fn parent(pid: u32) -> Option<u32> {
     Stat::read(pid).map(|stat| stat.parent)
 }
 
-/// All living processes that are shown to us.
+/// All living processes that are shown to us. Whose they are is not asked: of all of them, the user
+/// database alone would cost more than everything else.
 pub(in super::super) fn processes() -> Vec<ProcessSeen> {
-    pids().filter_map(process).collect()
+    pids().filter_map(anybodys).collect()
+}
+
+fn anybodys(pid: u32) -> Option<ProcessSeen> {
+    let stat = Stat::read(pid)?;
+    Some(ProcessSeen {
+        id: ProcessId { pid, started: stat.started, executable: executable(pid) },
+        uid: None,
+        user: None,
+        parent: Some(stat.parent),
+        command: command(pid),
+        since: None,
+    })
 }
 
 /// What this very process has used since it was started; none when it is gone.
