@@ -149,6 +149,15 @@ impl Doctor {
         }
     }
 
+    /// R6: a service in it takes connections and works hard, which its health check may well wait for.
+    pub(crate) fn works_inside(&self, container: &TargetId) -> bool {
+        let TargetId::Container(name) = container else { return false };
+        self.services_in(name).iter().filter_map(|id| self.patients.get(id)).any(|service| {
+            let busy = service.note.as_ref().is_some_and(|note| note.id == CauseId::ServiceBusy);
+            busy && service.phase.is_usable()
+        })
+    }
+
     /// All services of a container that runs, where there are several and none of them answers, and
     /// nothing that they need explains it.
     fn silent_services(&self, container: &TargetId) -> Option<Vec<TargetId>> {

@@ -112,6 +112,7 @@ pub(crate) fn awaited(key: &str) -> &'static [Change] {
         "why.comes_first" => &[Change::Attempt],
         "why.not_critical" => &[Change::Critical],
         "why.no_container" => &[Change::InContainer],
+        "why.works_inside" => &[Change::ContainerRuns, Change::Person],
         "why.no_launch" | "why.no_binary" | "why.missing_program" | "why.systemd" => {
             &[Change::Launch]
         }

@@ -337,7 +337,8 @@ impl Doctor {
             self.diagnose(patient).id,
             CauseId::ContainerUnhealthy | CauseId::ContainerStartupHang
         );
-        if critical && running && lasts && curable {
+        let leaves = patient.urged || !self.works_inside(id);
+        if critical && running && lasts && curable && leaves {
             self.down(id);
         } else {
             self.ailing(id);

@@ -204,13 +204,19 @@ impl Doctor {
             return;
         }
         self.open_incident(id, cause.clone(), since);
+        let works = self.works_inside(id);
         let Some(patient) = self.patients.get_mut(id) else { return };
         let waits = matches!(cause.id, CauseId::ContainerUnhealthy | CauseId::ContainerStartupHang)
             && matches!(patient.spec.care, Care::Container { critical: true, .. });
         let reason = if waits {
             // 1.2: unhealthy for 30 s is down, and then something is done.
             let since = patient.first_bad.map_or(now.awake, |first| first.awake);
-            Reason::new("1.2", "why.unhealthy").until(since + self.policy.unhealthy)
+            let down = since + self.policy.unhealthy;
+            if works && now.awake >= down {
+                Reason::new("R6", "why.works_inside")
+            } else {
+                Reason::new("1.2", "why.unhealthy").until(down)
+            }
         } else {
             Reason::new("R8", "why.ailing")
         };

@@ -185,3 +185,54 @@ fn r16_services_of_a_container_that_needs_ollama_are_not_restarted_while_it_is_d
     let first = world.times("stop the container");
     assert!(first.first().is_some_and(|at| *at >= well + 50_000), "{first:?}");
 }
+
+/// Six: accepts, answers late, and the container works: one long task is not down.
+#[test]
+fn r6_one_long_task_is_not_down_for_any_service_of_its_container() {
+    let mut world = two_services("container web: critical");
+    world.then("api works on one long task", 0).then("admin works on one long task", 900);
+    assert_eq!(world.told("the container"), 0);
+    assert_eq!(world.told("incident ") + world.told("NOTICE"), 0);
+    assert_eq!((world.phase("service:api"), world.phase("service:admin")), ("slow", "slow"));
+}
+
+#[test]
+fn r6_the_same_silence_without_work_is_down() {
+    let mut world = two_services("container web: critical");
+    world.then("api hangs without any work", 0).then("admin hangs without any work", 60);
+    assert_eq!(world.times("stop the container").len(), 1);
+}
+
+#[test]
+fn r6_work_that_ends_in_silence_is_down_after_the_usual_looks() {
+    let mut world = two_services("container web: critical");
+    world.then("api works on one long task", 0).then("admin works on one long task", 300);
+    world.then("api hangs without any work", 0).then("admin hangs without any work", 0);
+    let began = world.story_ms();
+    world.pass(90);
+    let stops = world.times("stop the container");
+    assert!(stops.len() == 1 && stops[0] >= began + 15_000, "{began} {stops:?}");
+}
+
+/// A long task may well keep its own health check waiting.
+#[test]
+fn r6_a_container_whose_service_works_hard_is_not_restarted_for_its_health_check() {
+    let mut world = two_services("container web: critical, with a health check");
+    world.then("api works on one long task", 0).then("admin works on one long task", 20);
+    world.then("web becomes unhealthy", 300);
+    assert_eq!(world.told("the container"), 0);
+    assert_eq!(world.told("NOTICE problem: container:web"), 1);
+    let why = world.doctor.why(&"container:web".parse().expect("an id")).expect("why");
+    assert_eq!(why.nothing_done.expect("a reason").says.key, "why.works_inside");
+    // R22: a person's word counts.
+    world.then("a person asks: recover container:web", 30);
+    assert_eq!(world.times("stop the container").len(), 1);
+}
+
+#[test]
+fn r6_a_container_that_is_unhealthy_and_idle_is_restarted() {
+    let mut world = two_services("container web: critical, with a health check");
+    world.then("api hangs without any work", 0).then("admin hangs without any work", 0);
+    world.then("web becomes unhealthy", 60);
+    assert_eq!(world.times("stop the container").len(), 1);
+}
