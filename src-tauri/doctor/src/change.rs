@@ -104,15 +104,17 @@ pub(crate) fn awaited(key: &str) -> &'static [Change] {
         "why.skip" => &[Change::Unlabelled],
         "why.not_found" | "why.no_such_container" => &[Change::Appears],
         "why.waking" => &[Change::WakeOver],
-        "why.parent" | "why.parent_unwell" => &[Change::Parent],
+        "why.parent" | "why.parent_unwell" | "why.stopped_with" | "why.held_with" => {
+            &[Change::Parent]
+        }
         "why.soft_parent" | "why.dies_of_its_need" => &[Change::Needs],
         "why.cannot_look" => &[Change::CanLook],
         "why.deep_failed_once" => &[Change::DeepLook],
         "why.docker_restarts" => &[Change::StaysEnded],
         "why.comes_first" => &[Change::Attempt],
+        "why.works_inside" => &[Change::ContainerRuns, Change::Person],
         "why.not_critical" => &[Change::Critical],
         "why.no_container" => &[Change::InContainer],
-        "why.works_inside" => &[Change::ContainerRuns, Change::Person],
         "why.no_launch" | "why.no_binary" | "why.missing_program" | "why.systemd" => {
             &[Change::Launch]
         }

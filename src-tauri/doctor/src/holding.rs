@@ -7,6 +7,7 @@ use crate::doctor::Doctor;
 use crate::incident::IncidentState;
 use crate::ledger::{Account, HeldBy, Hold, Intent};
 use crate::order::Depth;
+use crate::patient::Patient;
 use crate::phase::{Phase, Reason};
 use crate::sentence::Sentence;
 use crate::target::TargetId;
@@ -69,6 +70,18 @@ impl Doctor {
         }
     }
 
+    /// Its container is held: it is stopped with it, and released with it.
+    pub fn held_with(&self, id: &TargetId) -> Option<&TargetId> {
+        let parent = self.patients.get(id)?.inhibited_by.as_ref()?;
+        self.is_held_container(parent).then_some(parent)
+    }
+
+    pub(crate) fn is_held_container(&self, id: &TargetId) -> bool {
+        let inside = self.patients.get(id);
+        matches!(id, TargetId::Container(_))
+            && inside.is_some_and(|inside| inside.account.intent == Intent::Held)
+    }
+
     /// R36: who quits the application means it; a crash is a fault like any other. What ends
     /// while we are at it ends through us, and what we had quit at a person's word keeps their time.
     pub(crate) fn application_ended(&mut self, target: &TargetId, normal: bool) {
@@ -103,6 +116,17 @@ pub(crate) fn hold_is_of_what_is_gone(account: &Account) -> bool {
 /// An engine that shuts down, or clears up after a crash, stops its containers as a person would:
 /// only so long after a stop is it known whose it was (R34).
 const ENGINE_GOES: Duration = Duration::from_secs(15);
+
+/// Why what lives in a container is left alone together with it.
+pub(crate) fn held_in(container: &Patient, now: Now) -> Sentence {
+    let own = held(&container.account, now);
+    let key = if own.key == "why.stopped" { "why.stopped_with" } else { "why.held_with" };
+    let says = Sentence::new(key).with("parent", container.spec.id.name());
+    match own.values.get("at") {
+        Some(at) if key == "why.stopped_with" => says.with("at", at.clone()),
+        Some(_) | None => says,
+    }
+}
 
 /// Why it is left alone: who stopped it and when, or until when.
 pub(crate) fn held(account: &Account, now: Now) -> Sentence {

@@ -20,18 +20,23 @@ impl Doctor {
                 matches!(parent.phase, Phase::Unknown)
                     && (parent.last_good.is_none() || parent.is_docker() && unjudged)
             });
+        // R37: what a person stopped is not given up, nor is what lives in it.
+        let held = parent.as_ref().is_some_and(|parent| self.is_held_container(parent));
         let Some(patient) = self.patients.get_mut(id) else { return };
-        let settled = matches!(
-            patient.phase,
-            Phase::Unknown | Phase::Recovering { .. } | Phase::GivenUp { .. }
-        );
+        let given_up = matches!(patient.phase, Phase::GivenUp { .. });
+        let settled =
+            matches!(patient.phase, Phase::Unknown | Phase::Recovering { .. }) || given_up && !held;
         if patient.inhibited_by == parent && (parent.is_none() || settled) {
             return;
         }
         patient.inhibited_by.clone_from(&parent);
         if let Some(parent) = parent {
             patient.forget_counts();
-            let folds = !matches!(patient.phase, Phase::Recovering { .. } | Phase::GivenUp { .. });
+            if given_up && held {
+                patient.account.given_up = None;
+                patient.account.renew_attempts();
+            }
+            let folds = !matches!(patient.phase, Phase::Recovering { .. }) && (!given_up || held);
             if folds {
                 let key = if unread { "why.parent_unread" } else { "why.parent" };
                 let says = crate::Sentence::new(key).with("parent", parent.name());

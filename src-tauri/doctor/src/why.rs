@@ -8,7 +8,7 @@ use crate::clock::{Awake, Now};
 use crate::containers::completed;
 use crate::deciding::Refusal;
 use crate::doctor::Doctor;
-use crate::holding::held;
+use crate::holding::{held, held_in};
 use crate::ledger::Intent;
 use crate::looking::NEVER;
 use crate::operation::{Stage, Verification};
@@ -95,6 +95,12 @@ impl Doctor {
             "R35" => is_wanted && reason.says.key != "why.no_such_container",
             _ => false,
         };
+        if let (Phase::Unknown, Some(container)) =
+            (&patient.phase, self.held_with(&patient.spec.id))
+            && let Some(container) = self.patients.get(container)
+        {
+            return Reason::says("R15", held_in(container, self.now));
+        }
         if outlived {
             return Reason::new("1.2", "why.look_again");
         }

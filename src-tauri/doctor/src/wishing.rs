@@ -337,6 +337,10 @@ impl Doctor {
         if self.stands_paused(target) {
             return self.wish_remedy(target, Verb::Start, Asker::Person);
         }
+        // A service that was stopped is released as it was stopped: with its container.
+        if let Some(container) = self.held_with(target).cloned() {
+            self.wish_release(&container);
+        }
         if let Some(patient) = self.patients.get_mut(target) {
             patient.account.want();
             patient.account.panics.clear();
@@ -382,6 +386,11 @@ impl Doctor {
             }
             Care::Service { container: Some(_), .. } if patient.inhibited_by.is_none() => {
                 vec![Verb::Restart]
+            }
+            Care::Service { container: Some(_), .. } => {
+                let container = self.held_with(target);
+                let starts = container.is_some_and(|id| self.actions(id).contains(&Verb::Start));
+                starts.then_some(Verb::Start).into_iter().collect()
             }
             Care::Docker if possible(Verb::Restart) => vec![Verb::Restart],
             Care::Service { .. } | Care::Host | Care::Docker => Vec::new(),

@@ -105,7 +105,8 @@ fn target(doctor: &Doctor, patient: &Patient, frame: &Frame<'_>) -> Target {
     if doctor.may_pause(&patient.spec.id) {
         actions.push("pause".into());
     }
-    let held = patient.account.intent == doctor::Intent::Held;
+    let held = patient.account.intent == doctor::Intent::Held
+        || doctor.held_with(&patient.spec.id).is_some();
     let known = doctor.why(&patient.spec.id);
     if patient.is_found() && !matches!(patient.spec.care, Care::Host) {
         actions.push(if held { "release" } else { "hold" }.into());

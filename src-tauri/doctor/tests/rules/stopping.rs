@@ -173,3 +173,36 @@ fn r36_an_application_that_we_had_quit_is_no_person_who_quits_it() {
     world.then("ollama is quit", 700);
     assert_eq!(world.told(start), 0, "{:#?}", world.tale.lines);
 }
+
+/// R37: it says whose word it was and when, however it was before, and is released as it was stopped.
+#[test]
+fn r37_a_service_that_is_stopped_says_that_it_is_held_with_its_container() {
+    let given = [
+        "docker",
+        "container web: critical",
+        "service api: in container web, not cured by a restart",
+    ];
+    for seconds in [0, 600] {
+        let mut world = world(&given);
+        if seconds > 0 {
+            world.then("api hangs", seconds);
+            assert_eq!(world.phase("service:api"), "given up");
+        }
+        world.then("a person asks: stop service:api", 60);
+        let says = |world: &World| {
+            let why = world.doctor.why(&"service:api".parse().expect("an id")).expect("why");
+            (why.says.key, why.says.values.contains_key("at"), why.nothing_done.is_some())
+        };
+        assert_eq!(world.phase("service:api"), "unknown", "{seconds}");
+        assert_eq!(says(&world), ("why.stopped_with".into(), true, true), "{seconds}");
+        let actions = world.doctor.actions(&"service:api".parse().expect("an id"));
+        assert_eq!(actions, [Verb::Start], "{seconds}");
+        assert!(
+            world.patient("service:api").incident.as_ref().is_none_or(|one| one.closed.is_some())
+        );
+        world.pass(3600);
+        assert_eq!(world.patient("container:web").account.intent, Intent::Held, "{seconds}");
+        world.then("a person asks: release service:api", 5);
+        assert_eq!(world.patient("container:web").account.intent, Intent::Wanted, "{seconds}");
+    }
+}
