@@ -121,6 +121,7 @@ impl Doctor {
         patient.enter(Phase::Healthy, Reason::new("R46", "why.verified"), now);
         self.say_light(target);
         self.verified_in_storm(target);
+        patient.failed = None;
         if !self.chain_outlasts(target) {
             self.close_incident(target, IncidentState::Verified, Some("story.verified"));
         }
@@ -143,6 +144,8 @@ impl Doctor {
         let Some(patient) = self.patients.get(target) else { return };
         let Phase::Recovering { cause, .. } = &patient.phase else { return };
         if patient.account.intent != Intent::Wanted || (stopping && cause.is_none()) {
+        let Some(patient) = self.patients.get_mut(target) else { return };
+        patient.failed.clone_from(&says);
             // What a person asked for could not even be stopped: nothing is to be healed.
             self.remedy_superseded(target, None);
             return;

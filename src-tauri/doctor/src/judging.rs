@@ -140,6 +140,7 @@ impl Doctor {
             patient.account.given_up = None;
             patient.account.act = None;
             patient.observed_only = false;
+            patient.failed = None;
             patient.urged = false;
             patient.extended = false;
         }

@@ -19,6 +19,7 @@ use crate::observation::{
 use crate::order::{Depth, LookId};
 use crate::phase::{Phase, Reason};
 use crate::policy::Policy;
+use crate::sentence::Sentence;
 use crate::target::{Care, Spec, TargetId};
 use crate::verdict::Verdict;
 use crate::weighing::Tally;
@@ -81,6 +82,8 @@ pub struct Patient {
     pub(crate) latency: Latency,
     /// What it was when a heal was only recorded, so that it is recorded once.
     pub(crate) observed_only: bool,
+    /// How the last attempt failed; none once it was well again.
+    pub(crate) failed: Option<Sentence>,
     /// How often it failed and came back (R54).
     pub(crate) flaps: Flaps,
 }
@@ -168,6 +171,7 @@ impl Patient {
             extended: false,
             latency: Latency::default(),
             observed_only: false,
+            failed: None,
             flaps: Flaps::default(),
         }
     }

@@ -11,6 +11,7 @@ use crate::ledger::Intent;
 use crate::notice::{Button, Notice, NoticeKind};
 use crate::patient::Patient;
 use crate::phase::Phase;
+use crate::planning::server_remedy;
 use crate::rates::{HOUR, Leave};
 use crate::sentence::Sentence;
 use crate::target::{Care, Heal, TargetId};
@@ -341,8 +342,30 @@ impl Doctor {
         } else {
             Sentence::new("notice.nothing_done")
         });
-        lines.push(cause_advice(&incident.cause));
+        match self.after_failure(&incident.target) {
+            Some(advice) => lines.extend(advice),
+            None => lines.push(cause_advice(&incident.cause)),
+        }
         lines
+    }
+
+    /// What to do where a start is all the advice there is, and the last one has failed: how it did, and
+    /// the next step.
+    pub fn after_failure(&self, id: &TargetId) -> Option<[Sentence; 2]> {
+        let patient = self.patients.get(id)?;
+        let failed = patient.failed.clone()?;
+        let cause = match &patient.phase {
+            Phase::Down { cause, .. } | Phase::GivenUp { cause, .. } => cause.id,
+            Phase::Unknown
+            | Phase::Starting { .. }
+            | Phase::Healthy
+            | Phase::Slow
+            | Phase::Degraded { .. }
+            | Phase::Recovering { .. } => return None,
+        };
+        let starts = server_remedy(cause).is_some()
+            || matches!(cause, CauseId::ContainerStopped | CauseId::ContainerKilled);
+        starts.then(|| [failed, Sentence::new("notice.after_failure")])
     }
 
     /// Tells it when the rates allow; false: they ask to try again later.

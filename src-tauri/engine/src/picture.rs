@@ -123,7 +123,7 @@ fn target(doctor: &Doctor, patient: &Patient, frame: &Frame<'_>) -> Target {
             doctor::Intent::Completed => view::Intent::Completed,
         },
         inhibited_by: patient.inhibited_by.as_ref().map(ToString::to_string),
-        cause: patient.phase.cause().or(patient.note.as_ref()).map(|cause| words.cause(cause)),
+        cause: cause(doctor, patient, words),
         restarts_last_hour: u32::try_from(patient.account.restarts.len()).unwrap_or(u32::MAX),
         actions,
         line: line(patient, known.as_ref().map(|one| &one.says), words),
@@ -131,6 +131,16 @@ fn target(doctor: &Doctor, patient: &Patient, frame: &Frame<'_>) -> Target {
         found: patient.is_found(),
         detail: detail(doctor, patient, frame),
     }
+}
+
+/// With advice that knows how the last attempt ended.
+fn cause(doctor: &Doctor, patient: &Patient, words: &Words) -> Option<view::Cause> {
+    let cause = patient.phase.cause().or(patient.note.as_ref())?;
+    let mut shown = words.cause(cause);
+    if let Some([failed, next]) = doctor.after_failure(&patient.spec.id) {
+        shown.advice = format!("{}. {}", words.sentence(&failed), words.sentence(&next));
+    }
+    Some(shown)
 }
 
 fn why(one: &doctor::Why, patient: &Patient, now: Now, words: &Words) -> Why {

@@ -262,3 +262,22 @@ fn r14_a_boot_counts_for_two_minutes() {
         assert_eq!(world.phase("ollama"), phase, "booted {booted_s} s ago");
     }
 }
+
+/// "Press Start" is no advice to who has just done that: how it failed, and the next step.
+#[test]
+fn a_start_that_failed_is_not_advised_once_more() {
+    let mut world = world(&["docker", "ollama", "container web"]);
+    let ollama = "ollama".parse().expect("an id");
+    world.then("ollama cannot be started", 0).then("ollama dies", 300);
+    let [failed, next] = world.doctor.after_failure(&ollama).expect("it has failed");
+    assert_eq!((failed.key.as_str(), next.key.as_str()), ("step.failed", "notice.after_failure"));
+    world.then("ollama is started by a person", 60);
+    assert!(world.doctor.after_failure(&ollama).is_none(), "it is well");
+    // What nobody has tried to start is advised to be.
+    let web = "container:web".parse().expect("an id");
+    world.then("web exits with 1", 60);
+    assert_eq!(world.phase("container:web"), "down");
+    assert!(world.doctor.after_failure(&web).is_none());
+    world.then("web cannot be started", 0).then("a person asks: start container:web", 60);
+    assert!(world.doctor.after_failure(&web).is_some());
+}
