@@ -29,6 +29,9 @@ impl Doctor {
         if !self.operations[at].is_running() {
             return;
         }
+        // How it runs now goes into the journal with it.
+        let operation = &self.operations[at];
+        let says = says.or_else(|| self.light_result(&operation.target, &operation.plan, result));
         self.operations[at].result = Some(result);
         self.operations[at].stage = Stage::Ended;
         if let Some(says) = &says {
@@ -118,10 +121,10 @@ impl Doctor {
         patient.last_good = Some(now);
         patient.account.given_up = None;
         patient.observed_only = false;
+        patient.failed = None;
         patient.enter(Phase::Healthy, Reason::new("R46", "why.verified"), now);
         self.say_light(target);
         self.verified_in_storm(target);
-        patient.failed = None;
         if !self.chain_outlasts(target) {
             self.close_incident(target, IncidentState::Verified, Some("story.verified"));
         }
@@ -141,11 +144,11 @@ impl Doctor {
         }
         self.tell_of_victim(target, StoryKind::Failed, "story.storm_failed");
         let backoff = self.backoff(target);
+        let Some(patient) = self.patients.get_mut(target) else { return };
+        patient.failed.clone_from(&says);
         let Some(patient) = self.patients.get(target) else { return };
         let Phase::Recovering { cause, .. } = &patient.phase else { return };
         if patient.account.intent != Intent::Wanted || (stopping && cause.is_none()) {
-        let Some(patient) = self.patients.get_mut(target) else { return };
-        patient.failed.clone_from(&says);
             // What a person asked for could not even be stopped: nothing is to be healed.
             self.remedy_superseded(target, None);
             return;

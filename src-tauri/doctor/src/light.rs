@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::cause::{Cause, CauseId, Confidence};
-use crate::clock::{Awake, Continuous};
+use crate::clock::{Awake, Continuous, Wall, millis};
 use crate::container;
 use crate::deciding::is_of_memory;
 use crate::doctor::Doctor;
@@ -110,6 +110,26 @@ impl Doctor {
         Ended::AsAny
     }
 
+    /// What a remedy that made it anew has led to, for its record.
+    pub(crate) fn light_result(
+        &self,
+        id: &TargetId,
+        plan: &Plan,
+        result: RemedyResult,
+    ) -> Option<Sentence> {
+        let Plan::Container(ContainerPlan { anew: true, compose: Some(compose), .. }) = plan else {
+            return None;
+        };
+        let light = self.patients.get(id)?.account.light;
+        match (result, compose.light.is_empty()) {
+            (RemedyResult::Verified, true) => light.map(|_| Sentence::new("step.as_its_files")),
+            (RemedyResult::Verified, false) => {
+                Some(Sentence::new("step.runs_light").with("lines", lines(&compose.light)))
+            }
+            (RemedyResult::Failed | RemedyResult::Superseded, _) => None,
+        }
+    }
+
     /// It could not be taken back to normal: nothing to wait for.
     pub(crate) fn light_again(&mut self, id: &TargetId) {
         let now = self.now.awake;
@@ -128,7 +148,7 @@ impl Doctor {
         match (stage, seen.light) {
             // Nobody knows any more whether it went back once already.
             (None, true) => {
-                let since = crate::clock::Wall(seen.started_ms.unwrap_or(self.now.wall.0));
+                let since = Wall(seen.started_ms.unwrap_or(self.now.wall.0));
                 patient.account.light = Some(Light { since, stage: LightStage::Stays });
             }
             // Somebody brought it up as its files say.
@@ -162,7 +182,12 @@ impl Doctor {
         let id = patient.spec.id.clone();
         if let Some(plan) = plan(patient, false) {
             self.tell_story(&id, StoryKind::Concluded, Sentence::new("story.light_returns"));
-            self.new_operation(&id, Verb::Restart, Asker::Doctor, plan);
+            let operation = self.new_operation(&id, Verb::Restart, Asker::Doctor, plan);
+            // Its incident is over, so the steps of the operation say it.
+            let now = self.now.wall;
+            if let Some(one) = self.operations.iter_mut().find(|one| one.id == operation) {
+                one.say(now, Sentence::new("story.light_returns"));
+            }
         }
     }
 
@@ -182,15 +207,25 @@ impl Doctor {
 
     /// What runs light says so, since when, and until when.
     pub(crate) fn say_light(&mut self, id: &TargetId) {
-        let stable = self.policy.light_stable;
-        let Some(patient) = self.patients.get_mut(id) else { return };
+        let now = self.now;
+        let Some(patient) = self.patients.get(id) else { return };
         let Some(light) = patient.light() else { return };
-        let for_good = light.stage == LightStage::Stays;
-        let says = Sentence::new(if for_good { "why.stays_light" } else { "why.runs_light" })
-            .with("since", light.since)
-            .with("lines", lines(variables(patient)))
-            .with("stable", stable);
-        patient.reason = Reason::says("R30", says);
+        let returns = self.policy.light_stable_at(patient);
+        let says = |key: &str| {
+            let says = Sentence::new(key).with("since", light.since);
+            says.with("lines", lines(variables(patient)))
+        };
+        let reason = match returns {
+            Some(at) => {
+                let left = i64::try_from(millis(at.since(now.awake))).unwrap_or(i64::MAX);
+                let wall = Wall(now.wall.0.saturating_add(left));
+                Reason::says("R30", says("why.runs_light").with("at", wall)).until(at)
+            }
+            None => Reason::says("R30", says("why.stays_light")),
+        };
+        if let Some(patient) = self.patients.get_mut(id) {
+            patient.reason = reason;
+        }
     }
 }
 

@@ -205,3 +205,32 @@ fn r30_another_container_under_the_name_is_another_story() {
     assert_eq!(world.patient("container:web").account.light, None);
     assert_eq!(world.phase("container:web"), "healthy");
 }
+
+/// With what it runs, since when, and when it goes back: where a person looks, and in the records.
+#[test]
+fn r30_what_runs_light_says_with_what_since_when_and_until_when() {
+    let mut world = looping(LOOPING);
+    world.pass(100);
+    let why = world.doctor.why(&"container:web".parse().expect("an id")).expect("why");
+    assert_eq!(why.says.key, "why.runs_light");
+    for name in ["since", "lines", "at"] {
+        assert!(why.says.values.contains_key(name), "{name} in {:?}", why.says);
+    }
+    let next = world.patient("container:web").reason.next.expect("when it goes back");
+    let told = |world: &World, key: &str| {
+        let story = &world.patient("container:web").incident.as_ref().expect("an incident").story;
+        story.iter().any(|line| line.says.key == key && line.says.values.contains_key("lines"))
+    };
+    assert!(told(&world, "story.light_start"));
+    let said = |world: &World, key: &str| {
+        world.doctor.operations().flat_map(|one| &one.log).any(|(_, says)| says.key == key)
+    };
+    assert!(said(&world, "step.runs_light"));
+    world.then("web can be started again", 480).pass(240);
+    let offset = world.doctor.now().awake.0 - world.story_ms();
+    let back = world.times("compose up -d web")[1] + offset;
+    assert!(back.abs_diff(next.0) <= 5_000, "named {next:?}, and it was at {back}");
+    for key in ["story.light_returns", "step.as_its_files"] {
+        assert!(said(&world, key), "{key}");
+    }
+}
