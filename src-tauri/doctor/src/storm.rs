@@ -30,6 +30,9 @@ pub(crate) struct Storm {
     pub(crate) hit: BTreeMap<TargetId, Awake>,
     /// Those that are well again: what befalls them from now on is their own.
     pub(crate) left: BTreeSet<TargetId>,
+    /// Those that were hit and are gone, given up or wanted no longer: they made the storm as well, so
+    /// they count where it is told.
+    pub(crate) dropped: BTreeSet<TargetId>,
     /// The engine was gone and is back: they are what it has not brought back yet.
     pub(crate) returns: bool,
     /// When the last one turned bad.
@@ -81,6 +84,7 @@ impl Doctor {
             {
                 storm.hit.insert(id.clone(), now);
                 storm.left.remove(id);
+                storm.dropped.remove(id);
                 storm.last = now;
                 if matches!(storm.stage, Stage::Judging { .. }) {
                     storm.stage = Stage::Braking { since: now };
@@ -125,6 +129,7 @@ impl Doctor {
         self.tell_of_victim(id, StoryKind::Failed, "story.storm_given_up");
         let Some(storm) = &mut self.brake.storm else { return };
         if storm.hit.remove(id).is_some() {
+            storm.dropped.insert(id.clone());
             self.stand_alone(id, cause.clone());
             // What was tried for it in the storm was tried for this.
             if let Some(patient) = self.patients.get_mut(id)
@@ -159,6 +164,7 @@ impl Doctor {
             root: TargetId::Docker,
             hit,
             left: BTreeSet::new(),
+            dropped: BTreeSet::new(),
             returns: true,
             last: now,
             name_at: now,
@@ -244,6 +250,7 @@ impl Doctor {
             root: TargetId::Docker,
             hit: hit.clone(),
             left: BTreeSet::new(),
+            dropped: BTreeSet::new(),
             returns: false,
             last: now,
             name_at: now + 2 * self.policy.verdict,
@@ -302,7 +309,9 @@ impl Doctor {
     }
 
     fn list_storm(&mut self, storm: &Storm) {
-        for id in storm.hit.keys() {
+        let dropped = storm.dropped.iter().filter(|id| !self.has_open(id));
+        let dropped: Vec<&TargetId> = dropped.collect();
+        for id in storm.hit.keys().chain(dropped) {
             self.list(&storm.root, id.clone());
         }
     }
@@ -386,7 +395,8 @@ fn is_watched(patient: &Patient) -> bool {
 }
 
 fn storm_cause(id: CauseId, confidence: Confidence, storm: &Storm) -> Cause {
-    let count = u32::try_from(storm.hit.len() + storm.left.len()).unwrap_or(u32::MAX);
+    let count = storm.hit.len() + storm.left.len() + storm.dropped.len();
+    let count = u32::try_from(count).unwrap_or(u32::MAX);
     let evidence = vec![Sentence::new("evidence.storm").with("count", count)];
     let says = Sentence::new(id.as_str()).with("count", count);
     Cause { id, confidence, evidence, says }

@@ -70,6 +70,7 @@ impl Doctor {
         let Some(storm) = &mut self.brake.storm else { return };
         for id in unwanted {
             storm.hit.remove(&id);
+            storm.dropped.insert(id);
         }
         for id in well {
             storm.hit.remove(&id);

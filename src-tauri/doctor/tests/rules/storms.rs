@@ -79,6 +79,26 @@ fn r18_two_are_no_storm_however_large_their_share() {
     assert_eq!(world.told("start the container"), 2);
 }
 
+/// What is told is what made it: who turned bad within the window, whatever became of each since.
+#[test]
+fn r18_who_is_gone_or_given_up_when_it_is_told_is_counted_with_the_others() {
+    let counted = |world: &World| {
+        let incident = world.patient("docker").incident.clone().expect("an incident");
+        let evidence = incident.cause.evidence.first().expect("evidence").clone();
+        (evidence.values.get("count").cloned(), incident.affects.len())
+    };
+    let mut world = containers(5, "critical", &[]);
+    world.then("c1 exits with 127", 10);
+    assert_eq!(world.phase("container:c1"), "given up");
+    each(&mut world, 3, "exits with 1");
+    world.pass(40);
+    assert_eq!(counted(&world), (Some(doctor::Value::Count(3)), 3));
+    let mut world = containers(5, "critical", &[]);
+    each(&mut world, 3, "exits with 1");
+    world.then("c2 is removed", 40);
+    assert_eq!(counted(&world), (Some(doctor::Value::Count(3)), 3));
+}
+
 #[test]
 fn r18_three_of_many_are_no_storm() {
     let mut world = containers(8, "critical", &[]);
