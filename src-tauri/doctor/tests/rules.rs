@@ -26,6 +26,8 @@ mod ensuring;
 mod fallback;
 #[path = "rules/flapping.rs"]
 mod flapping;
+#[path = "rules/holds.rs"]
+mod holds;
 #[path = "rules/intent.rs"]
 mod intent;
 #[path = "rules/ladder.rs"]
@@ -66,6 +68,8 @@ mod sentences;
 mod sharing;
 #[path = "rules/shedding.rs"]
 mod shedding;
+#[path = "rules/shutdowns.rs"]
+mod shutdowns;
 #[path = "rules/signs.rs"]
 mod signs;
 #[path = "rules/stopping.rs"]

@@ -1,21 +1,23 @@
 //! Draws the snapshot: what the doctor knows, as plain values with words.
 
+mod detail;
+mod headline;
+mod line;
 mod memory;
+mod operations;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use doctor::{
-    Care, CauseId, Doctor, HeldBy, Listener, NextLook, Now, Operation, Patient, Phase,
-    RemedyResult, Reply, Sentence, Supervisor, Timing, Value, Verb,
-};
-use serde_json::json;
+use doctor::{Care, CauseId, Doctor, HeldBy, NextLook, Now, Patient, Phase, Timing};
 
-use crate::view::{
-    Look, Model, ModelTiming, OperationState, OperationStep, Snapshot, State, Summary, Target, Why,
-};
+use crate::config::Config;
+use crate::view::{self, Look, Model, ModelTiming, OperationState, Snapshot, State, Target, Why};
 use crate::words::{Words, rfc3339};
-use crate::{config::Config, view};
+use detail::detail;
+use headline::{headline, summary};
+use line::line;
+
+pub use operations::operations;
 
 /// What is looked at for the first time has its verdict within this, or waits for something else.
 const FIRST_LOOKS: Duration = Duration::from_secs(30);
@@ -184,194 +186,6 @@ fn at(instant: doctor::Awake, now: Now) -> String {
     rfc3339(doctor::Wall(now.wall.0.saturating_add(ahead)))
 }
 
-/// The one short line under a name.
-fn line(patient: &Patient, says: Option<&Sentence>, words: &Words) -> String {
-    let facts = &patient.facts;
-    let say = |sentence: Sentence| words.sentence(&sentence);
-    if !matches!(patient.phase, Phase::Healthy | Phase::Slow) || !patient.is_found() {
-        let repairing = matches!(patient.phase, Phase::Recovering { .. });
-        // Docker is here, and not for us: that is not "not found".
-        let unusable = facts.docker.as_ref().and_then(|seen| match &seen.ping.reply {
-            Reply::Unreachable { reason } => Some(reason.as_str()),
-            Reply::Refused
-            | Reply::ConnectTimeout
-            | Reply::Silent
-            | Reply::Stalled
-            | Reply::Reset
-            | Reply::Empty
-            | Reply::Malformed { .. }
-            | Reply::TooLarge
-            | Reply::Status { .. } => None,
-        });
-        return match (patient.phase.cause().filter(|_| !repairing), unusable) {
-            (Some(cause), _) => words.cause(cause).text,
-            (None, Some(reason)) => {
-                say(Sentence::new("line.docker_unusable").with("reason", reason))
-            }
-            (None, None) => words.sentence(says.unwrap_or(&patient.reason.says)),
-        };
-    }
-    match &patient.spec.care {
-        Care::Ollama { .. } => {
-            let version = facts.ollama.as_ref().and_then(|seen| seen.product_version.clone());
-            let models = if facts.loaded.is_empty() {
-                words.say("line.no_models")
-            } else {
-                let count = i64::try_from(facts.loaded.len()).unwrap_or(0);
-                say(Sentence::new("line.models").with("count", count))
-            };
-            let version =
-                Sentence::new("line.version").with("version", version.unwrap_or_default());
-            format!("{} · {models}", say(version))
-        }
-        Care::Mlx { .. } => facts
-            .mlx
-            .as_ref()
-            .and_then(|seen| seen.models.as_ref()?.first().cloned())
-            .unwrap_or_else(|| took(patient, words)),
-        Care::Docker => match facts.docker.as_ref().and_then(|seen| seen.engine.as_ref()) {
-            Some(engine) => say(Sentence::new("line.engine")
-                .with("version", engine.version.as_str())
-                .with("memory", Value::Bytes(engine.memory_bytes))),
-            None => took(patient, words),
-        },
-        Care::Container { .. } => match patient.light() {
-            Some(light) => say(Sentence::new("line.light").with("since", light.since)),
-            None => facts.container.as_ref().map(|seen| seen.image.clone()).unwrap_or_default(),
-        },
-        Care::Service { .. } => took(patient, words),
-        Care::Host => match &facts.host {
-            Some(seen) => say(Sentence::new("line.memory")
-                .with("used", Value::Bytes(seen.memory_bytes.saturating_sub(seen.available_bytes)))
-                .with("total", Value::Bytes(seen.memory_bytes))),
-            None => String::new(),
-        },
-    }
-}
-
-fn answer(patient: &Patient) -> Option<&doctor::Answer> {
-    let facts = &patient.facts;
-    facts
-        .ollama
-        .as_ref()
-        .map(|seen| &seen.version)
-        .or_else(|| facts.mlx.as_ref().and_then(|seen| seen.asked.last()))
-        .or_else(|| facts.docker.as_ref().map(|seen| &seen.ping))
-        .or_else(|| facts.service.as_ref().map(|seen| &seen.answer))
-}
-
-fn took(patient: &Patient, words: &Words) -> String {
-    answer(patient).map_or_else(String::new, |answer| words.duration(answer.took_ms))
-}
-
-fn detail(
-    doctor: &Doctor,
-    patient: &Patient,
-    frame: &Frame<'_>,
-) -> BTreeMap<String, serde_json::Value> {
-    let mut detail = BTreeMap::new();
-    let mut put = |name: &str, value: serde_json::Value| {
-        detail.insert(name.to_owned(), value);
-    };
-    if let Some(answer) = answer(patient) {
-        put("url", json!(answer.url));
-        put("latency_ms", json!(answer.took_ms));
-    }
-    if let Some(deep) = patient.heard(doctor.now().awake, doctor.policy()) {
-        put("token_ms", json!(deep.took_ms));
-        put("token_model", json!(deep.model));
-    }
-    put("heal", json!(patient.spec.heal));
-    let facts = &patient.facts;
-    let listener = facts
-        .ollama
-        .as_ref()
-        .map(|seen| &seen.listener)
-        .or_else(|| facts.mlx.as_ref().map(|seen| &seen.listener));
-    if let Some(Listener::Process(process)) = listener {
-        put("pid", json!(process.id.pid));
-        put("executable", json!(process.id.executable));
-        put("user", json!(process.user));
-        put("parent", json!(process.parent));
-        put("started", json!(process.since.map(|since| rfc3339(doctor::Wall(since * 1000)))));
-    }
-    if let Some(by) = facts.surroundings.as_ref().and_then(|around| around.supervisor.as_ref()) {
-        put("launch", json!(frame.words.sentence(&launched(by))));
-    }
-    if let Some(seen) = &facts.ollama {
-        put("version", json!(seen.product_version));
-        put("models", json!(facts.models));
-        if let Some(reason) = patient.unreadable_store() {
-            put("models_unreadable", json!(reason));
-        }
-        put("pinned", json!(frame.config.ollama.pinned));
-    }
-    if let Some(seen) = &facts.mlx {
-        put("server", json!(seen.server));
-        for setting in seen.settings.iter().flatten() {
-            put(&setting.name, json!(setting.value));
-        }
-        put("models", json!(seen.models));
-    }
-    if let Some(seen) = &facts.container {
-        put("id", json!(seen.id));
-        put("image", json!(seen.image));
-        put("status", json!(seen.status));
-        put("exit_code", json!(seen.exit_code));
-        put("memory_limit_bytes", json!(seen.memory_limit));
-        if let Some(peak) = seen.peak_bytes {
-            put("memory_peak_bytes", json!(peak));
-        }
-        if let Some(to) = doctor.proposed_limit(&patient.spec.id) {
-            put("raise_to_bytes", json!(to));
-        }
-        put("restart_count", json!(seen.restart_count));
-        put("started", json!(seen.started_ms.map(|at| rfc3339(doctor::Wall(at)))));
-    }
-    if let Some(engine) = facts.docker.as_ref().and_then(|seen| seen.engine.as_ref()) {
-        put("version", json!(engine.version));
-        put("memory_bytes", json!(engine.memory_bytes));
-        let healers: Vec<_> = doctor
-            .healers()
-            .map(|seen| json!({ "name": seen.name, "image": seen.image, "healer": seen.healer }))
-            .collect();
-        if !healers.is_empty() {
-            put("healers", json!(healers));
-        }
-    }
-    if let Care::Container { critical, light, .. } = &patient.spec.care {
-        put("critical", json!(critical));
-        if let Some(runs) = patient.light() {
-            let names: Vec<_> = light.keys().collect();
-            put(
-                "light",
-                json!({ "since": rfc3339(runs.since), "with": names, "stage": runs.stage }),
-            );
-        }
-    }
-    detail
-}
-
-/// Who has started a server.
-fn launched(by: &Supervisor) -> Sentence {
-    let named = |key: &str, name: &str| Sentence::new(key).with("name", name);
-    match by {
-        Supervisor::App(app) => named("line.launch_app", app.rsplit('/').next().unwrap_or(app)),
-        Supervisor::Launchd(label) if label.starts_with("homebrew.") => {
-            named("line.launch_brew", label)
-        }
-        Supervisor::Launchd(label) => named("line.launch_launchd", label),
-        Supervisor::Unit { name, of_user: true } => named("line.launch_user_unit", name),
-        Supervisor::Unit { name, of_user: false } => named("line.launch_unit", name),
-        Supervisor::Homeostat => Sentence::new("line.launch_homeostat"),
-        Supervisor::Shell(name) => named("line.launch_shell", name),
-        Supervisor::Program(name) => named("line.launch_program", name),
-        Supervisor::OtherUser(name) => named("line.launch_other_user", name),
-        Supervisor::Nobody => Sentence::new("line.launch_nobody"),
-        Supervisor::NotVisible => Sentence::new("line.launch_not_visible"),
-    }
-}
-
 /// Not yet judged since it is watched. What stays without a verdict for longer has another reason.
 fn is_first_looked_at(patient: &Patient, now: Now) -> bool {
     let unjudged = match patient.phase {
@@ -390,77 +204,6 @@ fn is_first_looked_at(patient: &Patient, now: Now) -> bool {
         && patient.account.intent == doctor::Intent::Wanted
         && patient.inhibited_by.is_none()
         && now.awake.since(patient.since.awake) <= FIRST_LOOKS
-}
-
-/// `looks`: of something the first verdict is still to come.
-fn summary(targets: &[Target], open: &[view::Incident], looks: bool) -> Summary {
-    let found: Vec<&Target> = targets.iter().filter(|target| target.found).collect();
-    let any = |states: &[State]| found.iter().any(|target| states.contains(&target.state));
-    let with_cause =
-        found.iter().any(|target| target.state == State::Degraded && target.cause.is_some());
-    if any(&[State::GivenUp, State::Down]) || with_cause {
-        Summary::Attention
-    } else if found.iter().any(|target| is_being_healed(target, open)) {
-        Summary::Healing
-    } else if !looks && any(&[State::Healthy, State::Slow]) {
-        Summary::Well
-    } else {
-        Summary::Unknown
-    }
-}
-
-/// Being repaired, or in an incident that no verdict has ended yet. One that a person is stopping is
-/// not.
-fn is_being_healed(target: &Target, open: &[view::Incident]) -> bool {
-    let in_incident = open.iter().any(|incident| incident.target == target.id);
-    target.intent != view::Intent::Held
-        && (target.state == State::Recovering || (target.state == State::Degraded && in_incident))
-}
-
-fn headline(
-    summary: Summary,
-    targets: &[Target],
-    open: &[view::Incident],
-    words: &Words,
-) -> (String, String) {
-    let found: Vec<&Target> = targets.iter().filter(|target| target.found).collect();
-    let sick: Vec<&&Target> = found
-        .iter()
-        .filter(|target| {
-            matches!(target.state, State::GivenUp | State::Down)
-                || (target.state == State::Degraded && target.cause.is_some())
-        })
-        .collect();
-    let named = |key: &str, target: &Target| {
-        words.sentence(&Sentence::new(key).with("target", target.name.as_str()))
-    };
-    let headline = match summary {
-        Summary::Well => words.say("headline.well"),
-        Summary::Unknown => words.say("headline.unknown"),
-        Summary::Healing => found
-            .iter()
-            .find(|target| is_being_healed(target, open))
-            .map(|target| named("headline.healing", target))
-            .unwrap_or_default(),
-        Summary::Attention => match sick.as_slice() {
-            [one] => named("headline.attention", one),
-            many => {
-                let count = i64::try_from(many.len()).unwrap_or(0);
-                words.sentence(&Sentence::new("headline.attention_many").with("count", count))
-            }
-        },
-    };
-    let well = found.iter().filter(|target| matches!(target.state, State::Healthy | State::Slow));
-    let count = |number: usize| i64::try_from(number).unwrap_or(0);
-    let subline = match sick.as_slice() {
-        [one] => one.cause.as_ref().map(|cause| cause.text.clone()).unwrap_or_default(),
-        _ => words.sentence(
-            &Sentence::new("subline.others")
-                .with("well", count(well.count()))
-                .with("all", count(found.len())),
-        ),
-    };
-    (headline, subline)
 }
 
 fn models(doctor: &Doctor, frame: &Frame<'_>) -> Vec<Model> {
@@ -489,58 +232,6 @@ fn model(
         expires_in_s: seen.expires_in_s,
         pinned: doctor.keeps(server, fact),
         tokens_per_s: frame.timings.iter().find(measured).and_then(|timing| timing.tokens_per_s),
-    }
-}
-
-/// Running ones and the last that ended.
-pub fn operations(doctor: &Doctor, words: &Words) -> Vec<view::Operation> {
-    doctor.operations().map(|one| operation(one, words)).collect()
-}
-
-fn operation(one: &Operation, words: &Words) -> view::Operation {
-    let state = match one.result {
-        None => OperationState::Running,
-        Some(RemedyResult::Verified) => OperationState::Verified,
-        Some(RemedyResult::Failed) => OperationState::Failed,
-        Some(RemedyResult::Superseded) => OperationState::Superseded,
-    };
-    let steps: Vec<OperationStep> = one
-        .log
-        .iter()
-        .map(|(at, says)| OperationStep { at: rfc3339(*at), text: words.sentence(says) })
-        .collect();
-    let last = steps.last().map(|step| step.text.clone());
-    let word = format!("operation.{}", view::word(&state));
-    view::Operation {
-        id: one.id.clone(),
-        target: one.target.to_string(),
-        verb: view::word(&one.verb),
-        state,
-        text: match (&one.progress, one.verb) {
-            (Some(progress), Verb::Measure | Verb::Unload) if !progress.about.is_empty() => {
-                progress.about.clone()
-            }
-            (Some(progress), Verb::Ensure | Verb::Repair)
-                if progress.of > 0 && one.is_running() =>
-            {
-                words.sentence(
-                    &Sentence::new("step.pulling")
-                        .with("model", progress.about.as_str())
-                        .with("done", Value::Bytes(progress.done))
-                        .with("of", Value::Bytes(progress.of)),
-                )
-            }
-            (Some(progress), Verb::Verify) if progress.of > 0 && one.is_running() => words
-                .sentence(
-                    &Sentence::new("step.reading")
-                        .with("done", Value::Bytes(progress.done))
-                        .with("of", Value::Bytes(progress.of)),
-                ),
-            _ => last.unwrap_or_else(|| words.say(&word)),
-        },
-        steps,
-        done: one.progress.as_ref().map(|progress| progress.done),
-        of: one.progress.as_ref().map(|progress| progress.of).filter(|of| *of > 0),
     }
 }
 

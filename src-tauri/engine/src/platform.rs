@@ -4,8 +4,8 @@
 //! Everything here blocks, though briefly: whoever is async calls it on a blocking thread when it
 //! walks over all processes (`listener`, `processes_named`, `descendants`, `memory_ledger`).
 
-mod end;
-mod ended;
+mod deaths;
+mod exit;
 mod ledger;
 mod lever;
 mod name;
@@ -30,7 +30,7 @@ use std::time::Duration;
 
 use doctor::{MemoryGroup, ProcessId, ProcessSeen};
 
-pub use end::{End, end};
+pub use exit::{Exit, exit};
 pub use lever::{
     LeverError, begin_job, end_job, job_file, kickstart, load_job, loaded_jobs, open_app, quit_app,
     run, run_whole, start_unit, stop_unit, unload_job,
@@ -40,7 +40,7 @@ pub use place::{Places, home, installed_ollama};
 pub use signal::{Signal, SignalError, signal};
 pub use supervisor::{is_wanted, supervisor, would_start};
 pub use system::{
-    Activity, Ends, awake, boot, continuous, detach, environment, footprint, has_tray_host,
+    Activity, Deaths, awake, boot, continuous, detach, environment, footprint, has_tray_host,
     is_listening, is_same, keep_awake_activity, listener, lower_priority, memory, memory_peak,
     process, unit, usage, user_home, user_id, variable, watch_power, working_directory,
     written_files,

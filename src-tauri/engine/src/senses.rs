@@ -11,7 +11,7 @@ use crate::config::{Config, DockerHost};
 use crate::docker_host::Surroundings;
 use crate::environments::Environments;
 use crate::logs::{self, Signature};
-use crate::platform::{self, Ends};
+use crate::platform::{self, Deaths};
 use crate::probe::docker::Docker;
 use crate::probe::host;
 use crate::probe::mlx::Mlx;
@@ -37,7 +37,7 @@ pub struct Senses {
     /// Where the models, the journal and Docker's containers lie.
     paths: Vec<PathBuf>,
     /// What the system ended, or saw crash.
-    ends: Arc<Mutex<Ends>>,
+    ends: Arc<Mutex<Deaths>>,
     /// Containers whose every detail is read in each snapshot.
     watched: BTreeSet<String>,
 }
@@ -138,7 +138,7 @@ impl Senses {
     /// What the system ended since so long ago is told too.
     #[must_use]
     pub fn told_of_ends(mut self, since: Option<Duration>) -> Self {
-        self.ends = Arc::new(Mutex::new(Ends::new(since)));
+        self.ends = Arc::new(Mutex::new(Deaths::new(since)));
         self
     }
 

@@ -12,3 +12,5 @@ mod doors;
 mod limits;
 #[path = "api/metrics.rs"]
 mod metrics;
+#[path = "api/wishes.rs"]
+mod wishes;

@@ -2,26 +2,28 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
+#[path = "docker/acting.rs"]
+mod acting;
+#[path = "docker/command.rs"]
+mod command;
 #[path = "docker/log.rs"]
 mod log;
 #[path = "docker/progress.rs"]
 mod progress;
 #[path = "docker/service.rs"]
 mod service;
+#[path = "docker/stream.rs"]
+mod stream;
 
 mod fake;
 
-use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::time::Duration;
 
-use doctor::{Body, Compose, ContainerEvent, ContainerNews, Event, Healer, Outcome, Reply};
+use doctor::{Body, Healer, Reply};
 use engine::docker_host::Surroundings;
 use engine::probe::docker::Docker;
-use fake::{DEADLINE, Fake, PACE, begin, chunk, container, event, for_ever, id, json};
+use fake::{Fake, PACE, begin, chunk, container, for_ever, id, json};
 use tokio::io::AsyncWriteExt;
-use tokio::sync::mpsc;
-use tokio::time::timeout;
 
 const SECOND: i64 = 1_000_000_000;
 const EPOCH: i64 = 1_700_000_000 * SECOND;
@@ -117,228 +119,6 @@ async fn an_engine_that_is_too_old_says_so_until_it_is_updated() {
 }
 
 #[tokio::test]
-async fn a_stream_that_ends_is_told_and_opened_again_without_repeating_itself() {
-    let fake = Fake::start(async |call: String, before, mut stream| {
-        assert!(call.starts_with("GET /events?"), "{call}");
-        begin(&mut stream).await;
-        chunk(&mut stream, &event("oom", "db", EPOCH)).await;
-        chunk(&mut stream, &event("die", "db", EPOCH + 1)).await;
-        if before > 0 {
-            // The same container dies the same death at another time: that is news.
-            chunk(&mut stream, &event("die", "db", EPOCH + 9 * SECOND)).await;
-            for_ever(stream).await;
-        }
-    });
-    let (sender, mut inbox) = mpsc::channel(64);
-    let watching = tokio::spawn(fake.docker().watch(sender, None));
-    assert_eq!(next(&mut inbox).await, Event::DockerStream { connected: true });
-    assert_eq!(next(&mut inbox).await, news(ContainerEvent::Oom, "db", EPOCH));
-    let die = ContainerEvent::Die { exit_code: 137 };
-    assert_eq!(next(&mut inbox).await, news(die.clone(), "db", EPOCH + 1));
-    assert_eq!(next(&mut inbox).await, Event::DockerStream { connected: false });
-    assert_eq!(next(&mut inbox).await, Event::DockerStream { connected: true });
-    assert_eq!(next(&mut inbox).await, news(die, "db", EPOCH + 9 * SECOND));
-
-    let calls = fake.calls("GET /events");
-    assert!(!calls[0].contains("since"), "{calls:?}");
-    assert!(calls[1].contains("since=1699999995.000000001"), "{calls:?}");
-    assert!(calls.iter().all(|call| call.contains("container")), "{calls:?}");
-    watching.abort();
-}
-
-#[tokio::test]
-async fn every_kind_of_news_and_nothing_else() {
-    const ACTIONS: [&str; 17] = [
-        "create",
-        "start",
-        "exec_create: sh",
-        "exec_start: sh",
-        "oom",
-        "kill",
-        "die",
-        "stop",
-        "restart",
-        "pause",
-        "unpause",
-        "rename",
-        "update",
-        "attach",
-        "health_status: unhealthy",
-        "health_status: healthy",
-        "destroy",
-    ];
-    let fake = Fake::start(async |_, _, mut stream| {
-        begin(&mut stream).await;
-        for (number, action) in (0..).zip(ACTIONS) {
-            chunk(&mut stream, &event(action, "db", EPOCH + number)).await;
-        }
-        for_ever(stream).await;
-    });
-    let (sender, mut inbox) = mpsc::channel(64);
-    let watching = tokio::spawn(fake.docker().watch(sender, None));
-    next(&mut inbox).await;
-    let mut heard = Vec::new();
-    while heard.last() != Some(&ContainerEvent::Destroy) {
-        let event = next(&mut inbox).await;
-        let Event::ContainerNews(news) = event else { panic!("{event:?}") };
-        heard.push(news.what);
-    }
-    assert_eq!(
-        heard,
-        [
-            ContainerEvent::Create,
-            ContainerEvent::Start,
-            ContainerEvent::Oom,
-            ContainerEvent::Kill { signal: "15".into() },
-            ContainerEvent::Die { exit_code: 137 },
-            ContainerEvent::Stop,
-            ContainerEvent::Restart,
-            ContainerEvent::Pause,
-            ContainerEvent::Unpause,
-            ContainerEvent::Rename { old: "before".into() },
-            ContainerEvent::Health(doctor::ContainerHealth::Unhealthy),
-            ContainerEvent::Health(doctor::ContainerHealth::Healthy),
-            ContainerEvent::Destroy,
-        ]
-    );
-    watching.abort();
-}
-
-#[tokio::test]
-async fn a_silent_stream_lives_as_long_as_the_ping() {
-    let fake = Fake::start(async |call: String, before, mut stream| {
-        if call.starts_with("GET /events") {
-            begin(&mut stream).await;
-            for_ever(stream).await;
-        } else if before < 3 {
-            json(stream, 200, "OK").await;
-        } else {
-            for_ever(stream).await;
-        }
-    });
-    let (sender, mut inbox) = mpsc::channel(64);
-    let watching = tokio::spawn(fake.docker().watch(sender, None));
-    assert_eq!(next(&mut inbox).await, Event::DockerStream { connected: true });
-    assert_eq!(next(&mut inbox).await, Event::DockerStream { connected: false });
-    // Three pings held it, the fourth did not.
-    assert_eq!(fake.calls("GET /_ping").len(), 4);
-    assert_eq!(next(&mut inbox).await, Event::DockerStream { connected: true });
-    watching.abort();
-}
-
-#[tokio::test]
-async fn an_engine_that_takes_the_question_and_never_answers_is_told_once() {
-    let fake = Fake::start(async |_, before, mut stream| {
-        if before < 3 {
-            for_ever(stream).await;
-        } else {
-            begin(&mut stream).await;
-            for_ever(stream).await;
-        }
-    });
-    let (sender, mut inbox) = mpsc::channel(64);
-    let watching = tokio::spawn(fake.docker().watch(sender, None));
-    assert_eq!(next(&mut inbox).await, Event::DockerStream { connected: false });
-    assert_eq!(next(&mut inbox).await, Event::DockerStream { connected: true });
-    assert_eq!(fake.calls("GET /events").len(), 4);
-    watching.abort();
-}
-
-#[tokio::test]
-async fn garbage_and_an_endless_event_end_the_stream() {
-    let fake = Fake::start(async |_, before, mut stream| {
-        begin(&mut stream).await;
-        match before {
-            0 => {
-                chunk(&mut stream, "{\"Type\": ]]] garbage\n").await;
-                for_ever(stream).await;
-            }
-            1 => {
-                chunk(&mut stream, "{\"Type\":\"container\",\"Action\":\"").await;
-                while chunk(&mut stream, &"x".repeat(10_000)).await {}
-            }
-            _ => {
-                chunk(&mut stream, &event("oom", "db", EPOCH)).await;
-                for_ever(stream).await;
-            }
-        }
-    });
-    let (sender, mut inbox) = mpsc::channel(64);
-    let watching = tokio::spawn(fake.docker().watch(sender, None));
-    for connected in [true, false, true, false, true] {
-        assert_eq!(next(&mut inbox).await, Event::DockerStream { connected });
-    }
-    assert_eq!(next(&mut inbox).await, news(ContainerEvent::Oom, "db", EPOCH));
-    watching.abort();
-}
-
-#[tokio::test]
-async fn a_kick_opens_the_stream_anew() {
-    let fake = Fake::start(async |_, before, mut stream| {
-        begin(&mut stream).await;
-        chunk(&mut stream, &event("start", "db", EPOCH + i64::try_from(before).unwrap())).await;
-        for_ever(stream).await;
-    });
-    let docker = fake.docker();
-    let (sender, mut inbox) = mpsc::channel(64);
-    let watching = tokio::spawn(docker.clone().watch(sender, None));
-    for round in 0..3 {
-        assert_eq!(next(&mut inbox).await, Event::DockerStream { connected: true });
-        assert_eq!(next(&mut inbox).await, news(ContainerEvent::Start, "db", EPOCH + round));
-        docker.kick();
-    }
-    watching.abort();
-}
-
-#[tokio::test]
-async fn a_burst_that_nobody_takes_costs_no_memory_and_ends_in_a_snapshot() {
-    const BURST: i64 = 10_000;
-    let fake = Fake::start(async |call: String, _, mut stream| {
-        if !call.starts_with("GET /events") {
-            return json(stream, 200, "OK").await;
-        }
-        begin(&mut stream).await;
-        for number in 0..BURST {
-            chunk(&mut stream, &event("start", "db", EPOCH + number)).await;
-            if number == BURST / 2 {
-                chunk(&mut stream, &event("oom", "db", EPOCH + number)).await;
-            }
-        }
-        // It is read to its end although nobody takes anything from the inbox.
-        chunk(&mut stream, &event("exec_die", "last", EPOCH + BURST)).await;
-        for_ever(stream).await;
-    });
-    let (sender, mut inbox) = mpsc::channel(8);
-    let watching = tokio::spawn(fake.docker().watch(sender, None));
-    // A quiet stream is pinged: so the burst was read whole.
-    until(|| !fake.calls("GET /_ping").is_empty()).await;
-
-    assert_eq!(next(&mut inbox).await, Event::DockerStream { connected: true });
-    let mut told = Vec::new();
-    let after = loop {
-        let event = next(&mut inbox).await;
-        let Event::ContainerNews(news) = event else { break event };
-        told.push(news.what);
-    };
-    assert_eq!(after, Event::DockerStream { connected: true });
-    assert!(told.len() < 1100, "{} were kept", told.len());
-    assert!(told.contains(&ContainerEvent::Oom), "what only the stream tells was dropped");
-    watching.abort();
-}
-
-#[tokio::test]
-async fn the_watch_ends_with_its_inbox() {
-    let fake = Fake::start(async |_, _, mut stream| {
-        begin(&mut stream).await;
-        for_ever(stream).await;
-    });
-    let (sender, inbox) = mpsc::channel(8);
-    let watching = tokio::spawn(fake.docker().watch(sender, None));
-    drop(inbox);
-    timeout(DEADLINE, watching).await.unwrap().unwrap();
-}
-
-#[tokio::test]
 async fn a_snapshot_reads_again_what_changed_and_names_what_it_could_not_read() {
     let fake = Fake::start(async |call: String, before, stream| {
         let path = call.split('?').next().unwrap().to_owned();
@@ -389,96 +169,6 @@ async fn a_snapshot_reads_again_what_changed_and_names_what_it_could_not_read() 
     assert_eq!([read("steady"), read("watched"), read("crashing"), read("older")], [1, 2, 2, 2]);
 }
 
-#[tokio::test]
-async fn a_stop_whose_answer_never_comes_is_sent_once_and_seen_through() {
-    let fake = Fake::start(async |call: String, before, stream| {
-        if call.starts_with("POST") {
-            return for_ever(stream).await;
-        }
-        let status = if before < 6 { "running" } else { "exited" };
-        json(stream, 200, &container("db", status, STARTED).to_string()).await;
-    });
-    let stopped = fake.docker().stop(&id("db"), Some(STARTED_MS), DEADLINE).await;
-    assert_eq!(stopped, Outcome::Done);
-    assert_eq!(fake.calls("POST").len(), 1);
-    assert!(fake.calls("GET").len() >= 6);
-}
-
-#[tokio::test]
-async fn a_stop_that_does_not_help_is_said_at_the_deadline() {
-    let fake = Fake::start(async |call: String, _, stream| {
-        if call.starts_with("POST") {
-            return for_ever(stream).await;
-        }
-        json(stream, 200, &container("db", "running", STARTED).to_string()).await;
-    });
-    let within = Duration::from_millis(900);
-    let stopped = fake.docker().stop(&id("db"), Some(STARTED_MS), within).await;
-    assert_eq!(stopped, Outcome::StillThere);
-    assert_eq!(fake.calls("POST").len(), 1);
-}
-
-#[tokio::test]
-async fn another_incarnation_is_not_stopped() {
-    let fake = Fake::start(async |_, _, stream| {
-        json(stream, 200, &container("db", "running", STARTED).to_string()).await;
-    });
-    let stopped = fake.docker().stop(&id("db"), Some(STARTED_MS - 1), DEADLINE).await;
-    assert_eq!(stopped, Outcome::IdentityChanged);
-    assert_eq!(fake.calls("POST").len(), 0);
-}
-
-#[tokio::test]
-async fn what_stopped_already_is_gone_and_what_runs_already_is_done() {
-    let stopped = Fake::start(async |_, _, stream| {
-        json(stream, 200, &container("db", "exited", STARTED).to_string()).await;
-    });
-    let outcome = stopped.docker().stop(&id("db"), Some(STARTED_MS), DEADLINE).await;
-    assert_eq!(outcome, Outcome::Gone);
-    let running = Fake::start(async |_, _, stream| {
-        json(stream, 200, &container("db", "running", STARTED).to_string()).await;
-    });
-    assert_eq!(running.docker().start(&id("db"), DEADLINE).await, Outcome::Done);
-    assert_eq!(stopped.calls("POST").len() + running.calls("POST").len(), 0);
-}
-
-#[tokio::test]
-async fn a_start_that_resets_is_sent_once_and_seen_through() {
-    let fake = Fake::start(async |call: String, before, stream| {
-        if call.starts_with("POST") {
-            return drop(stream);
-        }
-        let status = if before < 4 { "exited" } else { "running" };
-        json(stream, 200, &container("db", status, STARTED).to_string()).await;
-    });
-    assert_eq!(fake.docker().start(&id("db"), DEADLINE).await, Outcome::Done);
-    assert_eq!(fake.calls("POST").len(), 1);
-}
-
-#[tokio::test]
-async fn a_start_that_can_never_work_says_so_in_the_engines_words() {
-    let fake = Fake::start(async |call: String, _, stream| {
-        if call.starts_with("POST") {
-            return json(stream, 400, r#"{"message":"exec: \"serve\": not found"}"#).await;
-        }
-        json(stream, 200, &container("db", "created", STARTED).to_string()).await;
-    });
-    let outcome = fake.docker().start(&id("db"), DEADLINE).await;
-    let Outcome::Failed { reason, permanent: true } = outcome else { panic!("{outcome:?}") };
-    assert!(reason.contains("exec: \"serve\": not found"), "{reason}");
-}
-
-#[tokio::test]
-async fn a_name_that_no_container_can_have_is_not_asked() {
-    let fake = Fake::start(|_, _, stream| json(stream, 200, "{}"));
-    let docker = fake.docker();
-    for name in ["", "../version", "a b", "a/json?x=", "-a", "é"] {
-        assert_eq!(docker.container(name).await, Ok(None), "{name:?}");
-    }
-    assert!(fake.calls("").is_empty());
-    assert!(docker.container("fine").await.is_err(), "an answer without state is no container");
-}
-
 /// R29 and C6: other healers by their images and labels, and what comes first in a project.
 #[tokio::test]
 async fn other_healers_and_dependencies_are_read_off_a_container() {
@@ -524,127 +214,6 @@ async fn other_healers_and_dependencies_are_read_off_a_container() {
 }
 
 #[tokio::test]
-async fn compose_without_its_file_names_the_file() {
-    let docker = Docker::with_pace("unix:///nowhere", Surroundings::default(), PACE);
-    let compose = Compose {
-        files: vec!["/moved/away/docker-compose.yml".into()],
-        service: "web".into(),
-        project: Some("knowledge".into()),
-        directory: Some("/moved/away".into()),
-        env_file: None,
-        light: BTreeMap::new(),
-    };
-    let light = std::path::Path::new("/nowhere");
-    let outcome = docker.compose_up(&compose, light, DEADLINE).await;
-    let Outcome::Failed { reason, permanent: true } = outcome else { panic!("{outcome:?}") };
-    assert!(reason.contains("/moved/away/docker-compose.yml is missing"), "{reason}");
-}
-
-#[tokio::test]
-async fn compose_is_run_with_what_the_labels_name_and_against_our_engine() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = |name: &str| folder.path().join(name).display().to_string();
-    for file in ["base.yml", "more.yml", ".env"] {
-        std::fs::write(path(file), "").unwrap();
-    }
-    let script = format!(
-        "#!/bin/sh\n[ \"$2\" = version ] && exit 0\necho \"$DOCKER_HOST $*\" >{told}\n\
-         case $SAY in\nlong) head -c 1000000 /dev/zero | tr '\\0' x; echo the end >&2; exit 3;;\n\
-         hang) exec sleep 1000;;\nesac\n",
-        told = path("told")
-    );
-    std::fs::write(path("docker"), script).unwrap();
-    std::fs::set_permissions(path("docker"), std::os::unix::fs::PermissionsExt::from_mode(0o755))
-        .unwrap();
-    let docker = |say: &str| {
-        let variables = [
-            ("PATH", format!("{}:/usr/bin:/bin", folder.path().display())),
-            ("SAY", say.to_owned()),
-            ("DOCKER_CONTEXT", "elsewhere".to_owned()),
-        ];
-        let variables = variables.map(|(name, value)| (name.to_owned(), value)).into();
-        let surroundings = Surroundings { home: None, variables };
-        Docker::with_pace("unix:///ours/docker.sock", surroundings, PACE)
-    };
-    let compose = Compose {
-        files: vec![path("base.yml"), path("more.yml")],
-        service: "web".into(),
-        project: Some("knowledge".into()),
-        directory: Some(folder.path().display().to_string()),
-        env_file: Some(path(".env")),
-        light: BTreeMap::new(),
-    };
-    let light = folder.path().join("light");
-    // Our own file comes last, and only where there are variables of ours (R30).
-    for (variables, ours) in [
-        (None, String::new()),
-        (Some("USE_ELK"), format!(" -f {}", path("light/knowledge.web.homeostat-light.yml"))),
-    ] {
-        let variables = variables.map(|name| (name.to_owned(), "false".to_owned()));
-        let compose = Compose { light: variables.into_iter().collect(), ..compose.clone() };
-        assert_eq!(docker("").compose_up(&compose, &light, DEADLINE).await, Outcome::Done);
-        assert_eq!(
-            std::fs::read_to_string(path("told")).unwrap().trim(),
-            format!(
-                "unix:///ours/docker.sock compose -p knowledge --project-directory {} -f {} -f {}\
-                 {ours} --env-file {} up -d --no-deps web",
-                folder.path().display(),
-                path("base.yml"),
-                path("more.yml"),
-                path(".env")
-            )
-        );
-    }
-
-    let outcome = docker("long").compose_up(&compose, &light, DEADLINE).await;
-    let Outcome::Failed { reason, permanent: false } = outcome else { panic!("{outcome:?}") };
-    assert!(reason.ends_with("the end") && reason.len() < 20_000, "{}", reason.len());
-
-    let outcome = docker("hang").compose_up(&compose, &light, Duration::from_millis(300)).await;
-    let Outcome::Failed { reason, permanent: false } = outcome else { panic!("{outcome:?}") };
-    assert!(reason.contains("did not end within"), "{reason}");
-}
-
-/// Only an engine that is silent is restarted; the command's own words are told when it fails.
-#[tokio::test]
-async fn docker_desktop_is_restarted_by_its_own_command() {
-    let folder = tempfile::tempdir().unwrap();
-    let told = folder.path().join("told").display().to_string();
-    let program = folder.path().join("docker");
-    let script = format!(
-        "#!/bin/sh\necho \"$*\" >>{told}\ncase $SAY in\n\
-         no) echo \"'desktop' is not a docker command\" >&2; exit 1;;\n\
-         hang) exec sleep 1000;;\nesac\n"
-    );
-    std::fs::write(&program, script).unwrap();
-    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755))
-        .unwrap();
-    let around = |say: &str| {
-        let path = format!("{}:/usr/bin:/bin", folder.path().display());
-        let variables = [("PATH".to_owned(), path), ("SAY".to_owned(), say.to_owned())].into();
-        Surroundings { home: None, variables }
-    };
-    let silent = |say: &str| Docker::with_pace("unix:///ours/docker.sock", around(say), PACE);
-    assert_eq!(silent("").restart_desktop(DEADLINE).await, Outcome::Done);
-    assert_eq!(std::fs::read_to_string(&told).unwrap(), "desktop restart\n");
-
-    let outcome = silent("no").restart_desktop(DEADLINE).await;
-    let Outcome::Failed { reason, permanent: true } = outcome else { panic!("{outcome:?}") };
-    assert!(reason.contains("is not a docker command"), "{reason}");
-    // Given is given: the engine tells whether it helped.
-    let soon = Duration::from_millis(5300);
-    assert_eq!(silent("hang").restart_desktop(soon).await, Outcome::Done);
-
-    let before = std::fs::read_to_string(&told).unwrap();
-    let home = tempfile::tempdir().unwrap();
-    let socket = home.path().join("docker.sock");
-    let _engine = Fake::at(&socket, |_, _, stream| json(stream, 200, "OK"));
-    let well = Docker::with_pace(format!("unix://{}", socket.display()), around(""), PACE);
-    assert_eq!(well.restart_desktop(DEADLINE).await, Outcome::IdentityChanged);
-    assert_eq!(std::fs::read_to_string(&told).unwrap(), before, "one that answers is left alone");
-}
-
-#[tokio::test]
 async fn when_one_engine_goes_another_that_was_started_is_found() {
     let home = tempfile::tempdir().unwrap();
     let socket = |name: &str| home.path().join(name).join("docker.sock");
@@ -664,22 +233,4 @@ async fn when_one_engine_goes_another_that_was_started_is_found() {
     let colima = serve(".colima/default");
     assert_eq!(docker.ping().await.ping.url, place(".colima/default"));
     drop(colima);
-}
-
-fn news(what: ContainerEvent, name: &str, nanoseconds: i64) -> Event {
-    let at_ms = nanoseconds / 1_000_000;
-    Event::ContainerNews(ContainerNews { id: id(name), name: name.into(), at_ms, what })
-}
-
-async fn next(inbox: &mut mpsc::Receiver<Event>) -> Event {
-    timeout(DEADLINE, inbox.recv()).await.expect("an event within the deadline").unwrap()
-}
-
-async fn until(condition: impl Fn() -> bool) {
-    let met = async {
-        while !condition() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    timeout(DEADLINE, met).await.expect("the condition within the deadline");
 }

@@ -2,7 +2,7 @@
 //! `/proc` in the modules below.
 #![allow(unsafe_code, reason = "clocks, signals and setsid are system calls without a safe form")]
 
-mod ended;
+mod deaths;
 mod memory;
 mod port;
 mod power;
@@ -25,7 +25,7 @@ use doctor::ProcessId;
 
 use super::signal::{Signal, SignalError, check, refusal};
 
-pub use ended::Ends;
+pub use deaths::Deaths;
 pub use memory::{footprint, memory, memory_peak};
 pub use port::{is_listening, listener};
 pub use power::watch_power;

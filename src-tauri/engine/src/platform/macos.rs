@@ -2,7 +2,7 @@
 //! functions with safe faces; the modules below read what these return.
 #![allow(unsafe_code, reason = "libproc, sysctl, signals and AppKit have no safe form")]
 
-mod ended;
+mod deaths;
 mod memory;
 mod port;
 mod power;
@@ -36,7 +36,7 @@ use tokio::sync::mpsc::Sender;
 use super::Power;
 use super::signal::{Signal, SignalError, check, refusal};
 
-pub use ended::Ends;
+pub use deaths::Deaths;
 pub use memory::{footprint, memory, memory_peak};
 pub use port::{is_listening, listener};
 pub use power::watch_power;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use doctor::{Event, Listener, Observation, ProcessId, Supervisor, TargetId};
 use tokio::sync::mpsc::Sender;
 
-use crate::platform::{self, End};
+use crate::platform::{self, Exit};
 
 /// At a logout all applications are quit, we among them: nobody's wish about this one. An update
 /// quits it too, and opens it again.
@@ -30,7 +30,7 @@ impl Application {
         let inbox = inbox.clone();
         // It waits as long as the application runs, and must not keep the engine from ending.
         let waiting = move || {
-            if let Some(event) = platform::end(&process).and_then(|end| told(end, &process)) {
+            if let Some(event) = platform::exit(&process).and_then(|end| told(end, &process)) {
                 // The loop has ended when nobody listens.
                 let _ = inbox.blocking_send(event);
             }
@@ -54,11 +54,11 @@ fn keeper(observation: &Observation) -> Option<ProcessId> {
     parent.executable.starts_with(app.as_str()).then_some(parent)
 }
 
-fn told(end: End, process: &ProcessId) -> Option<Event> {
+fn told(end: Exit, process: &ProcessId) -> Option<Event> {
     let target = TargetId::Ollama;
     match end {
-        End::Crash => Some(Event::Quit { target, normal: false }),
-        End::Normal => {
+        Exit::Crash => Some(Event::Quit { target, normal: false }),
+        Exit::Normal => {
             std::thread::sleep(AFTERMATH);
             let again = platform::processes_named(&[process.program()]);
             let again = again.iter().any(|one| one.id.executable == process.executable);

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use doctor::EndedSeen;
 
-use super::super::ended::report::Reports;
+use super::super::deaths::report::Reports;
 use super::super::place::home;
 
 /// What was written longer ago than this before our start is no news.
@@ -13,9 +13,9 @@ const LOOK_BACK: Duration = Duration::from_hours(1);
 
 /// Processes that the system has ended, each told once.
 #[derive(Debug)]
-pub struct Ends(Reports);
+pub struct Deaths(Reports);
 
-impl Ends {
+impl Deaths {
     /// With what was written since so long ago; none: only what is new from now on.
     pub fn new(since: Option<Duration>) -> Self {
         let since = since.unwrap_or_default().min(LOOK_BACK);
@@ -34,7 +34,7 @@ impl Ends {
     }
 }
 
-impl Default for Ends {
+impl Default for Deaths {
     fn default() -> Self {
         Self::new(None)
     }

@@ -6,7 +6,7 @@ use super::system;
 
 /// What its end says of the wish behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum Exit {
     /// It ended itself without an error, or was asked to end.
     Normal,
     /// It failed, or was killed: Force Quit and want of memory look the same from outside.
@@ -14,19 +14,19 @@ pub enum End {
 }
 
 /// Waits, on the calling thread, until this process ends. None: nobody can tell how it will.
-pub fn end(process: &ProcessId) -> Option<End> {
+pub fn exit(process: &ProcessId) -> Option<Exit> {
     system::wait_status(process).map(meaning)
 }
 
 /// Of a status as wait(2) gives it. `SIGTERM`, `SIGINT` and `SIGHUP` are how one asks.
-fn meaning(status: i32) -> End {
+fn meaning(status: i32) -> Exit {
     let asked = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
     let normal = if libc::WIFSIGNALED(status) {
         asked.contains(&libc::WTERMSIG(status))
     } else {
         libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0
     };
-    if normal { End::Normal } else { End::Crash }
+    if normal { Exit::Normal } else { Exit::Crash }
 }
 
 #[cfg(test)]
@@ -35,7 +35,7 @@ mod tests {
     use std::os::unix::process::ExitStatusExt;
     use std::process::Command;
 
-    use super::{End, meaning};
+    use super::{Exit, meaning};
 
     #[test]
     fn r36_what_ends_of_itself_or_is_asked_to_is_no_crash() {
@@ -43,11 +43,11 @@ mod tests {
             meaning(Command::new("sh").args(["-c", script]).status().unwrap().into_raw())
         };
         for script in ["exit 0", "kill -TERM $$", "kill -INT $$", "kill -HUP $$"] {
-            assert_eq!(ends(script), End::Normal, "{script}");
+            assert_eq!(ends(script), Exit::Normal, "{script}");
         }
         for script in ["exit 2", "kill -KILL $$", "kill -SEGV $$", "kill -ABRT $$", "kill -ILL $$"]
         {
-            assert_eq!(ends(script), End::Crash, "{script}");
+            assert_eq!(ends(script), Exit::Crash, "{script}");
         }
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use doctor::EndedSeen;
 
-use super::super::ended::{is_told, kernel};
+use super::super::deaths::{is_told, kernel};
 use super::awake;
 use super::process::names_container;
 
@@ -26,7 +26,7 @@ const JOURNAL_CAP: u64 = 2 << 20;
 
 /// Processes that the kernel has ended, each told once.
 #[derive(Debug, Default)]
-pub struct Ends {
+pub struct Deaths {
     /// Before our start, as far back as this, is told too.
     since: Option<Duration>,
     counted: Option<u64>,
@@ -37,7 +37,7 @@ pub struct Ends {
     journal_from: Option<Duration>,
 }
 
-impl Ends {
+impl Deaths {
     /// With what was written since so long ago; none: only what is new from now on.
     pub fn new(since: Option<Duration>) -> Self {
         Self { since: since.map(|since| since.min(LOOK_BACK)), ..Self::default() }
@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn each_kill_is_told_once_and_half_a_story_is_read_again() {
-        let mut ends = Ends { newest: Some(1), ..Ends::default() };
+        let mut ends = Deaths { newest: Some(1), ..Deaths::default() };
         let mut log = vec![text(1, 1, KILL), text(2, 2, "a invoked oom-killer: x")];
         assert_eq!(ends.of_records(&log, Duration::ZERO), []);
         assert_eq!(ends.newest, Some(1));
@@ -237,9 +237,9 @@ mod tests {
     #[test]
     fn what_was_written_before_counts_as_far_back_as_asked() {
         let log = [text(1, 10, KILL), text(2, 100, KILL)];
-        let mut ends = Ends::new(Some(Duration::from_mins(1)));
+        let mut ends = Deaths::new(Some(Duration::from_mins(1)));
         assert_eq!(ends.of_records(&log, Duration::from_secs(50)).len(), 1);
-        assert_eq!(Ends::new(Some(Duration::from_hours(30))).since, Some(LOOK_BACK));
+        assert_eq!(Deaths::new(Some(Duration::from_hours(30))).since, Some(LOOK_BACK));
     }
 
     #[test]
