@@ -79,6 +79,8 @@ pub struct Account {
     pub act: Option<Act>,
     /// Ever seen alive.
     pub seen_alive: bool,
+    /// A service: the address at which it was. At another one it has never been well.
+    pub alive_at: Option<String>,
     /// When its newest incarnation began, whoever started it; model servers only (R32).
     pub started: Option<Wall>,
     /// When it last had a model loaded or was measured; model servers only (R32).
@@ -202,8 +204,9 @@ impl Account {
 
     /// Whether a container that is gone leaves something that must be known when it comes back.
     pub(crate) fn is_worth_keeping(&self) -> bool {
-        let Self { seen_alive, oom_end, ref exits, .. } = *self;
-        *self != Self { oom_end, seen_alive, exits: exits.clone(), ..Self::default() }
+        let Self { seen_alive, ref alive_at, oom_end, ref exits, .. } = *self;
+        let (alive_at, exits) = (alive_at.clone(), exits.clone());
+        *self != Self { seen_alive, alive_at, oom_end, exits, ..Self::default() }
     }
 }
 

@@ -173,6 +173,12 @@ impl Doctor {
         let Some(patient) = self.patients.get_mut(target) else { return };
         let Care::Service { expect, .. } = &patient.spec.care else { return };
         let verdict = verdict::service(&seen, expect, policy);
+        let account = &mut patient.account;
+        if matches!(verdict, Verdict::Good { .. }) {
+            account.alive_at = Some(seen.answer.url.clone());
+        } else if let Some(known) = &account.alive_at {
+            account.seen_alive = *known == seen.answer.url;
+        }
         patient.facts.service = Some(seen);
         let busy = verdict == Verdict::Busy;
         let note = busy.then(|| diagnosis::diagnose(&Case::of(patient, self.now, policy)));

@@ -233,3 +233,32 @@ fn r62_a_service_that_was_well_before_is_restarted() {
     late.then("api answers again", 60).then("api closes without an answer", 40);
     assert!(!late.nothing_done());
 }
+
+/// The address was edited, while we ran or before a relaunch: the one that was well is another.
+#[test]
+fn r62_a_service_at_a_new_address_was_never_well() {
+    let edited = |relaunch: bool| {
+        let mut world = world(&INSIDE);
+        world.pass(120).then("api closes without an answer", 0);
+        let api = world.services.get_mut("api").expect("api");
+        api.url = "http://127.0.0.1:18010/health".into();
+        if relaunch {
+            world.then("Homeostat is relaunched", 0);
+        } else {
+            let roster = world.roster.clone();
+            world.tell(&doctor::Event::Reconfigured { roster });
+        }
+        world.pass(1800);
+        world
+    };
+    for relaunch in [true, false] {
+        let mut world = edited(relaunch);
+        assert!(world.nothing_done(), "{relaunch}: {:?}", world.treatments);
+        let api = world.doctor.patient(&TargetId::Service("api".into())).expect("api");
+        let cause = api.phase.cause().expect("a cause");
+        assert!(cause.evidence.iter().any(|line| line.key == "evidence.never_well"), "{relaunch}");
+        // Once it was well at the new one, it is worth a restart there too.
+        world.then("api answers again", 60).then("api closes without an answer", 60);
+        assert!(!world.nothing_done(), "{relaunch}");
+    }
+}
