@@ -21,6 +21,8 @@ pub(crate) struct News {
     lived_from: Option<i64>,
     /// What our own stop will still bring, unless a start was told of since (R33).
     own_stop: Option<OwnStop>,
+    /// The container that our own Compose made last.
+    made: Option<String>,
     last: Option<(i64, ContainerEvent)>,
     /// The `oom` that has been concluded and told.
     pub(crate) told: Option<Told>,
@@ -47,8 +49,15 @@ struct OwnStop {
     until: Awake,
     /// The incarnation that it ends; another one that was seen to run is ended by somebody else.
     of: String,
-    /// Compose makes the whole container anew: it may start by its policy until it is stopped.
-    anew: bool,
+    /// Compose brings it up, and makes it anew where its description has changed: until it comes to
+    /// that it stops nothing.
+    compose: bool,
+    /// What Compose makes in its place. It creates the new one under a name of its own, stops and
+    /// removes the old one, and starts the new one (docker/compose `pkg/compose/convergence.go`,
+    /// `recreateContainer`).
+    made: Option<String>,
+    /// Somebody else stops it as well: whatever it brings is not known to be ours.
+    spoilt: bool,
     /// With the engine's time: a stream that was connected anew tells it again.
     told: Vec<(Brought, i64)>,
 }
@@ -62,23 +71,30 @@ enum Brought {
 }
 
 impl OwnStop {
-    /// Any incarnation of this container is ended.
     fn is_of(&self, id: &str) -> bool {
-        self.anew && self.of.split('@').next() == Some(id)
+        self.of.is_empty() || self.of.split('@').next() == Some(id)
     }
 
-    fn brings(&mut self, what: Brought, at_ms: i64, limits: Stop, now: Awake) -> bool {
-        let another = |seen: &ContainerSeen| incarnation(seen) != self.of && !self.is_of(&seen.id);
-        if now >= self.until || limits.running.is_some_and(another) {
+    /// Compose ends any incarnation of the container: it may start by its policy until it is stopped.
+    fn outlasts_start(&self, id: &str) -> bool {
+        self.compose && self.is_of(id)
+    }
+
+    fn brings(&mut self, what: Brought, news: &ContainerNews, limits: Stop, now: Awake) -> bool {
+        let another =
+            |seen: &ContainerSeen| incarnation(seen) != self.of && !self.outlasts_start(&seen.id);
+        if now >= self.until
+            || self.spoilt
+            || !self.is_of(&news.id)
+            || limits.running.is_some_and(another)
+            || (self.compose && self.made.is_none())
+        {
             return false;
         }
-        if self.anew {
-            return true;
-        }
         if let Some((_, told_ms)) = self.told.iter().find(|(told, _)| *told == what) {
-            return *told_ms == at_ms;
+            return *told_ms == news.at_ms;
         }
-        self.told.push((what, at_ms));
+        self.told.push((what, news.at_ms));
         true
     }
 }
@@ -95,6 +111,8 @@ pub(crate) enum Heard {
     Stopped,
     /// Somebody started it: a hold ends (R37).
     Started,
+    /// What our own Compose made has been started by it.
+    Made,
     Paused,
     Destroyed,
 }
@@ -141,7 +159,7 @@ impl News {
             ContainerEvent::Die { exit_code } => {
                 self.die = Some(Died { told, exit_code: *exit_code });
                 self.lived_from = self.started_ms;
-                let own = is_past || self.is_of_ours(Brought::End, news.at_ms, limits, now);
+                let own = is_past || self.is_of_ours(Brought::End, news, limits, now);
                 let killed = self.was_killed_before(news.at_ms, limits);
                 if own || killed {
                     return if own { Heard::LookLater } else { Heard::Stopped };
@@ -167,16 +185,15 @@ impl News {
                     self.kill = Some(told);
                     let forced = name_of(signal) == "KILL" && name_of(limits.signal) != "KILL";
                     let what = if forced { Brought::Force } else { Brought::Signal };
-                    if !is_past && !self.is_of_ours(what, news.at_ms, limits, now) {
-                        // Somebody else stops it as well.
-                        self.own_stop = None;
+                    if !is_past && !self.is_of_ours(what, news, limits, now) {
+                        self.own_stop.iter_mut().for_each(|own| own.spoilt = true);
                     }
                 }
                 Heard::Look
             }
             // A container waiting in Docker's back-off gets `stop` without `kill` or `die`.
             ContainerEvent::Stop => {
-                if is_past || self.is_of_ours(Brought::Stop, news.at_ms, limits, now) {
+                if is_past || self.is_of_ours(Brought::Stop, news, limits, now) {
                     Heard::Look
                 } else {
                     Heard::Stopped
@@ -186,7 +203,12 @@ impl News {
                 self.kill = None;
                 self.started_ms = Some(news.at_ms);
                 self.began |= !history;
-                self.own_stop.take_if(|own| !own.is_of(&news.id));
+                let ended = self.own_stop.take_if(|own| !own.outlasts_start(&news.id));
+                let made = ended.filter(|own| now < own.until).and_then(|own| own.made);
+                if made.as_ref() == Some(&news.id) {
+                    self.made = made;
+                    return Heard::Made;
+                }
                 Heard::Started
             }
             ContainerEvent::Pause => Heard::Paused,
@@ -198,8 +220,32 @@ impl News {
         }
     }
 
-    fn is_of_ours(&mut self, what: Brought, at_ms: i64, limits: Stop, now: Awake) -> bool {
-        self.own_stop.as_mut().is_some_and(|own| own.brings(what, at_ms, limits, now))
+    fn is_of_ours(
+        &mut self,
+        what: Brought,
+        news: &ContainerNews,
+        limits: Stop,
+        now: Awake,
+    ) -> bool {
+        self.own_stop.as_mut().is_some_and(|own| own.brings(what, news, limits, now))
+    }
+
+    /// A container was created under `name`; whether our own Compose does that, to replace this one.
+    pub(crate) fn is_replaced(&mut self, name: &str, by: &str, now: Awake) -> bool {
+        let Some(own) = self.own_stop.as_mut().filter(|own| own.compose && now < own.until) else {
+            return false;
+        };
+        let short = name.split('_').next().unwrap_or_default();
+        let is_its = own.made.is_none() && short.len() == SHORT_ID && own.of.starts_with(short);
+        if is_its {
+            own.made = Some(by.to_owned());
+        }
+        is_its
+    }
+
+    /// Our own Compose made this container.
+    pub(crate) fn was_made(&self, id: &str) -> bool {
+        self.made.as_deref() == Some(id)
     }
 
     /// A stop signal within stop timeout + 5 s before the end.
@@ -269,13 +315,25 @@ impl News {
     }
 
     /// We stop this incarnation ourselves now: what the stream tells of it is no person's doing.
-    pub(crate) fn expect_own_stop(&mut self, of: String, anew: bool, until: Awake) {
-        self.own_stop = Some(OwnStop { until, of, anew, told: Vec::new() });
+    pub(crate) fn expect_own_stop(&mut self, of: String, until: Awake) {
+        self.expect(of, false, until);
+    }
+
+    /// Compose brings it up now. What a stop of ours right before it brings is still ours.
+    pub(crate) fn expect_compose(&mut self, of: String, until: Awake) {
+        if self.own_stop.as_ref().is_none_or(|own| own.compose || own.spoilt) {
+            self.expect(of, true, until);
+        }
+    }
+
+    fn expect(&mut self, of: String, compose: bool, until: Awake) {
+        let told = Vec::new();
+        self.own_stop = Some(OwnStop { until, of, compose, made: None, spoilt: false, told });
     }
 
     /// What was to be made anew has been: from then on an end of it is not ours.
     pub(crate) fn expect_no_stop_after(&mut self, until: Awake) {
-        if let Some(own) = self.own_stop.as_mut().filter(|own| own.anew) {
+        if let Some(own) = self.own_stop.as_mut().filter(|own| own.compose) {
             own.until = own.until.min(until);
         }
     }
@@ -303,6 +361,8 @@ pub(crate) fn is_same_end(known_ms: i64, at_ms: i64, from_ms: Option<i64>) -> bo
 
 /// An `oom` and the end that it means are told within this time, in either order.
 pub(crate) const OOM_END_MS: i64 = 4_000;
+/// So long are the ids that people see.
+const SHORT_ID: usize = 12;
 /// The engine writes an end down and tells of it within this time.
 const SAME_END_MS: i64 = 5_000;
 

@@ -189,6 +189,9 @@ impl Doctor {
     fn met_container(&mut self, id: &TargetId, seen: &ContainerSeen) {
         let own = self.is_our_doing(id);
         let Some(patient) = self.patients.get_mut(id) else { return };
+        // A person may have stopped it meanwhile; that Compose went on is not their doing.
+        let first = patient.facts.container.as_ref().is_some_and(|known| known.id != seen.id);
+        let own = own || first && patient.facts.container_news.was_made(&seen.id);
         let this = container::incarnation(seen);
         let before = patient.incarnation.replace(this.clone());
         // One that was only created has its first start before it: that is no restart.

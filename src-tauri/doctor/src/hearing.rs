@@ -31,6 +31,9 @@ impl Doctor {
             // Known to nobody yet: a container that just began.
             self.admit(&news.name);
         }
+        if news.what == ContainerEvent::Create && self.is_made_by_us(news) {
+            return;
+        }
         let own = self.is_our_doing(&id);
         let policy = self.policy.clone();
         let history = self.is_history(news);
@@ -85,10 +88,20 @@ impl Doctor {
                     self.forgive(&id);
                 }
             }
+            Heard::Made => {}
             Heard::Paused => self.hold(&id, HeldBy::Paused, None),
             Heard::Destroyed => {}
         }
         self.look_soon(&id, Depth::Full);
+    }
+
+    /// What Compose makes has the name of what it replaces behind that one's short id, until it has
+    /// replaced it.
+    fn is_made_by_us(&mut self, news: &ContainerNews) -> bool {
+        let now = self.now.awake;
+        let Some((_, replaced)) = news.name.split_once('_') else { return false };
+        let patient = self.patients.get_mut(&TargetId::Container(replaced.into()));
+        patient.is_some_and(|one| one.facts.container_news.is_replaced(&news.name, &news.id, now))
     }
 
     /// A remedy of ours is under way on this container, or on the service inside it (R33).

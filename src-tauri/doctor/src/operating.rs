@@ -265,9 +265,13 @@ impl Doctor {
             let until = self.now.awake + within + STOP_ECHO;
             let container = self.container_in(&target);
             let of = self.incarnation_of(&container).unwrap_or_default();
-            let anew = self.operations[at].plan.makes_anew();
             if let Some(patient) = self.patients.get_mut(&container) {
-                patient.facts.container_news.expect_own_stop(of, anew, until);
+                let news = &mut patient.facts.container_news;
+                if matches!(step, Step::ComposeUp(_)) {
+                    news.expect_compose(of, until);
+                } else {
+                    news.expect_own_stop(of, until);
+                }
             }
         }
         let operation = &mut self.operations[at];

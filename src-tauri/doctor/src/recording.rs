@@ -78,7 +78,7 @@ impl Doctor {
             .collect();
         for (id, act) in acts {
             if let Some(patient) = self.patients.get_mut(&self.container_in(&id)) {
-                patient.facts.container_news.expect_own_stop(act.incarnation, false, until);
+                patient.facts.container_news.expect_own_stop(act.incarnation, until);
             }
         }
     }

@@ -166,7 +166,9 @@ fn p14_a_crash_loop() {
         let target = if lines[0].0.starts_with("web") { "container:web" } else { "container:db" };
         let id: TargetId = target.parse().expect("a target");
         let count = |world: &World| {
-            let of_it = |(_, one): &&(Now, Treatment)| one.target == id && starts(&one.what);
+            let of_it = |(_, one): &&(Now, Treatment)| {
+                one.target == id && one.what.effect() == Effect::Starts
+            };
             world.treatments.iter().filter(of_it).count()
         };
         let whole = play(3, &lines, None);

@@ -36,6 +36,8 @@ pub struct Engine {
     pub keeper: Option<EngineKeeper>,
     /// A restart brings nothing back.
     pub incurable: bool,
+    /// Compose fetches the image first, for so many milliseconds.
+    pub compose_takes: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -233,7 +235,10 @@ impl World {
     pub fn news(&mut self, name: &str, what: ContainerEvent) {
         let Some(container) = self.containers.get(name) else { return };
         let (id, at_ms) = (container.seen.id.clone(), self.engine_ms());
-        let news = ContainerNews { id, name: name.into(), at_ms, what };
+        self.tells(ContainerNews { id, name: name.into(), at_ms, what });
+    }
+
+    fn tells(&mut self, news: ContainerNews) {
         if self.engine.answers() {
             self.engine.told.push_back((self.story_ms(), news.clone()));
             if self.engine.told.len() > 256 {
@@ -493,8 +498,13 @@ impl World {
         let other = self.containers.get(&name).is_some_and(|one| one.seen.light != light);
         if other && self.engine.answers() {
             // Another description: Compose makes it anew.
-            self.made_anew(&name, light);
-            self.report(900, step, Outcome::Done);
+            let takes = self.engine.compose_takes;
+            if takes == 0 {
+                self.made_anew(&name, light);
+            } else {
+                self.later(takes, move |world| world.made_anew(&name, light));
+            }
+            self.report(takes + 900, step, Outcome::Done);
         } else {
             self.bring_up(&name, step);
         }
@@ -502,6 +512,7 @@ impl World {
 
     /// Stopped, removed, and run under the same name with another description.
     fn made_anew(&mut self, name: &str, light: bool) {
+        self.creates_anew(name);
         let Some(container) = self.containers.get_mut(name) else { return };
         container.stopped_by_hand = true;
         let code = match container.seen.status {
@@ -529,6 +540,7 @@ impl World {
     }
 
     fn is_anew(&mut self, name: &str, light: bool) {
+        let old = self.new_name(name);
         self.news(name, ContainerEvent::Destroy);
         if let Some(container) = self.containers.get_mut(name) {
             container.seen.id = id_of(name, container.runs + 1);
@@ -536,7 +548,7 @@ impl World {
             container.seen.light = light;
             container.seen.restart_count = 0;
         }
-        self.news(name, ContainerEvent::Create);
+        self.news(name, ContainerEvent::Rename { old });
         self.runs(name);
     }
 
@@ -547,6 +559,20 @@ impl World {
             container.seen.status = ContainerStatus::Running;
             self.news(name, ContainerEvent::Unpause);
         }
+    }
+
+    /// Under the short id of the old one, which it does not stop before.
+    fn creates_anew(&mut self, name: &str) {
+        let Some(container) = self.containers.get(name) else { return };
+        let (id, at_ms) = (id_of(name, container.runs + 1), self.engine_ms());
+        let news =
+            ContainerNews { id, name: self.new_name(name), at_ms, what: ContainerEvent::Create };
+        self.tells(news);
+    }
+
+    fn new_name(&self, name: &str) -> String {
+        let old = self.containers.get(name).map_or("", |one| one.seen.id.as_str());
+        format!("{}_{name}", old.get(..12).unwrap_or_default())
     }
 
     fn bring_up(&mut self, name: &str, step: StepId) {

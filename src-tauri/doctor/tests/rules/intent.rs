@@ -1,7 +1,8 @@
 //! 1.9, 1.10: what a person stopped stays stopped.
 
-use doctor::{Intent, LedgerFound};
+use doctor::{ContainerEvent, ContainerNews, Event, Intent, LedgerFound};
 
+use super::world::World;
 use super::world::containers::Container;
 use super::{world, world_with};
 
@@ -249,4 +250,75 @@ fn r35_what_was_heard_to_begin_is_not_found_stopped() {
     let intent = job.expect("the container").account.intent;
     assert_ne!(intent, Intent::Held, "{:?}", world.tale.lines);
     assert!(world.nothing_done(), "nobody named it critical: {:?}", world.treatments);
+}
+
+const LIGHT: &[&str] =
+    &["docker", "container web: critical, policy always, compose, cured by a light start"];
+
+/// It runs light, and Compose takes its time to make it anew as its files say.
+fn made_anew() -> World {
+    let mut world = world(LIGHT);
+    world.then("web will exit with 3 after 4 s", 0).then("web exits with 3", 0).pass(100);
+    world.then("web can be started again", 0);
+    world.engine.compose_takes = 20_000;
+    for _ in 0..1200 {
+        if world.told("compose up -d web") == 2 {
+            break;
+        }
+        world.pass(1);
+    }
+    assert_eq!(world.told("compose up -d web"), 2, "{:#?}", world.tale.lines);
+    world
+}
+
+/// R33: until Compose has created what replaces it, it stops nothing: a person did. That it goes on
+/// and starts the new one is no person's start.
+#[test]
+fn r33_what_a_person_stops_before_compose_comes_to_it_is_theirs() {
+    let mut world = made_anew();
+    world.pass(8).then("a person stops web", 5);
+    assert_eq!(world.patient("container:web").account.intent, Intent::Held);
+    let before = world.treatments.len();
+    world.pass(600);
+    assert_eq!(world.patient("container:web").account.intent, Intent::Held);
+    assert_eq!(world.treatments.len(), before, "{:?}", world.tale.lines);
+    world.then("web exits with 3", 120);
+    assert_eq!(world.treatments.len(), before, "{:?}", world.tale.lines);
+    // A person who starts it ends the hold, as ever.
+    world.then("a person starts web", 30);
+    assert_eq!(world.patient("container:web").account.intent, Intent::Wanted);
+}
+
+#[test]
+fn r33_what_compose_stops_is_ours_and_what_it_made_is_not() {
+    let mut world = made_anew();
+    world.pass(23);
+    assert_eq!(world.patient("container:web").account.intent, Intent::Wanted);
+    world.then("a person stops web", 300);
+    assert_eq!(world.patient("container:web").account.intent, Intent::Held);
+    let mut world = made_anew();
+    world.pass(120);
+    assert_eq!(world.phase("container:web"), "healthy", "{:?}", world.tale.lines);
+    assert_eq!(world.patient("container:web").account.intent, Intent::Wanted);
+}
+
+/// Two stop it at once: Compose, and somebody else.
+#[test]
+fn r33_a_second_signal_beside_composes_own_is_a_persons() {
+    let mut world = made_anew();
+    world.pass(19);
+    let id = world.containers["web"].seen.id.clone();
+    let tell = |world: &mut World, what: ContainerEvent, after: i64| {
+        let (name, at_ms) = ("web".to_owned(), world.engine_ms() + after);
+        world.tell(&Event::ContainerNews(ContainerNews { id: id.clone(), name, at_ms, what }));
+    };
+    let created = format!("{}_web", &id[..12]);
+    let (at_ms, what) = (world.engine_ms(), ContainerEvent::Create);
+    let news = ContainerNews { id: "new".into(), name: created, at_ms, what };
+    world.tell(&Event::ContainerNews(news));
+    tell(&mut world, ContainerEvent::Kill { signal: "15".into() }, 1);
+    assert_eq!(world.patient("container:web").account.intent, Intent::Wanted);
+    tell(&mut world, ContainerEvent::Kill { signal: "15".into() }, 400);
+    tell(&mut world, ContainerEvent::Die { exit_code: 143 }, 500);
+    assert_eq!(world.patient("container:web").account.intent, Intent::Held);
 }
