@@ -206,7 +206,7 @@ impl Account {
     pub(crate) fn is_worth_keeping(&self) -> bool {
         let Self { seen_alive, ref alive_at, oom_end, ref exits, .. } = *self;
         let (alive_at, exits) = (alive_at.clone(), exits.clone());
-        *self != Self { seen_alive, alive_at, oom_end, exits, ..Self::default() }
+        *self != Self { exits, oom_end, seen_alive, alive_at, ..Self::default() }
     }
 }
 
