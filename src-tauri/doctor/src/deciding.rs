@@ -173,6 +173,12 @@ impl Doctor {
             | Phase::Down { .. } => {}
             Phase::Recovering { .. } | Phase::GivenUp { .. } => return,
         }
+        if let Some(until) = self.engine_starts_until(id) {
+            self.engine_starts(id, until);
+            self.inhibit_children(id);
+            return;
+        }
+        let Some(patient) = self.patients.get(id) else { return };
         let mut cause = self.conclude(patient);
         if cause.id == CauseId::OllamaLeak && self.may_end_leak(patient) {
             self.down(id);

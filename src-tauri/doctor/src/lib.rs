@@ -38,6 +38,7 @@ mod weighing;
 
 mod deciding;
 mod docker_restart;
+mod docker_start;
 mod giving_up;
 mod lever;
 mod light;

@@ -94,6 +94,8 @@ pub struct Facts {
     pub ollama: Option<OllamaSeen>,
     pub mlx: Option<MlxSeen>,
     pub docker: Option<DockerSeen>,
+    /// Since when Docker answers that nothing stands behind its socket yet.
+    pub(crate) engine_starts: Option<Awake>,
     pub container: Option<ContainerSeen>,
     pub service: Option<crate::observation::ServiceSeen>,
     pub host: Option<HostSeen>,

@@ -263,6 +263,7 @@ impl Doctor {
             verdict = Verdict::Good { took_ms: 0 };
         }
         let gone = seen.ping.reply == Reply::Refused;
+        let reply = seen.ping.reply.clone();
         let proves = looking.depth >= Depth::Full && self.docker_is_being_restarted();
         if proves && seen.containers.is_none() && matches!(verdict, Verdict::Good { .. }) {
             // It is well again when it tells of its containers, not when it only answers.
@@ -287,7 +288,9 @@ impl Doctor {
         }
         // Before it is judged: when it is well again, what it brings back is looked at anew.
         self.engine_gone |= gone;
+        self.note_engine_start(target, &reply);
         self.judged(target, verdict, looking);
+        self.tell_engine_start(target);
         let down = self.patients.get(target).map(|patient| &patient.phase);
         self.engine_gone |= matches!(down, Some(Phase::Down { .. } | Phase::GivenUp { .. }));
         let usable = self.patients.get(target).is_some_and(|patient| patient.phase.is_usable());

@@ -18,6 +18,8 @@ mod stream;
 mod fake;
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
 
 use doctor::{Body, Healer, Reply};
 use engine::docker_host::Surroundings;
@@ -72,6 +74,31 @@ async fn each_way_a_ping_can_fail() {
 
     let another = Fake::start(|_, _, stream| json(stream, 200, "hello"));
     assert_eq!(reply(&another).await, Reply::Status { code: 200, body: Body::Other });
+}
+
+/// Docker Desktop's socket answers before its engine is there: that is told apart from silence, and the
+/// next ping finds the engine on the same socket.
+#[tokio::test]
+async fn an_engine_that_is_starting_answers_so_until_it_is_there() {
+    let asked = AtomicU16::new(0);
+    let fake = Fake::start(move |_, _, stream| {
+        let (status, body) = match asked.fetch_add(1, Ordering::Relaxed) {
+            0 => (500, "<html>starting</html>"),
+            1 => (503, r#"{"message":"starting"}"#),
+            _ => (200, "OK"),
+        };
+        json(stream, status, body)
+    });
+    let docker = fake.docker();
+    let mut replies = Vec::new();
+    for _ in 0..3 {
+        replies.push(docker.ping().await.ping.reply);
+    }
+    let status = |code, body| Reply::Status { code, body };
+    assert_eq!(
+        replies,
+        [status(500, Body::Other), status(503, Body::Other), status(200, Body::Expected)]
+    );
 }
 
 #[tokio::test]

@@ -48,6 +48,8 @@ pub enum EngineState {
     Hangs,
     /// Its socket is there, and closed to us.
     Forbidden,
+    /// Its socket answers, and nothing behind it yet.
+    Starts,
 }
 
 /// One container.
@@ -110,6 +112,10 @@ impl Engine {
             }
             EngineState::Hangs => (answer(url, Reply::Silent, 12_000), 12_000),
             EngineState::Absent => (answer(url, Reply::Refused, 1), 1),
+            EngineState::Starts => {
+                let reply = Reply::Status { code: 503, body: Body::Other };
+                (answer(url, reply, 3), 3)
+            }
             EngineState::Forbidden => {
                 let reason = "this user may not open it".into();
                 (answer(url, Reply::Unreachable { reason }, 1), 1)
@@ -213,7 +219,8 @@ impl World {
             takes_as_needed: self.engine.takes_as_needed,
         });
         let containers = full.then(|| self.containers.values().map(Container::seen).collect());
-        let lives = self.engine.state == EngineState::Hangs || self.engine.crashed;
+        let lives = matches!(self.engine.state, EngineState::Hangs | EngineState::Starts)
+            || self.engine.crashed;
         let keeper = self.engine.keeper.clone().filter(|_| !up && depth >= Depth::Full);
         let keeper = keeper.map(|keeper| match keeper {
             EngineKeeper::Desktop { .. } => EngineKeeper::Desktop { runs: lives },

@@ -50,6 +50,7 @@ pub fn given(world: &mut World, line: &str) -> Result<(), String> {
                 match one {
                     "absent" => world.engine.state = EngineState::Absent,
                     "closed to us" => world.engine.state = EngineState::Forbidden,
+                    "starting" => world.engine.state = EngineState::Starts,
                     "not configured" => docker.configured = false,
                     "on the host itself" => world.engine.memory_gb = 64,
                     "in a small machine" => world.engine.memory_gb = 8,

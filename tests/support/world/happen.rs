@@ -132,6 +132,9 @@ fn plain_happens(world: &mut World, line: &str) -> Option<Result<(), String>> {
             world.engine.state = EngineState::Hangs;
             world.containers.values_mut().for_each(|one| one.held = false);
         }
+        "docker answers that it is starting" => {
+            world.engine.state = EngineState::Starts;
+        }
         "docker is not cured by a restart" => {
             world.engine.incurable = true;
         }

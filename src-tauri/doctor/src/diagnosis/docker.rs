@@ -33,5 +33,13 @@ pub(crate) fn resource_saver(ping: &Answer) -> Cause {
 }
 
 fn down(case: &Case<'_>) -> Option<Finding> {
-    case.patient.facts.docker.is_some().then(|| Finding::of(Vec::new()))
+    let seen = case.patient.facts.docker.is_some();
+    seen.then(|| Finding::of(stuck(case).into_iter().collect()))
+}
+
+/// Its own program runs, and what it starts never comes up (docker/for-mac #7775).
+fn stuck(case: &Case<'_>) -> Option<Sentence> {
+    let since = case.patient.facts.engine_starts.filter(|_| case.patient.is_not_yet_there())?;
+    let span = case.now.awake.since(since);
+    Some(Sentence::new("evidence.docker_stuck").with("span", span))
 }

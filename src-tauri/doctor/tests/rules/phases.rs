@@ -265,3 +265,32 @@ fn r20_nothing_is_restarted_while_another_waits_for_its_answer() {
         world.tale.lines
     );
 }
+
+/// R13: what answers that nothing stands behind its socket yet is starting, until the ceiling.
+#[test]
+fn r13_docker_that_says_that_it_starts_is_no_failure_before_the_ceiling() {
+    let mut world = world(&["docker: starting, of Docker Desktop", "container web: critical"]);
+    assert_eq!(world.phase("docker"), "starting");
+    assert_eq!(world.patient("docker").reason.says.key, "why.docker_starting");
+    world.pass(80);
+    assert_eq!((world.phase("docker"), world.told("incident docker")), ("starting", 0));
+    // Look-alike: the same answer for minutes is no start.
+    world.pass(90);
+    assert_eq!(world.phase("docker"), "degraded");
+    let cause = world.patient("docker").phase.cause().cloned().expect("a cause");
+    assert!(cause.evidence.iter().any(|line| line.key == "evidence.docker_stuck"), "{cause:?}");
+    assert_eq!(world.told("> docker"), 0, "nothing is done about it");
+    world.then("docker comes up", 20);
+    assert_eq!(world.phase("docker"), "healthy");
+}
+
+/// R13: an engine that is well and once answers so has stumbled; one that is not configured is not
+/// found, and does not start either.
+#[test]
+fn r13_one_such_answer_is_no_start() {
+    let mut stumbles = world(&["docker", "container web: critical"]);
+    stumbles.then("docker answers that it is starting", 14).then("docker comes up", 20);
+    assert_eq!((stumbles.told("docker starting"), stumbles.told("incident")), (0, 0));
+    let unseen = world(&["docker: starting, not configured"]);
+    assert_eq!((unseen.phase("docker"), unseen.told("docker starting")), ("unknown", 0));
+}
