@@ -1,8 +1,9 @@
 //! Steps and how they ended, as sentences.
 
+use crate::diagnosis::mebibytes;
 use crate::light;
 use crate::observation::Listener;
-use crate::remedy::{Lever, Outcome, Step};
+use crate::remedy::{Lever, LimitLasts, Outcome, Step};
 use crate::sentence::{Sentence, Value};
 
 /// One step and how it ended, as a line of the story.
@@ -59,9 +60,7 @@ pub(crate) fn describe(step: &Step, outcome: &Outcome) -> Sentence {
                 .with("lines", light::lines(&compose.light))
         }
         Step::StopContainer { .. } => Sentence::new("step.container_stopped"),
-        Step::RaiseLimit { from, to, .. } => Sentence::new("step.limit_raised")
-            .with("from", Value::Bytes(*from))
-            .with("to", Value::Bytes(*to)),
+        Step::RaiseLimit { from, to, .. } => raised(*from, *to, outcome),
         Step::RestartDocker => Sentence::new(if *outcome == Outcome::IdentityChanged {
             "step.docker_answers"
         } else {
@@ -99,10 +98,49 @@ pub(crate) fn describe(step: &Step, outcome: &Outcome) -> Sentence {
                 | Outcome::Proven(_)
                 | Outcome::ModelsRead(_)
                 | Outcome::Removed { .. }
+                | Outcome::Raised(_)
                 | Outcome::Failed { .. } => says("step.measure"),
             }
         }
     }
+}
+
+/// What was done holds until the container is made anew; what would make it last is said with it.
+fn raised(from: u64, to: u64, outcome: &Outcome) -> Sentence {
+    let says = match outcome {
+        Outcome::Raised(LimitLasts::Line(place)) => {
+            let key =
+                if place.instead { "step.limit_raised_line" } else { "step.limit_raised_before" };
+            Sentence::new(key)
+                .with("file", place.file.as_str())
+                .with("line", place.line)
+                .with("text", place.text.as_str())
+        }
+        Outcome::Raised(LimitLasts::InCompose { file, service }) => {
+            Sentence::new("step.limit_raised_compose")
+                .with("file", file.as_str())
+                .with("service", service.as_str())
+                .with("text", mebibytes(to))
+        }
+        Outcome::Raised(LimitLasts::WhenMade) => {
+            Sentence::new("step.limit_raised_made").with("text", mebibytes(to))
+        }
+        Outcome::Done
+        | Outcome::Listening(_)
+        | Outcome::Found(_)
+        | Outcome::Gone
+        | Outcome::StillThere
+        | Outcome::IdentityChanged
+        | Outcome::Started { .. }
+        | Outcome::Unloaded(_)
+        | Outcome::Measured(_)
+        | Outcome::Installed(_)
+        | Outcome::Proven(_)
+        | Outcome::ModelsRead(_)
+        | Outcome::Removed { .. }
+        | Outcome::Failed { .. } => Sentence::new("step.limit_raised"),
+    };
+    says.with("from", Value::Bytes(from)).with("to", Value::Bytes(to))
 }
 
 fn name(lever: &Lever) -> String {

@@ -24,7 +24,7 @@ mod ollama;
 mod service;
 mod shared;
 
-pub(crate) use container::{ended, oom_child, proposal};
+pub(crate) use container::{ended, mebibytes, oom_child, proposal};
 pub(crate) use docker::{docker_memory, resource_saver};
 pub(crate) use evidence::ended as ended_lines;
 pub(crate) use host::process_killed;

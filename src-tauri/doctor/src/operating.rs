@@ -328,6 +328,7 @@ impl Doctor {
             | Outcome::Proven(_)
             | Outcome::ModelsRead(_)
             | Outcome::Removed { .. }
+            | Outcome::Raised(_)
             | Outcome::Done
             | Outcome::Gone
             | Outcome::StillThere

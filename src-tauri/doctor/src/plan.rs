@@ -471,6 +471,7 @@ fn unload_ended(outcome: &Outcome) -> Next {
         | Outcome::Proven(_)
         | Outcome::ModelsRead(_)
         | Outcome::Removed { .. }
+        | Outcome::Raised(_)
         | Outcome::Failed { .. } => Next::Finished,
     }
 }

@@ -224,11 +224,35 @@ pub enum Outcome {
         blobs: Vec<String>,
         models: Vec<String>,
     },
+    /// The memory limit was raised, until the container is made anew.
+    Raised(LimitLasts),
     /// `reason` is for a person; `permanent`: trying again can't help (R31).
     Failed {
         reason: String,
         permanent: bool,
     },
+}
+
+/// What makes a raised memory limit last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LimitLasts {
+    /// A line of its compose file.
+    Line(LimitPlace),
+    /// Its compose file is not here, or has no place for it: the words for whoever has it.
+    InCompose { file: String, service: String },
+    /// It was made without one.
+    WhenMade,
+}
+
+/// Where a limit is written, and what to write there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitPlace {
+    pub file: String,
+    /// From 1.
+    pub line: u32,
+    pub text: String,
+    /// In place of what that line says now; else before it.
+    pub instead: bool,
 }
 
 /// What reading models found.

@@ -21,6 +21,7 @@ mod running;
 mod look;
 
 mod asked;
+mod lasting;
 
 pub(crate) use asked::Audits;
 pub use asked::{Audit, NoAudit, ask};
@@ -28,6 +29,7 @@ pub use autostart::{Autostart, autostart};
 pub use finding::{Finding, FindingView, FixView, Kind, Severity};
 pub use fix::{Fix, apply};
 pub use host::{Facts, host};
+pub use lasting::limit_place;
 pub use look::{Report, look};
 pub use project::Project;
 pub use read::read;

@@ -10,8 +10,8 @@ use std::process::Command;
 
 use doctor::Compose;
 use engine::audit::{
-    Finding, Fix, Host, Inspected, InspectedHealth, Kind, Project, Severity, apply, audit, read,
-    running,
+    Finding, Fix, Host, Inspected, InspectedHealth, Kind, Project, Severity, apply, audit,
+    limit_place, read, running,
 };
 use engine::words::Words;
 
@@ -519,4 +519,52 @@ services:
     ] {
         assert_eq!(place(kind, service), told);
     }
+}
+
+/// C8: what was raised for now is told with the line that makes it last.
+#[test]
+fn c8_the_line_that_holds_a_limit_is_found_in_the_file_that_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    let text = r#"
+services:
+  limited:
+    image: a
+    mem_limit: 512m  # enough
+  free:
+    image: a
+  deployed:
+    image: a
+    deploy: {resources: {limits: {memory: 1g}}}
+  extended:
+    extends: {file: base.yml, service: base}
+"#;
+    write("compose.yml", text);
+    write("over.yml", "services:\n  limited:\n    mem_limit: \"${LIMIT:-768m}\"\n");
+    write("base.yml", "services:\n  base:\n    image: a\n    mem_limit: 1g\n");
+    let told = |files: &[&str], service: &str| {
+        let compose = Compose {
+            files: files.iter().map(|name| path(name)).collect(),
+            service: service.into(),
+            project: None,
+            directory: None,
+            env_file: None,
+            light: BTreeMap::new(),
+        };
+        let place = limit_place(&compose, 3 << 29)?;
+        let file = Path::new(&place.file).file_name().unwrap().to_string_lossy().into_owned();
+        Some(format!("{file}:{} {} {}", place.line, place.instead, place.text))
+    };
+    for (files, service, expected) in [
+        (&["compose.yml"][..], "limited", "compose.yml:5 true mem_limit: 1536m"),
+        (&["compose.yml", "over.yml"], "limited", "over.yml:3 true mem_limit: 1536m"),
+        (&["compose.yml"], "free", "compose.yml:7 false mem_limit: 1536m"),
+        (&["compose.yml"], "deployed", "compose.yml:10 true memory: 1536m"),
+        (&["compose.yml"], "extended", "base.yml:4 true mem_limit: 1536m"),
+    ] {
+        assert_eq!(told(files, service).as_deref(), Some(expected), "{service}");
+    }
+    assert_eq!(told(&["compose.yml"], "unknown"), None);
+    assert_eq!(told(&["gone.yml"], "limited"), None);
 }

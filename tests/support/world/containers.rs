@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use doctor::{
     Answer, Body, Compose, ContainerEvent, ContainerHealth, ContainerNews, ContainerSeen,
-    ContainerStatus, Depth, DockerSeen, EngineKeeper, EngineSeen, Event, Observation, Outcome,
-    Reply, RestartPolicy, ServiceSeen, StepId,
+    ContainerStatus, Depth, DockerSeen, EngineKeeper, EngineSeen, Event, LimitLasts, Observation,
+    Outcome, Reply, RestartPolicy, ServiceSeen, StepId,
 };
 
 use super::{World, answer};
@@ -489,7 +489,7 @@ impl World {
         let outcome = match found {
             Some(container) if answers && container.seen.memory_limit == from => {
                 container.seen.memory_limit = to;
-                Outcome::Done
+                Outcome::Raised(LimitLasts::WhenMade)
             }
             Some(_) if answers => Outcome::IdentityChanged,
             Some(_) | None => {

@@ -242,7 +242,7 @@ pub(crate) fn proposal(limit: u64) -> u64 {
 }
 
 /// As a compose file has it: `768m`, `3g`.
-fn mebibytes(bytes: u64) -> String {
+pub(crate) fn mebibytes(bytes: u64) -> String {
     let mebibytes = bytes >> 20;
     if mebibytes.is_multiple_of(1024) {
         format!("{}g", mebibytes / 1024)

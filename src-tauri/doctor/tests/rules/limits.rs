@@ -1,6 +1,6 @@
 //! C8: how much memory a container should have instead.
 
-use doctor::{Asker, TargetId, Value, Verb, Wish};
+use doctor::{Asker, StoryLine, TargetId, Value, Verb, Wish};
 
 use super::world;
 use super::world::World;
@@ -79,6 +79,9 @@ fn c8_a_person_raises_the_limit_and_what_was_given_up_is_brought_back() {
     assert_eq!(limit(&world), 768);
     assert_eq!(world.told("raise its memory limit from 512 to 768 MiB"), 1);
     assert_eq!(world.told("raise container:web: done"), 1);
+    let story = world.patient("container:web").incident.as_ref().map(|one| one.story.clone());
+    let lasting = |line: &StoryLine| line.says.key == "step.limit_raised_made";
+    assert!(story.is_some_and(|story| story.iter().any(lasting)), "how it would last is not said");
     assert_eq!(world.told("start the container"), before + 1);
     assert_eq!(world.phase("container:web"), "healthy");
     assert_eq!(world.doctor.proposed_limit(&web), None);

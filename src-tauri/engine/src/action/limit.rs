@@ -4,24 +4,47 @@ use std::time::Duration;
 
 use bollard::models::{ContainerUpdateBody, HostConfig};
 use bollard::query_parameters::InspectContainerOptions;
-use doctor::{Outcome, Reply};
+use doctor::{LimitLasts, Outcome, Reply};
 use tokio::time::timeout;
 
+use crate::audit::limit_place;
 use crate::probe::docker::{CONTAINER, Docker, Limits, Trouble};
 
 /// Bytes of the answer to a change: warnings, or words about an error.
 const WORDS: u64 = 1 << 16;
+/// Until its compose files are read.
+const READ: Duration = Duration::from_secs(2);
 /// Swap without a limit.
 const NO_LIMIT: i64 = -1;
 
 impl Docker {
-    /// `POST /containers/{id}/update`, sent once, then read back: `Done` only when the engine says that
+    /// `POST /containers/{id}/update`, sent once, then read back: `Raised` only when the engine says that
     /// the limit is the one asked for. `IdentityChanged`: it was no longer `from`. It takes hold at
     /// once for what runs, and at the next start for what does not (moby `daemon/update.go`).
     pub async fn raise_limit(&self, id: &str, from: u64, to: u64, within: Duration) -> Outcome {
-        timeout(within, self.raise(id, from, to))
+        let raised = timeout(within, self.raise(id, from, to))
             .await
-            .unwrap_or_else(|_| failed("Docker did not answer in time", false))
+            .unwrap_or_else(|_| failed("Docker did not answer in time", false));
+        if raised != Outcome::Done {
+            return raised;
+        }
+        self.what_makes_it_last(id, to).await.map_or(Outcome::Done, Outcome::Raised)
+    }
+
+    /// Looked up after the limit was raised: that it takes long, or fails, takes nothing from that.
+    async fn what_makes_it_last(&self, id: &str, to: u64) -> Option<LimitLasts> {
+        let seen = self.inspect(id).await.ok().flatten()?;
+        let Some(compose) = seen.compose else { return Some(LimitLasts::WhenMade) };
+        let words = LimitLasts::InCompose {
+            file: compose.files.first().cloned().unwrap_or_default(),
+            service: compose.service.clone(),
+        };
+        // A file may lie on a disk that is slow to answer.
+        let read = tokio::task::spawn_blocking(move || limit_place(&compose, to));
+        match timeout(READ, read).await {
+            Ok(Ok(Some(place))) => Some(LimitLasts::Line(place)),
+            Ok(Ok(None) | Err(_)) | Err(_) => Some(words),
+        }
     }
 
     async fn raise(&self, id: &str, from: u64, to: u64) -> Outcome {

@@ -1,8 +1,10 @@
 //! Stopping and starting containers of an engine that does not answer as it should.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use doctor::Outcome;
+use doctor::{LimitLasts, LimitPlace, Outcome};
 
 use crate::fake::{DEADLINE, Fake, container, for_ever, id, json};
 use crate::{STARTED, STARTED_MS};
@@ -95,4 +97,45 @@ async fn a_name_that_no_container_can_have_is_not_asked() {
     }
     assert!(fake.calls("").is_empty());
     assert!(docker.container("fine").await.is_err(), "an answer without state is no container");
+}
+
+/// C8: the answer tells what would make the new limit last.
+#[tokio::test]
+async fn c8_a_raised_limit_is_told_with_what_makes_it_last() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("compose.yml");
+    std::fs::write(&file, "services:\n  web:\n    image: a\n    mem_limit: 512m\n").unwrap();
+    let named = |file: &std::path::Path| {
+        serde_json::json!({
+            "com.docker.compose.project": "demo", "com.docker.compose.service": "web",
+            "com.docker.compose.project.config_files": file.display().to_string(),
+        })
+    };
+    let raise = async |labels: serde_json::Value| {
+        let limit = Arc::new(AtomicU64::new(512 << 20));
+        let fake = Fake::start(move |path, _, stream| {
+            let changes = path.contains("/update");
+            if changes {
+                limit.store(1 << 30, Ordering::Relaxed);
+            }
+            let mut found = container("web", "running", STARTED);
+            found["HostConfig"]["Memory"] = limit.load(Ordering::Relaxed).into();
+            found["Config"]["Labels"] = labels.clone();
+            let body = if changes { "{}".to_owned() } else { found.to_string() };
+            async move { json(stream, 200, &body).await }
+        });
+        fake.docker().raise_limit(&id("web"), 512 << 20, 1 << 30, DEADLINE).await
+    };
+    let place = LimitPlace {
+        file: file.display().to_string(),
+        line: 4,
+        text: "mem_limit: 1g".into(),
+        instead: true,
+    };
+    assert_eq!(raise(named(&file)).await, Outcome::Raised(LimitLasts::Line(place)));
+    let gone = folder.path().join("gone.yml");
+    let in_compose =
+        LimitLasts::InCompose { file: gone.display().to_string(), service: "web".into() };
+    assert_eq!(raise(named(&gone)).await, Outcome::Raised(in_compose));
+    assert_eq!(raise(serde_json::json!({})).await, Outcome::Raised(LimitLasts::WhenMade));
 }
