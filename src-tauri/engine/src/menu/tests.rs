@@ -107,7 +107,7 @@ fn a_sick_machine_has_its_causes_and_actions_in_the_menu() {
         vec![ollama, mlx, agent, service, target("host", "This Mac", State::Healthy)],
     );
     snapshot.models = vec![Model {
-        server: "mlx".into(),
+        server: "ollama".into(),
         name: "qwen".into(),
         size_bytes: 1,
         vram_bytes: 1,
