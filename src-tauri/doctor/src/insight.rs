@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::cause::{CauseId, Confidence};
 use crate::clock::Awake;
 use crate::observation::{
-    Activity, DeepOutcome, DeepSeen, LogSign, ProcessId, RunnerSeen, Signs, StoreSeen,
+    Activity, DeepOutcome, DeepSeen, ExitSeen, LogSign, ProcessId, RunnerSeen, Signs, StoreSeen,
 };
 use crate::patient::LoadedFact;
 use crate::policy::Policy;
@@ -35,6 +35,8 @@ pub(crate) struct Insight {
     log: VecDeque<(Awake, LogSign)>,
     pub(crate) store: Option<StoreSeen>,
     pub(crate) supervisors: Vec<String>,
+    /// How those that we had started have ended lately.
+    pub(crate) exits: Vec<ExitSeen>,
     /// Runners whose model is in nobody's list, since then.
     orphans: Vec<(RunnerSeen, Awake)>,
     /// `/api/ps` has not answered so many times in a row.
@@ -65,6 +67,9 @@ impl Insight {
         }
         if signs.store.is_some() {
             self.store = signs.store;
+        }
+        if !signs.exits.is_empty() {
+            self.exits = signs.exits;
         }
         if !signs.supervisors.is_empty() {
             self.supervisors = signs.supervisors;

@@ -185,6 +185,22 @@ pub struct Signs {
     pub supervisors: Vec<String>,
     /// Processes that serve one model each.
     pub runners: Option<Vec<RunnerSeen>>,
+    /// While nobody listens: how those that we had started have ended lately.
+    pub exits: Vec<ExitSeen>,
+}
+
+/// How a process has ended: only who started it is told (R59).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExitSeen {
+    pub process: ProcessId,
+    pub how: ExitHow,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExitHow {
+    Code(i32),
+    /// By its name, such as `SIGKILL`.
+    Signal(String),
 }
 
 /// The answer to a request that proves that generation works.
@@ -305,6 +321,11 @@ impl ProcessId {
     pub fn program(&self) -> &str {
         let name = self.executable.rsplit('/').next().unwrap_or_default();
         name.strip_suffix(" (deleted)").unwrap_or(name)
+    }
+
+    /// Pid and start time: what no other process has.
+    pub(crate) fn incarnation(&self) -> String {
+        format!("{}@{}", self.pid, self.started)
     }
 }
 

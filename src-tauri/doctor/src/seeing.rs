@@ -398,7 +398,7 @@ fn is_supervised(patient: &Patient) -> bool {
 
 /// Pid and start time.
 pub(crate) fn incarnation(process: &ProcessSeen) -> String {
-    format!("{}@{}", process.id.pid, process.id.started)
+    process.id.incarnation()
 }
 
 /// A request moves a model's end; a model whose end has not moved is quiet (R61).

@@ -15,7 +15,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use doctor::{Observation, Reply};
+use doctor::{ExitSeen, Listener, Observation, Reply};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -52,6 +52,14 @@ pub(crate) fn timed_out(observation: &Observation) -> bool {
         Observation::Host(_) | Observation::Container(_) | Observation::Unasked { .. } => None,
     };
     matches!(reply, Some(Reply::ConnectTimeout | Reply::Silent | Reply::Stalled))
+}
+
+/// While nobody listens: how those that we had started have ended.
+fn exits(listener: &Listener) -> Vec<ExitSeen> {
+    match listener {
+        Listener::Nobody => crate::action::process::exits(),
+        Listener::Process(_) | Listener::Hidden | Listener::NotAsked => Vec::new(),
+    }
 }
 
 /// The port of a URL, with the default of its scheme.

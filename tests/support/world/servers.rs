@@ -1,9 +1,9 @@
 //! Ollama and MLX as the doctor's probes would see them, and as its hands would find them.
 
 use doctor::{
-    Answer, Body, DeepOutcome, Depth, Holder, Installed, Launch, Lever, Listener, LoadedSeen,
-    MlxSeen, MlxServer, ModelSeen, OllamaSeen, Outcome, ProcessId, ProcessSeen, Reply, StepId,
-    Supervisor, Surroundings, TargetId, Timing, Unloaded,
+    Answer, Body, DeepOutcome, Depth, ExitSeen, Holder, Installed, Launch, Lever, Listener,
+    LoadedSeen, MlxSeen, MlxServer, ModelSeen, OllamaSeen, Outcome, ProcessId, ProcessSeen, Reply,
+    StepId, Supervisor, Surroundings, TargetId, Timing, Unloaded,
 };
 
 use super::signs::Insides;
@@ -314,7 +314,10 @@ impl World {
 
     pub fn dies(&mut self, target: &TargetId) {
         if let Some(server) = self.server_mut(target) {
-            server.process = None;
+            let ended = server.process.take();
+            if let (Some(running), Some(how)) = (ended, server.insides.ends_by.take()) {
+                server.insides.exits.push(ExitSeen { process: running.seen.id, how });
+            }
             server.loaded.clear();
         }
     }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use doctor::{
     Activity, Answer, Body, CauseId, Confidence, DeepOutcome, DeepSeen, Depth, Elsewhere,
-    EndedSeen, EndedWhy, GpuLimit, LogSign, MemoryGroup, ProgressSeen, Reply, RunnerSeen, Setting,
-    Signs, StoreSeen, Supervisor, TargetId, VolumeSeen,
+    EndedSeen, EndedWhy, ExitHow, ExitSeen, GpuLimit, LogSign, MemoryGroup, ProgressSeen, Reply,
+    RunnerSeen, Setting, Signs, StoreSeen, Supervisor, TargetId, VolumeSeen,
 };
 
 use super::World;
@@ -42,6 +42,10 @@ pub struct Insides {
     pub settings: Vec<Setting>,
     /// Tokens a second, when it is measured.
     pub speed: f64,
+    /// How its process will end, when it is our own child.
+    pub ends_by: Option<ExitHow>,
+    /// How our children have ended.
+    pub exits: Vec<ExitSeen>,
     /// When each model was last asked something (run time).
     pub used: BTreeMap<String, u64>,
 }
@@ -69,6 +73,8 @@ impl Default for Insides {
             keeps_models: false,
             settings: Vec::new(),
             speed: 42.0,
+            ends_by: None,
+            exits: Vec::new(),
             used: BTreeMap::new(),
         }
     }
@@ -98,6 +104,7 @@ impl Server {
             supervisors: if full { self.insides.supervisors.clone() } else { Vec::new() },
             runners: self.insides.runners.clone().filter(|_| full),
             deep,
+            exits: if self.process.is_none() { self.insides.exits.clone() } else { Vec::new() },
         };
         (signs, took)
     }
@@ -256,6 +263,13 @@ fn server_shows_so_much(server: &mut Server, what: &str) -> Option<Result<(), St
         return Some(
             gb.map(|gb| insides.activity.footprint_bytes = gb * GB).map_err(|_| "n GB".into()),
         );
+    }
+    if let Some(end) = what.strip_prefix("is our child, to end with ") {
+        insides.ends_by = Some(match end.parse() {
+            Ok(code) => ExitHow::Code(code),
+            Err(_) => ExitHow::Signal(end.into()),
+        });
+        return Some(Ok(()));
     }
     if let Some(model) = what.strip_prefix("lacks ") {
         let store = insides.store.get_or_insert_with(StoreSeen::default);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Case, Finding};
 use crate::cause::CauseId;
-use crate::observation::{Answer, Body, EndedSeen, EndedWhy, ProcessSeen, Reply};
+use crate::observation::{Answer, Body, EndedSeen, EndedWhy, ExitHow, ProcessSeen, Reply};
 use crate::sentence::{Sentence, Value};
 
 /// How long what the system wrote down explains why a server is gone.
@@ -59,6 +59,26 @@ pub(crate) fn ended(ended: &EndedSeen) -> Vec<Sentence> {
     let largest =
         largest.map(|owner| Sentence::new("evidence.largest").with("owner", owner.as_str()));
     [line].into_iter().chain(largest).collect()
+}
+
+/// Nobody listens; and how the server ended, where it was our own child (A13, R59).
+pub(super) fn no_listener(case: &Case<'_>) -> Vec<Sentence> {
+    let exits = case.patient.facts.insight.exits.iter();
+    let exit = exits.rev().find(|exit| {
+        let this = exit.process.incarnation();
+        case.patient.incarnation.as_ref() == Some(&this)
+            || case.patient.started.as_ref() == Some(&exit.process)
+    });
+    let how = exit.map(|exit| {
+        let line = match &exit.how {
+            ExitHow::Code(code) => Sentence::new("evidence.exited").with("code", i64::from(*code)),
+            ExitHow::Signal(signal) => {
+                Sentence::new("evidence.exited_signal").with("signal", signal.as_str())
+            }
+        };
+        line.with("program", exit.process.program()).with("pid", exit.process.pid)
+    });
+    [Sentence::new("evidence.no_listener")].into_iter().chain(how).collect()
 }
 
 pub(super) fn listener(process: &ProcessSeen) -> Sentence {

@@ -1,6 +1,8 @@
 //! Why an MLX server does not answer, or does not work though it answers (FACTS B).
 
-use super::evidence::{answers_despite, is_hung, is_refused, listener, reply, server_ended, sign};
+use super::evidence::{
+    answers_despite, is_hung, is_refused, listener, no_listener, reply, server_ended, sign,
+};
 use super::{Case, Finding, Rule, identity, nothing, shared};
 use crate::cause::{CauseId, Confidence};
 use crate::observation::{DeepOutcome, Listener, MlxSeen, Reply};
@@ -152,7 +154,7 @@ fn crashed(case: &Case<'_>) -> Option<Finding> {
 fn not_running(case: &Case<'_>) -> Option<Finding> {
     let Care::Mlx { launch } = &case.patient.spec.care else { return None };
     let no_lever = launch.is_none().then(|| Sentence::new("evidence.no_launch"));
-    let lines = no_lever.into_iter().chain([Sentence::new("evidence.no_listener")]);
+    let lines = no_lever.into_iter().chain(no_listener(case));
     refused(case).then(|| Finding::of(lines.collect()))
 }
 

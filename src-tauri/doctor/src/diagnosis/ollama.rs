@@ -3,7 +3,8 @@
 mod answering;
 
 use super::evidence::{
-    answers_despite, is_hung, is_refused, listener, relative, reply, server_ended, sign,
+    answers_despite, is_hung, is_refused, listener, no_listener, relative, reply, server_ended,
+    sign,
 };
 use super::{Case, Finding, Rule, identity, nothing, shared};
 use crate::cause::{CauseId, Confidence};
@@ -169,7 +170,7 @@ fn crashed(case: &Case<'_>) -> Option<Finding> {
 }
 
 fn not_running(case: &Case<'_>) -> Option<Finding> {
-    refused(case).then(|| Finding::of(vec![Sentence::new("evidence.no_listener")]))
+    refused(case).then(|| Finding::of(no_listener(case)))
 }
 
 fn refused(case: &Case<'_>) -> bool {

@@ -412,6 +412,38 @@ fn a13_a_server_that_the_kernel_ended_for_memory_says_so() {
     }
 }
 
+/// Who starts a process is told how it ends.
+#[test]
+fn a13_a_server_of_our_own_is_told_with_the_signal_or_the_code_that_it_ended_with() {
+    for server in ["ollama", "mlx"] {
+        for (end, key, name) in [
+            ("SIGSEGV", "evidence.exited_signal", "signal"),
+            ("3", "evidence.exited", "code"),
+        ] {
+            let mut world = world(&["ollama", "mlx"]);
+            world.then(&format!("{server} is our child, to end with {end}"), 0);
+            world.then(&format!("{server} dies"), 0).until(server, "recovering");
+            assert_eq!(world.cause(server), format!("{server}.not_running"));
+            let told = evidence(&world, server);
+            let exit = told.iter().find(|line| line.key == key).expect("how it ended");
+            let value = match end.parse() {
+                Ok(code) => doctor::Value::Count(code),
+                Err(_) => end.into(),
+            };
+            assert_eq!(exit.values.get(name), Some(&value), "{told:?}");
+            // The next end is another one, of which nobody knows.
+            world.until(server, "healthy").pass(120);
+            world.then(&format!("{server} dies"), 0).until(server, "recovering");
+            let told = evidence(&world, server);
+            assert!(told.iter().all(|line| line.key != key), "{told:?}");
+        }
+    }
+}
+
+fn evidence(world: &World, server: &str) -> Vec<doctor::Sentence> {
+    world.patient(server).phase.cause().map(|cause| cause.evidence.clone()).unwrap_or_default()
+}
+
 /// Told only after the remedy has begun, it is a line of the story.
 #[test]
 fn a13_what_the_system_wrote_down_late_is_told_in_the_story() {

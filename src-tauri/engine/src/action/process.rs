@@ -1,5 +1,6 @@
 //! Processes started and ended by us.
 
+mod exits;
 mod log;
 
 use std::ffi::OsString;
@@ -16,6 +17,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::platform::{self, Places, Signal, SignalError};
 
+pub(crate) use exits::exits;
 pub use log::{rotate, rotate_while_open};
 
 /// A program that lives longer than this has passed its first checks: port, model directory, keys.
@@ -77,7 +79,7 @@ pub async fn start(
         let status = child.wait().await.map_err(|error| not_started(name, error))?;
         return Err(ended_early(name, status, log, written_before));
     };
-    collect(child);
+    collect(child, process.clone());
     Ok(process)
 }
 
@@ -149,12 +151,15 @@ fn spawn(
     Command::from(command).spawn()
 }
 
-/// Waits for the child in the background, so that it does not stay as a zombie.
-fn collect(mut child: Child) {
+/// Waits for the child in the background, so that it does not stay as a zombie, and keeps how it ended.
+fn collect(mut child: Child, process: ProcessId) {
     tokio::spawn(async move {
         let pid = child.id();
         match child.wait().await {
-            Ok(status) => tracing::info!(pid, %status, "a process that we started has ended"),
+            Ok(status) => {
+                tracing::info!(pid, %status, "a process that we started has ended");
+                exits::keep(process, status);
+            }
             Err(error) => tracing::warn!(pid, %error, "a process that we started is out of sight"),
         }
     });

@@ -137,6 +137,7 @@ impl Mlx {
             let _ = tokio::task::spawn_blocking(move || work.forgive(&process)).await;
         }
         let log = logs::signs(&self.logs, process.map(|process| process.id.clone())).await;
+        let exits = super::exits(&listener);
         Observation::Mlx(MlxSeen {
             asked,
             server,
@@ -145,7 +146,7 @@ impl Mlx {
             settings,
             listener,
             surroundings,
-            signs: Signs { deep, activity, log, ..Signs::default() },
+            signs: Signs { deep, activity, log, exits, ..Signs::default() },
         })
     }
 

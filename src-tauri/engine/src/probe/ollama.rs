@@ -132,6 +132,7 @@ impl Ollama {
         let log = logs::signs(&self.logs, process).await;
         let now = Timestamp::now();
         let loaded = running.map(|list| list.iter().map(|one| one.seen(now)).collect());
+        let exits = super::exits(&listener);
         Observation::Ollama(OllamaSeen {
             version,
             product_version,
@@ -140,7 +141,7 @@ impl Ollama {
             listener,
             surroundings,
             ps_fails,
-            signs: Signs { deep, activity, log, supervisors, ..Signs::default() },
+            signs: Signs { deep, activity, log, supervisors, exits, ..Signs::default() },
         })
     }
 

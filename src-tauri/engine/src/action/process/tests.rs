@@ -87,6 +87,31 @@ async fn a_child_that_died_is_collected() {
     }
 }
 
+/// Who ended it, or with what code it left, is told to its parent alone.
+#[tokio::test]
+async fn how_a_child_of_ours_has_ended_is_kept() {
+    let place = tempfile::tempdir().unwrap();
+    let log = place.path().join("a.log");
+    let start = async |command: &[&str]| start(&words(command), &[], &log).await.unwrap();
+    let killed = start(&["sleep", "600"]).await;
+    kill(&killed).unwrap();
+    let left = start(&["sh", "-c", "sleep 1; exit 3"]).await;
+    let deadline = Instant::now() + LONG;
+    for (process, how) in
+        [(killed, doctor::ExitHow::Signal("SIGKILL".into())), (left, doctor::ExitHow::Code(3))]
+    {
+        loop {
+            let found = super::exits().into_iter().find(|exit| exit.process == process);
+            if let Some(exit) = found {
+                assert_eq!(exit.how, how);
+                break;
+            }
+            assert!(Instant::now() < deadline, "nobody knows how {process:?} ended");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_zombie_counts_as_gone() {
     let mut child = Command::new("sleep").arg("600").spawn().unwrap();
