@@ -122,7 +122,7 @@ impl World {
             Step::RaiseLimit { id, from, to } => self.raise_limit(&id, from, to, step),
             Step::RestartDocker => self.restart_docker(step),
             Step::Unload { models } => self.unload(&models, step),
-            Step::UnloadMlx { model, .. } => self.unload_mlx(model, step),
+            Step::UnloadMlx { model, .. } => self.unload_mlx(model.as_deref(), step),
             Step::Measure { model } => self.measure(model, step),
             Step::FindModel { model } => self.find_model(&model, step),
             Step::Pull { model, reserve } => self.pull(&model, reserve, step),

@@ -492,14 +492,14 @@ impl World {
     }
 
     /// As an unload of Ollama's: all that it holds without a name.
-    pub(super) fn unload_mlx(&mut self, model: Option<String>, step: StepId) {
+    pub(super) fn unload_mlx(&mut self, model: Option<&str>, step: StepId) {
         let mut freed = 0;
-        let mut models: Vec<String> = model.iter().cloned().collect();
+        let mut models: Vec<String> = model.map(str::to_owned).into_iter().collect();
         let mut holders = Vec::new();
         if let Some(server) = &mut self.mlx {
             let keeps = server.insides.keeps_models;
             server.loaded.retain(|loaded| {
-                let meant = model.as_ref().is_none_or(|model| *model == loaded.name);
+                let meant = model.is_none_or(|model| model == loaded.name);
                 if meant {
                     freed += loaded.size_bytes;
                 }

@@ -265,10 +265,7 @@ fn server_shows_so_much(server: &mut Server, what: &str) -> Option<Result<(), St
         );
     }
     if let Some(end) = what.strip_prefix("is our child, to end with ") {
-        insides.ends_by = Some(match end.parse() {
-            Ok(code) => ExitHow::Code(code),
-            Err(_) => ExitHow::Signal(end.into()),
-        });
+        insides.ends_by = Some(end_of(end));
         return Some(Ok(()));
     }
     if let Some(model) = what.strip_prefix("lacks ") {
@@ -317,6 +314,11 @@ fn server_shows_so_much(server: &mut Server, what: &str) -> Option<Result<(), St
         return Some(Ok(()));
     }
     None
+}
+
+/// A code, or the name of a signal.
+fn end_of(text: &str) -> ExitHow {
+    text.parse().map_or_else(|_| ExitHow::Signal(text.into()), ExitHow::Code)
 }
 
 /// `NAME = N`.

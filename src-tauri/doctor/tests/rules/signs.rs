@@ -416,10 +416,9 @@ fn a13_a_server_that_the_kernel_ended_for_memory_says_so() {
 #[test]
 fn a13_a_server_of_our_own_is_told_with_the_signal_or_the_code_that_it_ended_with() {
     for server in ["ollama", "mlx"] {
-        for (end, key, name) in [
-            ("SIGSEGV", "evidence.exited_signal", "signal"),
-            ("3", "evidence.exited", "code"),
-        ] {
+        for (end, key, name) in
+            [("SIGSEGV", "evidence.exited_signal", "signal"), ("3", "evidence.exited", "code")]
+        {
             let mut world = world(&["ollama", "mlx"]);
             world.then(&format!("{server} is our child, to end with {end}"), 0);
             world.then(&format!("{server} dies"), 0).until(server, "recovering");
