@@ -338,9 +338,8 @@ impl Doctor {
             return self.wish_remedy(target, Verb::Start, Asker::Person);
         }
         // A service that was stopped is released as it was stopped: with its container.
-        if let Some(container) = self.held_with(target).cloned() {
-            self.wish_release(&container);
-        }
+        let container = self.held_with(target).cloned();
+        let with = container.map(|container| self.wish_release(&container));
         if let Some(patient) = self.patients.get_mut(target) {
             patient.account.want();
             patient.account.panics.clear();
@@ -349,7 +348,7 @@ impl Doctor {
         }
         self.forgive(target);
         self.look_soon(target, Depth::Full);
-        Response::Done
+        with.unwrap_or(Response::Done)
     }
 
     /// Whether a click may have it stopped for an hour: a model server that can be stopped now, and
