@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::cause::Cause;
 use crate::container;
-use crate::diagnosis::{self, Around, Case, Growth};
+use crate::diagnosis::{self, Around, Case, Growth, Outer};
 use crate::doctor::Doctor;
 use crate::host::Strain;
 use crate::incident::{IncidentState, StoryKind};
@@ -59,8 +59,7 @@ impl Doctor {
             strain: host.map(|host| host.facts.pressure.verdict).unwrap_or_default(),
             grown: self.grown(),
             other_engine_works: self.other_engine_works(patient),
-            killed_together: self.killed_together(patient),
-            oom_around: self.oom_around(patient),
+            outer: self.outer(patient),
             engine_back: self.engine_back.is_some_and(|back| now.since(back) <= ENGINE_BACK),
             unwell_need: self.unwell_need(patient),
             container_fails: self.container_fails(patient),
@@ -169,6 +168,16 @@ impl Doctor {
             return None;
         }
         other.facts.insight.activity.map(|_| other.facts.insight.is_working())
+    }
+
+    fn outer(&self, patient: &Patient) -> Outer {
+        if self.oom_around(patient) {
+            Outer::Told
+        } else if self.killed_together(patient) {
+            Outer::Killed
+        } else {
+            Outer::None
+        }
     }
 
     /// 1.14: another container was killed at the same time and nobody said why, or the engine

@@ -52,6 +52,17 @@ pub(crate) struct Case<'a> {
     pub(crate) policy: &'a Policy,
 }
 
+/// What tells that memory ran out around a container, not at a limit of its own (1.14).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Outer {
+    #[default]
+    None,
+    /// Others were killed at the same moment and nobody says why, or the engine hardly answers.
+    Killed,
+    /// The stream told of it in others at the same moment, and not all of them have ended.
+    Told,
+}
+
 /// What is known beyond the patient itself.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Around {
@@ -62,10 +73,7 @@ pub(crate) struct Around {
     pub(crate) grown: Option<(String, u64)>,
     /// The other model server is at work.
     pub(crate) other_engine_works: Option<bool>,
-    /// Other containers were killed for no reason at the same time, or the engine hardly answers.
-    pub(crate) killed_together: bool,
-    /// Memory ran out around the container, not at a limit of its own.
-    pub(crate) oom_around: bool,
+    pub(crate) outer: Outer,
     /// Docker's engine came back a moment ago.
     pub(crate) engine_back: bool,
     /// What it needs and is not well.
@@ -194,8 +202,7 @@ static NOTHING_AROUND: Around = Around {
     strain: Strain::None,
     grown: None,
     other_engine_works: None,
-    killed_together: false,
-    oom_around: false,
+    outer: Outer::None,
     engine_back: false,
     unwell_need: None,
     container_fails: false,

@@ -1,6 +1,6 @@
 //! Why a container is not up, or is unwell (RECOVERY 1.14, R30, R58).
 
-use super::{Case, Finding, Rule, nothing};
+use super::{Case, Finding, Outer, Rule, nothing};
 use crate::cause::{Cause, CauseId, Confidence};
 use crate::container;
 use crate::host::Strain;
@@ -207,7 +207,7 @@ fn oom_limit(case: &Case<'_>) -> Option<Finding> {
     let seen = seen(case)?;
     let told = memory_line(case, seen)?;
     let bytes = case.patient.facts.container_news.limit_of(seen);
-    if code(case, seen) != 137 || bytes == 0 || case.around.oom_around {
+    if code(case, seen) != 137 || bytes == 0 || case.around.outer == Outer::Told {
         return None;
     }
     let limit = Value::Bytes(bytes);
@@ -276,7 +276,7 @@ fn vm_oom(case: &Case<'_>) -> Option<Finding> {
         return None;
     }
     let unlimited = seen.memory_limit == 0;
-    let around = case.around.oom_around;
+    let around = case.around.outer == Outer::Told;
     if let Some(told) = memory_line(case, seen).filter(|_| unlimited || around) {
         let used = seen
             .peak_bytes
@@ -286,7 +286,7 @@ fn vm_oom(case: &Case<'_>) -> Option<Finding> {
         let lines = lines.chain(around.then(|| Sentence::new("evidence.oom_around")));
         return Some(Finding::of(lines.collect()));
     }
-    (memory_line(case, seen).is_none() && case.around.killed_together).then(|| {
+    (memory_line(case, seen).is_none() && case.around.outer == Outer::Killed).then(|| {
         let together = Sentence::new("evidence.killed_together");
         Finding::of(how(case, seen).chain([together]).collect())
     })
