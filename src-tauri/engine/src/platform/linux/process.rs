@@ -119,7 +119,8 @@ pub(super) fn pids() -> impl Iterator<Item = u32> {
 
 /// The beginning of a file.
 pub(super) fn read(path: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
+    // Most of these files are a page at most: with less room it would be asked for in many pieces.
+    let mut bytes = Vec::with_capacity(4096);
     File::open(path).ok()?.take(CAP).read_to_end(&mut bytes).ok()?;
     Some(bytes)
 }
