@@ -12,6 +12,7 @@ use crate::ledger::{Account, Ledger, LightStage};
 use crate::operation::{Operation, Stage};
 use crate::order::{Depth, OperationId, Order};
 use crate::patient::Patient;
+use crate::patients::Patients;
 use crate::phase::{Phase, Reason};
 use crate::policy::Policy;
 use crate::rates::Notices;
@@ -29,7 +30,7 @@ const ABSENT_KEPT: usize = 256;
 #[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Doctor {
     pub(crate) policy: Policy,
-    pub(crate) patients: BTreeMap<TargetId, Patient>,
+    pub(crate) patients: Patients,
     /// Accounts of targets that are not on the roster now, a container that is gone for one.
     pub(crate) absent: BTreeMap<TargetId, Account>,
     pub(crate) operations: Vec<Operation>,
@@ -108,7 +109,7 @@ impl Doctor {
     pub fn new(policy: Policy, roster: Vec<Spec>, seed: u64, now: Now) -> Self {
         let mut doctor = Self {
             policy,
-            patients: BTreeMap::new(),
+            patients: Patients::default(),
             absent: BTreeMap::new(),
             operations: Vec::new(),
             ended: VecDeque::new(),
@@ -271,7 +272,7 @@ impl Doctor {
     /// The ledger as it is now.
     pub fn ledger(&self) -> Ledger {
         let mut targets = self.absent.clone();
-        for (id, patient) in &self.patients {
+        for (id, patient) in self.patients.iter() {
             if patient.account != Account::default() {
                 targets.insert(id.clone(), patient.account.clone());
             }
@@ -383,7 +384,7 @@ impl Doctor {
         for id in gone {
             self.dismiss(&id);
         }
-        for (id, patient) in &mut self.patients {
+        for (id, patient) in self.patients.iter_mut() {
             // A container that is no longer named is still watched, but no longer critical.
             if !kept.contains(id) {
                 patient.spec = crate::containers::uncritical(&patient.spec.name);

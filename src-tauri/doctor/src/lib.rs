@@ -12,6 +12,7 @@ mod target;
 
 mod doctor;
 mod patient;
+mod patients;
 mod phase;
 mod policy;
 

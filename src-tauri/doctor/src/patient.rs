@@ -91,8 +91,9 @@ pub struct Patient {
 /// What was last seen, newest reading of each kind.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
-    pub ollama: Option<OllamaSeen>,
-    pub mlx: Option<MlxSeen>,
+    // Of a thousand patients one has it: beside the others it would only take room.
+    pub ollama: Option<Box<OllamaSeen>>,
+    pub mlx: Option<Box<MlxSeen>>,
     pub docker: Option<DockerSeen>,
     /// Since when Docker answers that nothing stands behind its socket yet.
     pub(crate) engine_starts: Option<Awake>,

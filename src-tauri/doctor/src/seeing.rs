@@ -72,7 +72,7 @@ impl Doctor {
         }
         let signs = std::mem::take(&mut seen.signs);
         let (listener, deep) = (seen.listener.clone(), signs.deep.clone());
-        patient.facts.ollama = Some(seen);
+        patient.facts.ollama = Some(Box::new(seen));
         self.met(target, &listener, verdict);
         self.learn(target, signs, looking.depth);
         let verdict = self.tempered(target, verdict, deep.as_ref());
@@ -154,7 +154,7 @@ impl Doctor {
             seen.models = seen.models.or(before.models);
             seen.settings = seen.settings.or(before.settings);
         }
-        patient.facts.mlx = Some(seen);
+        patient.facts.mlx = Some(Box::new(seen));
         // 404 everywhere, but it is the configured program itself: alive at other paths (R8).
         let own = match &listener {
             Listener::Process(process) => diagnosis::is_own_server(patient, process),

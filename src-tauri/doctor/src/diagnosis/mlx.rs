@@ -73,7 +73,7 @@ pub(super) fn base(case: &Case<'_>) -> Vec<Sentence> {
 }
 
 fn seen<'a>(case: &Case<'a>) -> Option<&'a MlxSeen> {
-    case.patient.facts.mlx.as_ref()
+    case.patient.facts.mlx.as_deref()
 }
 
 fn first<'a>(case: &Case<'a>) -> Option<&'a Reply> {

@@ -106,7 +106,7 @@ pub(super) fn base(case: &Case<'_>) -> Vec<Sentence> {
 }
 
 fn seen<'a>(case: &Case<'a>) -> Option<&'a OllamaSeen> {
-    case.patient.facts.ollama.as_ref()
+    case.patient.facts.ollama.as_deref()
 }
 
 fn insight<'a>(case: &Case<'a>) -> &'a Insight {
