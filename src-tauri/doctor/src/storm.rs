@@ -153,7 +153,7 @@ impl Doctor {
         let now = self.now.awake;
         let Some(incident) = self.open_one(&TargetId::Docker) else { return };
         let waits = |id: &&TargetId| {
-            matches!(id, TargetId::Container(_)) && self.patients.get(*id).is_some_and(is_watched)
+            matches!(id, TargetId::Container(_)) && self.patients.get(id).is_some_and(is_watched)
         };
         let hit: BTreeMap<TargetId, Awake> =
             incident.affects.iter().filter(waits).map(|id| (id.clone(), now)).collect();
