@@ -74,9 +74,9 @@ pub struct Unit {
 /// Living processes that go by one of these names: by the file name of their executable, of their
 /// `argv[0]`, or, for an interpreter, of its script. Whole names only, with case.
 pub fn processes_named(names: &[&str]) -> Vec<ProcessSeen> {
-    let named = system::processes().into_iter().filter(|process| name::goes_by(process, names));
+    let found = system::processes().into_iter().filter(|process| name::goes_by(process, names));
     // All that is known is asked of these few alone.
-    named.filter_map(|seen| process(seen.id.pid).filter(|whole| whole.id == seen.id)).collect()
+    found.filter_map(|seen| process(seen.id.pid).filter(|whole| whole.id == seen.id)).collect()
 }
 
 /// Where things lie that grow: models, our own state, Docker's containers (R64).
