@@ -10,7 +10,7 @@ use engine::config::Canary;
 use engine::probe::ollama::Ollama as Probe;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tests::{Control, Mode, Model, Ollama, http, wait_until};
+use tests::{Control, Mode, Model, Ollama, Runners, http, wait_until};
 
 const SOON: Duration = Duration::from_secs(5);
 const NAME: &str = "llama3.2:latest";
@@ -185,7 +185,7 @@ fn r5_a_runner_at_work_is_not_asked() {
     load(&ollama, &json!({"model": NAME}));
     let probe = probe(&ollama);
     let work = Control {
-        runners_work: true,
+        runners: Runners::Work,
         mode: Mode::Hang,
         path: "/api/generate".into(),
         ..Control::default()
@@ -204,6 +204,24 @@ fn r5_a_runner_at_work_is_not_asked() {
             activity.runners_percent > activity.server_percent
                 && activity.silent_for_s.is_some_and(|seconds| seconds >= 1)
         })
+    });
+}
+
+/// That its slots are told is no work; for how long it is waited for all the same is a test of its own.
+#[test]
+fn r5_a_request_that_has_just_been_met_is_waited_for_though_nothing_works() {
+    let ollama = Ollama::start(&[Model::named(NAME)]).unwrap();
+    load(&ollama, &json!({"model": NAME}));
+    let probe = probe(&ollama);
+    let stands = Control {
+        runners: Runners::Stand,
+        mode: Mode::Hang,
+        path: "/api/generate".into(),
+        ..Control::default()
+    };
+    ollama.misbehave(&stands).unwrap();
+    wait_until("a look that says busy", Duration::from_secs(30), || {
+        outcome(&probe) == DeepOutcome::Busy
     });
 }
 

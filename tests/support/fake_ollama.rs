@@ -27,7 +27,7 @@ mod store;
 mod create;
 
 pub use catalogue::{Model, write_models};
-pub use control::{Control, Mode, NEVER};
+pub use control::{Control, Mode, NEVER, Runners};
 pub use registry::{Published, publish};
 pub use server::main;
 pub use store::{Weights, blob_of, install};

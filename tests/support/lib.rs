@@ -20,7 +20,7 @@ pub mod world;
 pub use engine::Engine;
 pub use eventually::{eventually, wait_until};
 pub use fake_docker::FakeDocker;
-pub use fake_ollama::{Control, Mode, Model, Published, Weights};
+pub use fake_ollama::{Control, Mode, Model, Published, Runners, Weights};
 pub use fault_server::{Fault, FaultServer, closed_port};
 pub use mlx::Mlx;
 pub use ollama::Ollama;

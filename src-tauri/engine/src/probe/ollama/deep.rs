@@ -13,7 +13,7 @@ use super::ability::{Ability, Does, ability};
 use super::keep::Keep;
 use super::question::Question;
 use super::running::{Running, list};
-use super::slots;
+use super::slots::Moves;
 use crate::config::Canary;
 use crate::probe::work::Reading;
 
@@ -31,6 +31,7 @@ pub(super) struct Deep {
     abilities: Mutex<HashMap<String, Ability>>,
     /// A question that may load its model goes on beyond the look that asked it; the next one waits.
     loading: tokio::sync::Mutex<()>,
+    moves: Moves,
 }
 
 /// Which model was asked last, so that all have their turn.
@@ -61,7 +62,7 @@ impl Deep {
         let ability = self.ability(patient.url, running).await?;
         let before = reading(patient.process).await;
         if let Some(before) = &before
-            && slots::is_busy(before.runners(), ability.blob.as_deref()).await
+            && self.moves.is_busy(before.runners(), ability.blob.as_deref()).await
         {
             return Some(self.seen(running, DeepOutcome::Busy, Duration::ZERO));
         }
