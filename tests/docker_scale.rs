@@ -183,6 +183,10 @@ fn a_shutdown_of_the_engine_is_no_wish_to_stop() {
     for name in names(5).iter().map(String::as_str).chain(["always"]) {
         docker.is_stopped(name);
     }
+    // What an engine that goes has not sent yet is lost: here all of it has been told.
+    engine.wait_for_target("container:always", "its stop", SOON, |target| {
+        target.intent == Intent::Held
+    });
     docker.go();
     engine.wait_for_target("docker", "down", SNAPSHOT, |target| cause_is(target, "docker.down"));
     for name in ["agent-0", "agent-1", "always"] {
