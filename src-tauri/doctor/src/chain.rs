@@ -183,8 +183,13 @@ impl Doctor {
     fn is_silent(&self, service: &Patient) -> bool {
         let fails = match &service.phase {
             Phase::Degraded { .. } => service.tally.hard > 0,
-            Phase::Down { .. } | Phase::GivenUp { .. } | Phase::Recovering { .. } => true,
-            Phase::Unknown | Phase::Starting { .. } | Phase::Healthy | Phase::Slow => false,
+            Phase::Down { .. } | Phase::Recovering { .. } => true,
+            // Given up before the others fell silent: it has an incident of its own, and needs a person.
+            Phase::GivenUp { .. }
+            | Phase::Unknown
+            | Phase::Starting { .. }
+            | Phase::Healthy
+            | Phase::Slow => false,
         };
         fails && is_silence(self.diagnose(service).id) && !self.lacks_a_need(service)
     }

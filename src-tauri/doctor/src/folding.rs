@@ -105,21 +105,31 @@ impl Doctor {
         }
         for id in &incident.affects {
             let Some(patient) = self.patients.get_mut(id) else { continue };
+            let given_up = matches!(patient.phase, Phase::GivenUp { .. });
             let sick = match &patient.phase {
-                Phase::Down { cause, .. } | Phase::Degraded { cause: Some(cause) } => cause.clone(),
+                Phase::Down { cause, .. }
+                | Phase::Degraded { cause: Some(cause) }
+                | Phase::GivenUp { cause, .. } => cause.clone(),
                 Phase::Unknown
                 | Phase::Starting { .. }
                 | Phase::Healthy
                 | Phase::Slow
                 | Phase::Degraded { cause: None }
-                | Phase::Recovering { .. }
-                | Phase::GivenUp { .. } => continue,
+                | Phase::Recovering { .. } => continue,
             };
             let has_own = patient.incident.as_ref().is_some_and(|own| own.closed.is_none());
             if patient.inhibited_by.is_some() || has_own {
                 continue;
             }
-            if is_well {
+            if given_up {
+                // It still needs a person, whom nothing else would tell of it any more: as of any other
+                // problem, unless it follows the others at once (R50), and then every few hours.
+                self.stand_alone(id, sick);
+                self.incident_state(id, IncidentState::GivenUp, Some("story.given_up"));
+                if let Some(own) = self.open_one(id) {
+                    self.notices.needed(id, own.id, now.continuous);
+                }
+            } else if is_well {
                 patient.forget_counts();
                 patient.give_grace("why.parent_back", now);
                 if let Some(until) = patient.settles {

@@ -21,7 +21,8 @@ pub struct Explained {
 struct Said {
     why: Why,
     state: (&'static str, Intent, Option<TargetId>),
-    /// Remedies of it that have begun.
+    /// Remedies of it that have begun, and those of its siblings that have ended: what was done for
+    /// one service of a container was an attempt for all of them.
     begun: usize,
     /// Since when only a last look was missing.
     confirming: Option<Awake>,
@@ -48,7 +49,10 @@ impl Explained {
             {
                 promise_of_a_look_is_kept(id, &before.why, &why, now);
             }
-            let begun = doctor.operations().filter(|one| is_remedy_of(one, id)).count();
+            let tried = |one: &&Operation| {
+                is_remedy_of(one, id) || !one.is_running() && is_remedy_beside(doctor, one, patient)
+            };
+            let begun = doctor.operations().filter(tried).count();
             let treated = doctor.operations().any(|one| is_remedy_of(one, id) && one.is_running());
             let mut confirming = None;
             if let (Phase::Unknown, Some(reason)) = (&patient.phase, &why.nothing_done) {
@@ -169,6 +173,20 @@ fn is_remedy(operation: &Operation) -> bool {
 
 fn is_remedy_of(operation: &Operation, id: &TargetId) -> bool {
     is_remedy(operation) && operation.target == *id
+}
+
+fn is_remedy_beside(doctor: &Doctor, operation: &Operation, patient: &Patient) -> bool {
+    let container = |care: &Care| match care {
+        Care::Service { container, .. } => container.clone(),
+        Care::Host
+        | Care::Docker
+        | Care::Ollama { .. }
+        | Care::Mlx { .. }
+        | Care::Container { .. } => None,
+    };
+    let inside = container(&patient.spec.care);
+    let other = doctor.patient(&operation.target).and_then(|one| container(&one.spec.care));
+    is_remedy(operation) && inside.is_some() && inside == other
 }
 
 /// Its own mode, and that of the container which it lives in.

@@ -236,3 +236,49 @@ fn r6_a_container_that_is_unhealthy_and_idle_is_restarted() {
     world.then("web becomes unhealthy", 60);
     assert_eq!(world.times("stop the container").len(), 1);
 }
+
+fn has_open(world: &World, target: &str) -> bool {
+    world.patient(target).incident.as_ref().is_some_and(|one| one.closed.is_none())
+}
+
+/// R53: one that was given up long before stays a person's to mend when its sibling falls silent and
+/// comes back.
+#[test]
+fn r53_what_was_given_up_stays_told_when_its_sibling_fails_and_is_well_again() {
+    let mut world = world(&[
+        "docker",
+        "container web",
+        "service api: in container web",
+        "service admin: in container web, not cured by a restart",
+    ]);
+    world.then("admin hangs", 600);
+    assert_eq!(world.told("NOTICE needs you: service:admin"), 1);
+    world.then("api hangs", 300);
+    assert_eq!((world.phase("service:api"), world.phase("service:admin")), ("healthy", "given up"));
+    assert!(has_open(&world, "service:admin"), "{:?}", world.tale.lines);
+    assert_eq!(world.told("incident container:"), 0, "{:?}", world.tale.lines);
+    world.pass(4 * 3600);
+    assert_eq!(world.told("NOTICE needs you: service:admin"), 2, "{:?}", world.tale.lines);
+}
+
+/// R53: given up together, and one of them comes back by itself: the other one is told of alone.
+#[test]
+fn r53_what_stays_given_up_when_its_sibling_comes_back_is_told_of_by_itself() {
+    let mut world = world(&[
+        "docker",
+        "container web",
+        "service api: in container web, not cured by a restart",
+        "service admin: in container web, not cured by a restart",
+    ]);
+    world.then("api hangs", 0).then("admin hangs", 600);
+    assert_eq!(world.told("NOTICE needs you: container:web"), 1);
+    world.then("api answers again", 120);
+    assert_eq!((world.phase("service:api"), world.phase("service:admin")), ("healthy", "given up"));
+    assert!(has_open(&world, "service:admin"), "{:?}", world.tale.lines);
+    assert_eq!(world.told("NOTICE problem: service:admin"), 1, "{:?}", world.tale.lines);
+    world.pass(4 * 3600);
+    assert_eq!(world.told("NOTICE needs you: service:admin"), 1, "{:?}", world.tale.lines);
+    world.then("admin answers again", 120);
+    assert!(!has_open(&world, "service:admin"));
+    assert_eq!(world.told("NOTICE recovered: service:admin"), 1, "{:?}", world.tale.lines);
+}
