@@ -57,7 +57,10 @@ impl Moves {
             if known.0 != slot {
                 *known = (slot, now);
             }
-            busy |= now.saturating_sub(known.1) < STANDS;
+            // A build that does not tell how far it has read answers between two steps only: that it
+            // answers is the proof that it moves on.
+            let tells = known.0.read.is_some();
+            busy |= !tells || now.saturating_sub(known.1) < STANDS;
         }
         busy
     }
@@ -195,9 +198,15 @@ mod tests {
         assert!(moves.note(at(7, 1, 2048), minutes(12)), "it wrote on");
         assert!(!moves.note(at(7, 1, 2048), minutes(17)));
         assert!(moves.note(at(8, 1, 2048), minutes(18)), "the next request");
+        let old = Slot { id: 0, task: 9, works: true, decoded: Some(0), read: None };
+        assert!(moves.note(vec![(4711, old.clone())], minutes(19)));
+        assert!(
+            moves.note(vec![(4711, old)], minutes(40)),
+            "a long prompt, of which it tells nothing"
+        );
         let idle = Slot { id: 0, task: -1, works: false, decoded: None, read: None };
-        assert!(!moves.note(vec![(4711, idle)], minutes(19)));
-        assert!(!moves.note(Vec::new(), minutes(20)));
+        assert!(!moves.note(vec![(4711, idle)], minutes(41)));
+        assert!(!moves.note(Vec::new(), minutes(42)));
         moves.note(Vec::new(), minutes(200));
         assert!(moves.since.lock().unwrap().is_empty(), "nothing is kept for ever");
     }
