@@ -291,6 +291,12 @@ impl Doctor {
                 self.confirm(id);
             }
             Err(Refusal::Observe(verb)) => self.would_have(id, verb),
+            // What is being done for a sibling may cure it as well.
+            Err(Refusal::Hopeless) if self.kin_is_treated(id) => {
+                if let Some(patient) = self.patients.get_mut(id) {
+                    patient.reason = Reason::new("R20", "why.one_at_a_time");
+                }
+            }
             Err(Refusal::Hopeless) => {
                 let cause = patient.phase.cause().cloned();
                 if let (Some(cause), false) = (cause, is_trial) {

@@ -141,6 +141,12 @@ impl Doctor {
         })
     }
 
+    /// A remedy is under way for it, for its container, or for another service in that.
+    pub(crate) fn kin_is_treated(&self, target: &TargetId) -> bool {
+        let treats = |one: &Operation| one.is_remedy() && one.is_running();
+        self.operations.iter().any(|one| treats(one) && self.are_kin(&one.target, target))
+    }
+
     /// The same target, or a service and the container that it lives in.
     fn are_kin(&self, a: &TargetId, b: &TargetId) -> bool {
         a == b || self.container_in(a) == self.container_in(b)

@@ -282,3 +282,23 @@ fn r53_what_stays_given_up_when_its_sibling_comes_back_is_told_of_by_itself() {
     assert!(!has_open(&world, "service:admin"));
     assert_eq!(world.told("NOTICE recovered: service:admin"), 1, "{:?}", world.tale.lines);
 }
+
+/// R25: nobody is called while the last attempt is still to show whether it helps.
+#[test]
+fn r25_a_sibling_is_not_given_up_while_the_last_attempt_is_under_way() {
+    let mut world = world(&[
+        "docker",
+        "container web: critical",
+        "service api: in container web, not cured by a restart",
+        "service admin: in container web, not cured by a restart",
+    ]);
+    world.then("api hangs", 0).then("admin hangs", 600);
+    world.then("a person stops web", 120).then("a person starts web", 900);
+    let at = |what: &str| world.times(what).last().copied().unwrap_or_default();
+    assert_eq!(world.times("stop the container").len(), 6, "{:?}", world.tale.lines);
+    assert!(at("NOTICE needs you") >= at("start the container") + 50_000, "{:?}", world.tale.lines);
+    assert_eq!(
+        (world.phase("service:api"), world.phase("service:admin")),
+        ("given up", "given up")
+    );
+}
