@@ -52,6 +52,10 @@ struct OwnStop {
     /// Compose brings it up, and makes it anew where its description has changed: until it comes to
     /// that it stops nothing.
     compose: bool,
+    /// Compose 1 stops the old one first, renames it, and only then creates the new one, under the very
+    /// name (docker/compose v1 `compose/service.py`, `recreate_container`): nothing tells a person's
+    /// stop from its own.
+    stops_first: bool,
     /// What Compose makes in its place. It creates the new one under a name of its own, stops and
     /// removes the old one, and starts the new one (docker/compose `pkg/compose/convergence.go`,
     /// `recreateContainer`).
@@ -87,7 +91,7 @@ impl OwnStop {
             || self.spoilt
             || !self.is_of(&news.id)
             || limits.running.is_some_and(another)
-            || (self.compose && self.made.is_none())
+            || (self.compose && self.made.is_none() && !self.stops_first)
         {
             return false;
         }
@@ -243,6 +247,15 @@ impl News {
         is_its
     }
 
+    /// A container was created under this one's own name: by our own Compose 1 it is what it makes.
+    pub(crate) fn succeed(&mut self, by: &str, now: Awake) {
+        if let Some(own) = self.own_stop.as_mut().filter(|own| own.stops_first && now < own.until)
+            && !own.is_of(by)
+        {
+            own.made.get_or_insert_with(|| by.to_owned());
+        }
+    }
+
     /// Our own Compose made this container.
     pub(crate) fn was_made(&self, id: &str) -> bool {
         self.made.as_deref() == Some(id)
@@ -327,8 +340,22 @@ impl News {
     }
 
     fn expect(&mut self, of: String, compose: bool, until: Awake) {
-        let told = Vec::new();
-        self.own_stop = Some(OwnStop { until, of, compose, made: None, spoilt: false, told });
+        self.own_stop = Some(OwnStop {
+            until,
+            of,
+            compose,
+            stops_first: false,
+            made: None,
+            spoilt: false,
+            told: Vec::new(),
+        });
+    }
+
+    /// The Compose that brings it up now is the first one.
+    pub(crate) fn expect_stop_first(&mut self) {
+        if let Some(own) = self.own_stop.as_mut().filter(|own| own.compose) {
+            own.stops_first = true;
+        }
     }
 
     /// What was to be made anew has been: from then on an end of it is not ours.

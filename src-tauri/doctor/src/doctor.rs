@@ -170,6 +170,7 @@ impl Doctor {
             Event::DockerStream { connected } => self.stream(connected),
             Event::Treated { step, outcome } => self.treated(&step, &outcome),
             Event::Progressed { step, progress } => self.progressed(&step, progress),
+            Event::StopsFirst { step } => self.stops_first(&step),
             Event::Wished { ticket, wish, by, from } => self.wished(ticket, wish, by, from),
             Event::Woke { .. } => self.woke(),
             Event::Reconfigured { roster } => self.reconfigured(roster),

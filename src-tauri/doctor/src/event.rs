@@ -40,6 +40,10 @@ pub enum Event {
         step: StepId,
         progress: Progress,
     },
+    /// The Compose that this step is about to run is the first one: it stops before it makes another.
+    StopsFirst {
+        step: StepId,
+    },
     /// A person, an agent or the schedule asks for something.
     Wished {
         ticket: Ticket,

@@ -40,6 +40,9 @@ impl Doctor {
         let clears_up = !history && self.engine_clears_up();
         let docker = !history && self.docker_stops_its_own();
         let Some(patient) = self.patients.get_mut(&id) else { return };
+        if news.what == ContainerEvent::Create {
+            patient.facts.container_news.succeed(&news.id, now.awake);
+        }
         let container = patient.facts.container.clone();
         let limits = Stop::of(container.as_ref(), &policy);
         let heard = patient.facts.container_news.hear(

@@ -383,6 +383,19 @@ impl Doctor {
         }
     }
 
+    /// R33: Compose 1 gives no sign before it stops: from now on a stop is ours.
+    pub(crate) fn stops_first(&mut self, step: &StepId) {
+        let found = self.operations.iter().find(|one| {
+            one.id == step.operation
+                && one.number == step.number
+                && matches!(one.stage, Stage::Acting { step: Step::ComposeUp(_), .. })
+        });
+        let Some(target) = found.map(|one| self.container_in(&one.target)) else { return };
+        if let Some(patient) = self.patients.get_mut(&target) {
+            patient.facts.container_news.expect_stop_first();
+        }
+    }
+
     /// What only time brings about in operations.
     pub(crate) fn advance_operations(&mut self) {
         if self.operations.is_empty() {

@@ -55,7 +55,11 @@ impl Hands {
             Step::Start(lever) => self.start(target, lever).await,
             Step::StartContainer { id } => self.senses.docker.start(id, within).await,
             Step::ComposeUp(compose) => {
-                self.senses.docker.compose_up(compose, &self.light, within).await
+                let stops_first = async {
+                    let step = treatment.step.clone();
+                    let _ = self.inbox.send(Event::StopsFirst { step }).await;
+                };
+                self.senses.docker.compose_up(compose, &self.light, within, stops_first).await
             }
             Step::StopContainer { id, started_ms } => {
                 self.senses.docker.stop(id, *started_ms, within).await

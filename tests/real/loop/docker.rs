@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use engine::view::{Intent, State};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tests::docker::DockerEngine;
 use tests::{Engine, Ollama, wait_until};
 
@@ -112,6 +112,20 @@ fn r30_a_crash_loop_is_started_light() {
     assert!(target.why.text.contains("USE_ELK=false"), "{target:#?}");
     assert_eq!(target.detail["light"]["with"], serde_json::json!(["USE_ELK"]));
     assert_eq!(std::fs::read_to_string(&path).unwrap(), file, "its own files stay as they are");
+
+    // What Compose 1 stops before it makes another is our own doing (R33).
+    let light = docker.docker(&["inspect", "-f", "{{.Id}}", "agent"]).unwrap();
+    std::fs::write(&path, file.replace("sleep 2; exit 3", "sleep 1000")).unwrap();
+    let accepted = engine.post("/targets/container:agent/restart", &json!({})).unwrap();
+    assert_eq!(accepted.status(), 202);
+    engine.wait_for_target("container:agent", "healthy as its files say", SOON + VERIFIED, |one| {
+        assert_ne!(one.intent, Intent::Held, "{one:#?}");
+        is_healthy(one) && !one.detail.contains_key("light")
+    });
+    let made = docker.docker(&["inspect", "-f", "{{.Id}} {{.State.Running}}", "agent"]).unwrap();
+    assert!(made.contains("true") && !made.contains(light.trim()), "{made}");
+    docker.docker(&["stop", "-t", "1", "agent"]).unwrap();
+    engine.wait_for_target("container:agent", "held", SOON, |target| target.intent == Intent::Held);
 }
 
 /// P12: Docker tells afterwards who stopped it, however we ended.

@@ -38,6 +38,8 @@ pub struct Engine {
     pub incurable: bool,
     /// Compose fetches the image first, for so many milliseconds.
     pub compose_takes: u64,
+    /// It is Compose 1: it stops what it replaces before it makes another.
+    pub compose_1: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -505,7 +507,11 @@ impl World {
         let other = self.containers.get(&name).is_some_and(|one| one.seen.light != light);
         if other && self.engine.answers() {
             // Another description: Compose makes it anew.
-            let takes = self.engine.compose_takes;
+            let mut takes = self.engine.compose_takes;
+            if self.engine.compose_1 {
+                self.tell_later(300, Event::StopsFirst { step: step.clone() });
+                takes = takes.max(600);
+            }
             if takes == 0 {
                 self.made_anew(&name, light);
             } else {
@@ -519,7 +525,9 @@ impl World {
 
     /// Stopped, removed, and run under the same name with another description.
     fn made_anew(&mut self, name: &str, light: bool) {
-        self.creates_anew(name);
+        if !self.engine.compose_1 {
+            self.creates_anew(name);
+        }
         let Some(container) = self.containers.get_mut(name) else { return };
         container.stopped_by_hand = true;
         let code = match container.seen.status {
@@ -547,6 +555,10 @@ impl World {
     }
 
     fn is_anew(&mut self, name: &str, light: bool) {
+        if self.engine.compose_1 {
+            self.is_made_after(name, light);
+            return;
+        }
         let old = self.new_name(name);
         self.news(name, ContainerEvent::Destroy);
         if let Some(container) = self.containers.get_mut(name) {
@@ -557,6 +569,25 @@ impl World {
         }
         self.news(name, ContainerEvent::Rename { old });
         self.runs(name);
+    }
+
+    /// Renamed out of the way, and removed when the new one runs.
+    fn is_made_after(&mut self, name: &str, light: bool) {
+        let Some(container) = self.containers.get(name) else { return };
+        let (old, new) = (container.seen.id.clone(), id_of(name, container.runs + 1));
+        let (away, at_ms) = (self.new_name(name), self.engine_ms());
+        let what = ContainerEvent::Rename { old: name.to_owned() };
+        self.tells(ContainerNews { id: old.clone(), name: away.clone(), at_ms, what });
+        if let Some(container) = self.containers.get_mut(name) {
+            container.seen.id = new;
+            container.seen.status = ContainerStatus::Created;
+            container.seen.light = light;
+            container.seen.restart_count = 0;
+        }
+        self.news(name, ContainerEvent::Create);
+        self.runs(name);
+        let at_ms = self.engine_ms();
+        self.tells(ContainerNews { id: old, name: away, at_ms, what: ContainerEvent::Destroy });
     }
 
     /// After a pause it is what it was.

@@ -257,7 +257,12 @@ const LIGHT: &[&str] =
 
 /// It runs light, and Compose takes its time to make it anew as its files say.
 fn made_anew() -> World {
+    made_anew_by(false)
+}
+
+fn made_anew_by(compose_1: bool) -> World {
     let mut world = world(LIGHT);
+    world.engine.compose_1 = compose_1;
     world.then("web will exit with 3 after 4 s", 0).then("web exits with 3", 0).pass(100);
     world.then("web can be started again", 0);
     world.engine.compose_takes = 20_000;
@@ -300,6 +305,42 @@ fn r33_what_compose_stops_is_ours_and_what_it_made_is_not() {
     world.pass(120);
     assert_eq!(world.phase("container:web"), "healthy", "{:?}", world.tale.lines);
     assert_eq!(world.patient("container:web").account.intent, Intent::Wanted);
+}
+
+/// R33: Compose 1 stops what it replaces before it creates anything: that is ours all the same.
+#[test]
+fn r33_what_compose_1_stops_first_is_ours_and_what_it_made_is_not() {
+    let mut world = made_anew_by(true);
+    world.pass(23);
+    let web = world.patient("container:web");
+    assert_eq!(web.account.intent, Intent::Wanted, "{:#?}", world.tale.lines);
+    assert_eq!(world.told("superseded"), 0, "{:#?}", world.tale.lines);
+    world.then("a person stops web", 300);
+    assert_eq!(world.patient("container:web").account.intent, Intent::Held);
+    let mut world = made_anew_by(true);
+    world.pass(120);
+    assert_eq!(world.phase("container:web"), "healthy", "{:?}", world.tale.lines);
+    assert_eq!(world.patient("container:web").account.intent, Intent::Wanted);
+    assert!(!world.containers["web"].seen.light);
+    world.then("a person stops web", 300);
+    assert_eq!(world.patient("container:web").account.intent, Intent::Held);
+}
+
+/// R33: with Compose 1 as well a second signal is somebody else's.
+#[test]
+fn r33_a_second_signal_beside_compose_1_is_a_persons() {
+    let mut world = made_anew_by(true);
+    world.pass(10);
+    let id = world.containers["web"].seen.id.clone();
+    let tell = |world: &mut World, what: ContainerEvent, after: i64| {
+        let (name, at_ms) = ("web".to_owned(), world.engine_ms() + after);
+        world.tell(&Event::ContainerNews(ContainerNews { id: id.clone(), name, at_ms, what }));
+    };
+    tell(&mut world, ContainerEvent::Kill { signal: "15".into() }, 1);
+    assert_eq!(world.patient("container:web").account.intent, Intent::Wanted);
+    tell(&mut world, ContainerEvent::Kill { signal: "15".into() }, 400);
+    tell(&mut world, ContainerEvent::Die { exit_code: 143 }, 500);
+    assert_eq!(world.patient("container:web").account.intent, Intent::Held);
 }
 
 /// Two stop it at once: Compose, and somebody else.

@@ -23,8 +23,14 @@ const VERSION_WITHIN: Duration = Duration::from_secs(10);
 impl Docker {
     /// Runs Compose against this engine, with the files, the project and the environment that the
     /// labels name: other ones would recreate more than is meant. Its own variables are written
-    /// under `light` (R30).
-    pub async fn compose_up(&self, compose: &Compose, light: &Path, within: Duration) -> Outcome {
+    /// under `light` (R30). `stops_first` is awaited before it begins where it is Compose 1.
+    pub async fn compose_up(
+        &self,
+        compose: &Compose,
+        light: &Path,
+        within: Duration,
+        stops_first: impl Future<Output = ()>,
+    ) -> Outcome {
         if let Some(reason) = missing(compose) {
             return Outcome::Failed { reason, permanent: true };
         }
@@ -35,7 +41,7 @@ impl Docker {
                 return Outcome::Failed { reason, permanent: true };
             }
         };
-        let Some(program) = find(self.surroundings()).await else {
+        let Some((program, is_first)) = find(self.surroundings()).await else {
             let reason = "neither `docker compose` nor `docker-compose` was found; install Docker \
                           Compose to bring this service back"
                 .into();
@@ -46,6 +52,9 @@ impl Docker {
         command.env("DOCKER_HOST", self.address());
         if let Some(directory) = &compose.directory {
             command.current_dir(directory);
+        }
+        if is_first {
+            stops_first.await;
         }
         match run(command, within).await {
             Ok(ended) if ended.success => Outcome::Done,
@@ -99,8 +108,8 @@ fn arguments(compose: &Compose, ours: Option<&Path>) -> Vec<String> {
 }
 
 /// The command as an argument list: the plugin of `docker` (Compose 2 and later), else
-/// `docker-compose`, the first that can say its version.
-async fn find(surroundings: &Surroundings) -> Option<Vec<String>> {
+/// `docker-compose`, the first that can say its version; and whether it is Compose 1.
+async fn find(surroundings: &Surroundings) -> Option<(Vec<String>, bool)> {
     for (name, subcommand) in [("docker", Some("compose")), ("docker-compose", None)] {
         for folder in folders(surroundings) {
             let file = folder.join(name);
@@ -113,12 +122,20 @@ async fn find(surroundings: &Surroundings) -> Option<Vec<String>> {
                 .collect();
             let mut asked = command(&program, surroundings);
             asked.arg("version");
-            if run(asked, VERSION_WITHIN).await.is_ok_and(|ended| ended.success) {
-                return Some(program);
+            if let Ok(ended) = run(asked, VERSION_WITHIN).await
+                && ended.success
+            {
+                return Some((program, is_compose_1(&ended.output)));
             }
         }
     }
     None
+}
+
+/// `docker-compose version 1.29.2, build unknown`, where later ones say `Docker Compose version v2.24.0`
+/// (docker/compose v1 `compose/cli/utils.py`, `get_version_info`; `cmd/compose/version.go`).
+fn is_compose_1(version: &str) -> bool {
+    version.lines().any(|line| line.trim().starts_with("docker-compose version 1."))
 }
 
 /// `PATH`, and where installers put it: an app that was not started from a terminal has a short

@@ -21,7 +21,7 @@ async fn compose_without_its_file_names_the_file() {
         light: BTreeMap::new(),
     };
     let light = std::path::Path::new("/nowhere");
-    let outcome = docker.compose_up(&compose, light, DEADLINE).await;
+    let outcome = docker.compose_up(&compose, light, DEADLINE, async {}).await;
     let Outcome::Failed { reason, permanent: true } = outcome else { panic!("{outcome:?}") };
     assert!(reason.contains("/moved/away/docker-compose.yml is missing"), "{reason}");
 }
@@ -68,7 +68,10 @@ async fn compose_is_run_with_what_the_labels_name_and_against_our_engine() {
     ] {
         let variables = variables.map(|name| (name.to_owned(), "false".to_owned()));
         let compose = Compose { light: variables.into_iter().collect(), ..compose.clone() };
-        assert_eq!(docker("").compose_up(&compose, &light, DEADLINE).await, Outcome::Done);
+        assert_eq!(
+            docker("").compose_up(&compose, &light, DEADLINE, async {}).await,
+            Outcome::Done
+        );
         assert_eq!(
             std::fs::read_to_string(path("told")).unwrap().trim(),
             format!(
@@ -82,11 +85,12 @@ async fn compose_is_run_with_what_the_labels_name_and_against_our_engine() {
         );
     }
 
-    let outcome = docker("long").compose_up(&compose, &light, DEADLINE).await;
+    let outcome = docker("long").compose_up(&compose, &light, DEADLINE, async {}).await;
     let Outcome::Failed { reason, permanent: false } = outcome else { panic!("{outcome:?}") };
     assert!(reason.ends_with("the end") && reason.len() < 20_000, "{}", reason.len());
 
-    let outcome = docker("hang").compose_up(&compose, &light, Duration::from_millis(300)).await;
+    let outcome =
+        docker("hang").compose_up(&compose, &light, Duration::from_millis(300), async {}).await;
     let Outcome::Failed { reason, permanent: false } = outcome else { panic!("{outcome:?}") };
     assert!(reason.contains("did not end within"), "{reason}");
 }
