@@ -464,6 +464,11 @@ impl Doctor {
             patient.facts.container_news.die.is_some_and(|Died { told, .. }| {
                 (told.engine_ms - oom.engine_ms).abs() <= OOM_END_MS
             });
+        let around = !died && self.patients.get(id).is_some_and(|patient| self.oom_around(patient));
+        if !around {
+            self.fail_soak(id, oom.at);
+        }
+        let Some(patient) = self.patients.get_mut(id) else { return };
         if died && !container::is_up(seen.status) {
             // The stopped container itself is judged by `container_is_stopped`.
             patient.facts.container_news.told = Some(oom);
@@ -477,7 +482,7 @@ impl Doctor {
             return;
         }
         let Some(patient) = self.patients.get(id) else { return };
-        if !died && self.oom_around(patient) {
+        if around {
             // It was another container that lost a process, and that is told there.
             return;
         }

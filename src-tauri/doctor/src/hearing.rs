@@ -63,9 +63,6 @@ impl Doctor {
                     let how = storm::ended(container.as_ref(), *exit_code, Some(news.at_ms));
                     self.turned_bad(&id, how);
                 }
-                if news.what == ContainerEvent::Oom {
-                    self.fail_soak(&id);
-                }
                 return;
             }
             // R34: an engine that comes back after a crash clears up what it left behind, and tells of

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::clock::millis;
+use crate::clock::{Awake, millis};
 use crate::diagnosis;
 use crate::doctor::Doctor;
 use crate::event::Asker;
@@ -82,7 +82,7 @@ impl Doctor {
         let this = self.incarnation_of(target);
         let replaced = self.operations[at].plan.unsticks()
             || self.is_replaced(target, self.operations[at].before.as_deref());
-        let waking = self.is_waking();
+        let (waking, undecided) = (self.is_waking(), self.awaits_verdict_of_memory(target));
         let (successes, soak) = (self.policy.successes, self.policy.soak);
         let Stage::Verifying(verification) = &mut self.operations[at].stage else { return true };
         let soaking = verification.soak_until.is_some();
@@ -101,6 +101,8 @@ impl Doctor {
             if bad || other {
                 let says = Sentence::new("step.failed_in_soak");
                 self.end(&id, RemedyResult::Failed, Some(says), false);
+            } else if good && undecided {
+                verification.last_look = false;
             } else if good
                 && verification.last_look
                 && depth
@@ -145,6 +147,8 @@ impl Doctor {
                 let says = Sentence::new("step.not_answering");
                 self.end(&id, RemedyResult::Failed, Some(says), false);
             }
+            // Whose want of memory it was that was told of is not known yet.
+            Some(_) if self.awaits_verdict_of_memory(&target) => {}
             Some(until) if now >= until && !verification.last_look => {
                 if let Stage::Verifying(verification) = &mut self.operations[at].stage {
                     verification.last_look = true;
@@ -161,13 +165,27 @@ impl Doctor {
     }
 
     /// R46 (5): want of memory in the soak, though only a child was ended for it, proves nothing well.
-    pub(crate) fn fail_soak(&mut self, container: &TargetId) {
+    /// What a neighbour was ended for says nothing of this one, which only heard of it.
+    pub(crate) fn fail_soak(&mut self, container: &TargetId, told: Awake) {
         let soaks = |one: &&Operation| {
-            one.is_remedy() && one.is_soaking() && self.container_in(&one.target) == *container
+            let Stage::Verifying(Verification { soak_until: Some(until), .. }) = &one.stage else {
+                return false;
+            };
+            one.is_remedy()
+                && told + self.policy.soak >= *until
+                && self.container_in(&one.target) == *container
         };
         let Some(id) = self.operations.iter().find(soaks).map(|one| one.id.clone()) else { return };
         let says = Sentence::new("step.memory_in_soak");
         self.end(&id, RemedyResult::Failed, Some(says), false);
+    }
+
+    /// The stream told of a want of memory, and it is not known yet whether this container's (1.14).
+    fn awaits_verdict_of_memory(&self, target: &TargetId) -> bool {
+        let Some(container) = self.patients.get(&self.container_in(target)) else { return false };
+        let news = &container.facts.container_news;
+        let within = self.policy.verdict + self.policy.look_deadline;
+        news.oom.is_some_and(|oom| news.told != Some(oom) && self.now.awake < oom.at + within)
     }
 
     /// R42: what is being proven when the machine sleeps gets the time of the hold on top.

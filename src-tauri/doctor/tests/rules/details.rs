@@ -39,6 +39,28 @@ fn r46_want_of_memory_in_the_soak_fails_the_proof() {
     assert_eq!(world.told(STARTS), 1, "it runs, so nothing more is started");
 }
 
+/// R46 (5): a limit around both tells both of them; only which ends has lacked memory.
+#[test]
+fn r46_a_neighbours_end_for_memory_fails_no_proof() {
+    const HEARD: &str = "web loses a child for want of memory";
+    const ENDS: &str = "db runs out of memory";
+    let given = ["docker", "container web: critical", "container db"];
+    for (seconds, first, second) in [(30, HEARD, ENDS), (30, ENDS, HEARD), (62, HEARD, ENDS)] {
+        let mut world = world(&given);
+        world.then("web exits with 1", seconds).then(first, 0).then(second, 120);
+        let proven = world.told("container.stopped: verified");
+        assert_eq!(world.told("memory_in_soak"), 0, "{seconds} {first}: {:#?}", world.tale.lines);
+        assert_eq!(proven, 1, "{seconds} {first}: {:#?}", world.tale.lines);
+    }
+    // Told at another moment it is a want of its own, also just before the soak is over.
+    for seconds in [30, 62] {
+        let mut world = world(&given);
+        world.then("web exits with 1", seconds).then(HEARD, 1).then(ENDS, 60);
+        assert_eq!(world.told("memory_in_soak"), 1, "{seconds}: {:#?}", world.tale.lines);
+        assert_eq!(world.told("container.stopped: verified"), 0, "{seconds}");
+    }
+}
+
 #[test]
 fn r46_want_of_memory_after_the_soak_fails_no_proof() {
     let mut world = world(&["docker", "container web: critical"]);
