@@ -102,7 +102,7 @@ pub(crate) fn awaited(key: &str) -> &'static [Change] {
         "why.paused" => &[Change::Unpause],
         "why.completed" | "why.job_failed" => &[Change::Started, Change::Critical],
         "why.skip" => &[Change::Unlabelled],
-        "why.not_found" | "why.no_such_container" => &[Change::Appears],
+        "why.not_found" | "why.no_such_container" | "why.taken_down" => &[Change::Appears],
         "why.waking" => &[Change::WakeOver],
         "why.parent" | "why.parent_unwell" | "why.stopped_with" | "why.held_with" => {
             &[Change::Parent]

@@ -13,6 +13,7 @@ use crate::doctor::Doctor;
 use crate::holding::{held, hold_is_of_what_is_gone};
 use crate::incident::{IncidentState, RestartedBy, StoryKind, Verb};
 use crate::ledger::{HeldBy, Intent};
+use crate::light;
 use crate::looking::NEVER;
 use crate::observation::{ContainerHealth, ContainerSeen, ContainerStatus, RestartPolicy};
 use crate::order::Depth;
@@ -217,6 +218,7 @@ impl Doctor {
         let peak = known.filter(|one| one.id == seen.id && one.started_ms == seen.started_ms);
         let peak_bytes = seen.peak_bytes.or_else(|| peak?.peak_bytes);
         patient.facts.container = Some(ContainerSeen { peak_bytes, ..seen.clone() });
+        patient.facts.removed = None;
         if let (Some(limit), false) = (replaced, own) {
             self.container_was_replaced(id, limit);
         } else if started && matches!(patient.phase, Phase::GivenUp { .. }) {
@@ -249,6 +251,9 @@ impl Doctor {
     fn container_is_gone(&mut self, id: &TargetId) {
         let now = self.now;
         let Some(patient) = self.patients.get_mut(id) else { return };
+        if patient.facts.container.as_ref().is_some_and(|seen| !seen.skip) {
+            patient.facts.removed = light::compose(patient).map(Box::new);
+        }
         patient.facts.container = None;
         if self.is_our_doing(id) {
             return;

@@ -148,7 +148,9 @@ impl Doctor {
         patient.failed.clone_from(&says);
         let Some(patient) = self.patients.get(target) else { return };
         let Phase::Recovering { cause, .. } = &patient.phase else { return };
-        if patient.account.intent != Intent::Wanted || (stopping && cause.is_none()) {
+        // What is not there, and could not be made, is nothing that could be healed.
+        let removed = patient.facts.removed.is_some() && patient.facts.container.is_none();
+        if patient.account.intent != Intent::Wanted || (stopping && cause.is_none()) || removed {
             // What a person asked for could not even be stopped: nothing is to be healed.
             self.remedy_superseded(target, None);
             return;

@@ -20,7 +20,7 @@ use crate::order::{Depth, LookId};
 use crate::phase::{Phase, Reason};
 use crate::policy::Policy;
 use crate::sentence::Sentence;
-use crate::target::{Care, Spec, TargetId};
+use crate::target::{Care, Compose, Spec, TargetId};
 use crate::verdict::Verdict;
 use crate::weighing::Tally;
 
@@ -98,6 +98,8 @@ pub struct Facts {
     /// Since when Docker answers that nothing stands behind its socket yet.
     pub(crate) engine_starts: Option<Awake>,
     pub container: Option<ContainerSeen>,
+    /// How Compose makes it, where it has been removed since it was seen.
+    pub(crate) removed: Option<Box<Compose>>,
     pub service: Option<crate::observation::ServiceSeen>,
     pub host: Option<HostSeen>,
     /// Kept from the last full look, since shallow ones do not ask.

@@ -15,7 +15,7 @@ use crate::phase::Reason;
 use crate::plan::{ContainerPlan, Owner, Plan, ServerPlan, StopPlan};
 use crate::remedy::Lever;
 use crate::sentence::Sentence;
-use crate::target::{Care, TargetId};
+use crate::target::{Care, Compose, TargetId};
 
 /// How long the start of a server may take to return.
 const START_WITHIN: Duration = Duration::from_secs(20);
@@ -269,6 +269,30 @@ pub(crate) fn server_remedy(id: CauseId) -> Option<Verb> {
             | CauseId::MlxCrashed
     );
     gone.then_some(Verb::Start)
+}
+
+/// What a person took down, made anew as its files say, at their word only. Without its files there is
+/// nothing else to start.
+pub(crate) fn removed_plan(patient: &Patient) -> Option<Plan> {
+    if patient.facts.container.is_some() {
+        return None;
+    }
+    let mut compose = match &patient.facts.removed {
+        Some(compose) => Compose::clone(compose),
+        None => light::compose(patient)?,
+    };
+    if patient.account.is_light() {
+        compose.light = light::variables(patient).clone();
+    }
+    Some(Plan::Container(ContainerPlan {
+        id: String::new(),
+        started_ms: None,
+        stop: false,
+        start: true,
+        compose: Some(compose),
+        anew: true,
+        stop_timeout: Duration::ZERO,
+    }))
 }
 
 pub(crate) fn container_plan(patient: &Patient, stop: bool, start: bool) -> Option<Plan> {

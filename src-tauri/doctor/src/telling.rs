@@ -439,7 +439,7 @@ impl Doctor {
             Button::Start
         } else if acts && offers(Verb::Restart) {
             Button::Restart
-        } else if kind == NoticeKind::Held {
+        } else if kind == NoticeKind::Held && self.may_release(id) {
             Button::Release
         } else {
             Button::Show

@@ -104,6 +104,9 @@ impl Doctor {
         if outlived {
             return Reason::new("1.2", "why.look_again");
         }
+        if !self.may_release(&patient.spec.id) {
+            return Reason::new("R35", "why.taken_down");
+        }
         if matches!(reason.rule, "R34" | "R35") && patient.account.intent == Intent::Held {
             // Whose stop it was shows only after a while.
             return Reason::says(reason.rule, held(&patient.account, self.now));
@@ -116,6 +119,9 @@ impl Doctor {
             return None;
         }
         match patient.account.intent {
+            Intent::Held if !self.may_release(&patient.spec.id) => {
+                return Some(Reason::new("R35", "why.taken_down"));
+            }
             Intent::Held => return Some(Reason::says("R34", held(&patient.account, self.now))),
             Intent::Completed => return Some(completed(patient.facts.container.as_ref())),
             Intent::Wanted => {}

@@ -16,7 +16,7 @@ use crate::order::{Depth, Order, Response, Tell, Ticket};
 use crate::patient::Patient;
 use crate::phase::Phase;
 use crate::plan::Plan;
-use crate::planning::container_plan;
+use crate::planning::{container_plan, removed_plan};
 use crate::sentence::Sentence;
 use crate::target::{Care, TargetId};
 
@@ -311,6 +311,7 @@ impl Doctor {
                     .then(|| light::plan(patient, !normal))
                     .flatten();
                 anew.or_else(|| container_plan(patient, verb != Verb::Start, verb != Verb::Stop))
+                    .or_else(|| removed_plan(patient).filter(|_| verb == Verb::Start))
                     .ok_or_else(|| Sentence::new("why.no_such_container"))
             }
             Care::Docker if verb == Verb::Restart => {
@@ -334,7 +335,8 @@ impl Doctor {
         if !self.patients.contains_key(target) {
             return unknown(target);
         }
-        if self.stands_paused(target) {
+        // What was taken down is not there to be looked at: it comes back by being made.
+        if self.stands_paused(target) || self.is_held_and_removed(target) == Some(true) {
             return self.wish_remedy(target, Verb::Start, Asker::Person);
         }
         // A service that was stopped is released as it was stopped: with its container.
@@ -349,6 +351,21 @@ impl Doctor {
         self.forgive(target);
         self.look_soon(target, Depth::Full);
         with.unwrap_or(Response::Done)
+    }
+
+    /// Whether a click may end its hold: what was taken down, and cannot be made anew, is ended by
+    /// whoever starts it.
+    pub fn may_release(&self, target: &TargetId) -> bool {
+        self.is_held_and_removed(target) != Some(false)
+    }
+
+    /// A held container that is not there any more; whether it can be made anew.
+    pub(crate) fn is_held_and_removed(&self, target: &TargetId) -> Option<bool> {
+        let patient = self.patients.get(target)?;
+        let container = matches!(patient.spec.care, Care::Container { .. });
+        let held = patient.account.intent == Intent::Held && patient.inhibited_by.is_none();
+        let gone = container && held && patient.met && patient.facts.container.is_none();
+        gone.then(|| removed_plan(patient).is_some())
     }
 
     /// Whether a click may have it stopped for an hour: a model server that can be stopped now, and
@@ -367,7 +384,8 @@ impl Doctor {
         let up = patient.phase.is_usable()
             || matches!(patient.phase, Phase::Degraded { .. } | Phase::Starting { .. });
         let down = matches!(patient.phase, Phase::Down { .. } | Phase::GivenUp { .. })
-            || patient.account.intent != Intent::Wanted;
+            || patient.account.intent != Intent::Wanted
+            || patient.facts.removed.is_some();
         match patient.spec.care {
             Care::Ollama { .. } | Care::Mlx { .. } | Care::Container { .. } => {
                 let verbs = [

@@ -107,10 +107,11 @@ fn target(doctor: &Doctor, patient: &Patient, frame: &Frame<'_>) -> Target {
     if doctor.may_pause(&patient.spec.id) {
         actions.push("pause".into());
     }
-    let held = patient.account.intent == doctor::Intent::Held
-        || doctor.held_with(&patient.spec.id).is_some();
+    let with = doctor.held_with(&patient.spec.id);
+    let held = patient.account.intent == doctor::Intent::Held || with.is_some();
+    let releases = doctor.may_release(with.unwrap_or(&patient.spec.id));
     let known = doctor.why(&patient.spec.id);
-    if patient.is_found() && !matches!(patient.spec.care, Care::Host) {
+    if patient.is_found() && !matches!(patient.spec.care, Care::Host) && (releases || !held) {
         actions.push(if held { "release" } else { "hold" }.into());
     }
     Target {

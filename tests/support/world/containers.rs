@@ -38,6 +38,8 @@ pub struct Engine {
     pub incurable: bool,
     /// Compose fetches the image first, for so many milliseconds.
     pub compose_takes: u64,
+    /// What was taken down: Compose makes it again.
+    pub removed: BTreeMap<String, Container>,
     /// It is Compose 1: it stops what it replaces before it makes another.
     pub compose_1: bool,
 }
@@ -504,6 +506,16 @@ impl World {
     pub(super) fn compose_up(&mut self, compose: &Compose, step: StepId) {
         let name = compose.service.clone();
         let light = !compose.light.is_empty();
+        let there = |one: &Container| one.starts != ContainerStarts::Never;
+        if self.engine.removed.get(&name).is_some_and(there)
+            && let Some(mut removed) = self.engine.removed.remove(&name)
+        {
+            removed.seen.id = id_of(&name, removed.runs + 1);
+            removed.seen.status = ContainerStatus::Created;
+            removed.seen.started_ms = None;
+            self.containers.insert(name.clone(), removed);
+            self.news(&name, ContainerEvent::Create);
+        }
         let other = self.containers.get(&name).is_some_and(|one| one.seen.light != light);
         if other && self.engine.answers() {
             // Another description: Compose makes it anew.

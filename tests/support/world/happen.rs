@@ -404,7 +404,9 @@ fn container_happens(world: &mut World, name: &str, what: &str) -> Result<(), St
         "is unpaused" => world.goes_on(name),
         "is removed" => {
             world.news(name, ContainerEvent::Destroy);
-            world.containers.remove(name);
+            if let Some(container) = world.containers.remove(name) {
+                world.engine.removed.insert(name.to_owned(), container);
+            }
         }
         "is started unheard" => {
             world.engine.stalled = true;

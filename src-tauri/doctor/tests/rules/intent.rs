@@ -1,6 +1,6 @@
 //! 1.9, 1.10: what a person stopped stays stopped.
 
-use doctor::{ContainerEvent, ContainerNews, Event, Intent, LedgerFound};
+use doctor::{ContainerEvent, ContainerNews, Event, Intent, LedgerFound, TargetId, Verb};
 
 use super::world::World;
 use super::world::containers::Container;
@@ -250,6 +250,51 @@ fn r35_what_was_heard_to_begin_is_not_found_stopped() {
     let intent = job.expect("the container").account.intent;
     assert_ne!(intent, Intent::Held, "{:?}", world.tale.lines);
     assert!(world.nothing_done(), "nobody named it critical: {:?}", world.treatments);
+}
+
+/// R37: what a person stopped and took down is made anew at a person's word, and only then.
+#[test]
+fn r37_what_was_taken_down_is_made_anew_at_a_persons_word() {
+    for ask in ["release container:web", "start container:web", "release service:api"] {
+        let given = ["docker", "container web: critical, compose", "service api: in container web"];
+        let mut world = world(&given);
+        world.pass(60).then("a person stops web", 5).then("web is removed", 1200);
+        assert!(world.nothing_done(), "{ask}: {:?}", world.tale.lines);
+        let web = TargetId::Container("web".into());
+        assert!(
+            world.doctor.may_release(&web) && world.doctor.actions(&web).contains(&Verb::Start)
+        );
+        world.then(&format!("a person asks: {ask}"), 200);
+        assert_eq!(world.told("compose up -d web"), 1, "{ask}: {:#?}", world.tale.lines);
+        assert_eq!(world.patient("container:web").account.intent, Intent::Wanted, "{ask}");
+        assert_eq!(world.phase("container:web"), "healthy", "{ask}: {:#?}", world.tale.lines);
+        world.then("a person stops web", 60);
+        assert_eq!(world.patient("container:web").account.intent, Intent::Held, "{ask}");
+    }
+}
+
+/// Nothing is offered that cannot be done, and nothing is made anew that no person asked for.
+#[test]
+fn r37_what_was_taken_down_without_its_files_is_not_offered() {
+    let web = TargetId::Container("web".into());
+    let mut world = world(WEB);
+    world.pass(60).then("a person stops web", 5).then("web is removed", 600);
+    assert!(!world.doctor.may_release(&web) && world.doctor.actions(&web).is_empty());
+    let why = world.doctor.why(&web).expect("a reason");
+    assert_eq!(why.says.key, "why.taken_down");
+    // Its files have gone: it is said, and not tried again.
+    let mut world = super::world(&["docker", "container web: critical, compose"]);
+    world.pass(60).then("web can never be started", 0);
+    world.then("a person stops web", 5).then("web is removed", 60);
+    world.then("a person asks: start container:web", 7200);
+    assert_eq!(world.told("start container:web: failed"), 1, "{:#?}", world.tale.lines);
+    assert_eq!(world.told("compose up -d web"), 1, "{:#?}", world.tale.lines);
+    assert_eq!(world.told("start the container"), 0, "{:#?}", world.tale.lines);
+    // Nobody stopped it, it was removed as it ran: it is not missed, and a person may start it.
+    let mut world = super::world(&["docker", "container web: critical, compose"]);
+    world.pass(60).then("web is removed", 600);
+    assert!(world.nothing_done(), "{:?}", world.tale.lines);
+    assert_eq!(world.doctor.actions(&web), [Verb::Start]);
 }
 
 const LIGHT: &[&str] =
