@@ -165,25 +165,25 @@ async fn compose_brings_a_service_back() {
     assert_eq!(compose.directory, Some(project.path().display().to_string()));
 
     engine.run(&["stop", "-t", "0", &web.name]);
-    assert_eq!(docker.compose_up(&compose, light.path(), DEADLINE).await, Outcome::Done);
+    assert_eq!(docker.compose_up(&compose, light.path(), DEADLINE, async {}).await, Outcome::Done);
     let back = container(&docker, &web.name).await;
     assert_eq!((back.status, &back.id), (ContainerStatus::Running, &web.id));
     assert!(back.started_ms > web.started_ms);
 
     // Another description makes another container, under the same name; its neighbours stay.
     fs::write(&file, yaml("second")).unwrap();
-    assert_eq!(docker.compose_up(&compose, light.path(), DEADLINE).await, Outcome::Done);
+    assert_eq!(docker.compose_up(&compose, light.path(), DEADLINE, async {}).await, Outcome::Done);
     let anew = container(&docker, &web.name).await;
     assert_ne!(anew.id, back.id);
     assert!(!engine.run(&["ps", "-a"]).contains("other"));
 
     fs::write(&file, "services: [").unwrap();
-    let outcome = docker.compose_up(&compose, light.path(), DEADLINE).await;
+    let outcome = docker.compose_up(&compose, light.path(), DEADLINE, async {}).await;
     let Outcome::Failed { reason, permanent: false } = outcome else { panic!("{outcome:?}") };
     assert!(reason.contains("docker-compose.yml"), "{reason}");
 
     fs::remove_file(&file).unwrap();
-    let outcome = docker.compose_up(&compose, light.path(), DEADLINE).await;
+    let outcome = docker.compose_up(&compose, light.path(), DEADLINE, async {}).await;
     let Outcome::Failed { reason, permanent: true } = outcome else { panic!("{outcome:?}") };
     assert!(reason.contains("is missing"), "{reason}");
 }
@@ -225,7 +225,7 @@ async fn r30_a_light_start_adds_variables_and_goes_back() {
     assert_eq!(docker.compose_up(&lighter, light.path(), DEADLINE).await, Outcome::Done);
     assert_eq!(container(&docker, name).await.id, runs.id);
 
-    assert_eq!(docker.compose_up(&compose, light.path(), DEADLINE).await, Outcome::Done);
+    assert_eq!(docker.compose_up(&compose, light.path(), DEADLINE, async {}).await, Outcome::Done);
     let normal = container(&docker, name).await;
     assert!(!normal.light && normal.id != runs.id, "{normal:?}");
     until(|| engine.run(&["inspect", "-f", "{{.RestartCount}}", name]).trim() != "0").await;
