@@ -208,7 +208,7 @@ async fn r30_a_light_start_adds_variables_and_goes_back() {
     let variables = [("USE_ELK", "false"), ("ODD", "a $HOME \"b\" #c")];
     let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let lighter = Compose { light: variables.into(), ..compose.clone() };
-    assert_eq!(docker.compose_up(&lighter, light.path(), DEADLINE).await, Outcome::Done);
+    assert_eq!(docker.compose_up(&lighter, light.path(), DEADLINE, async {}).await, Outcome::Done);
     let runs = container(&docker, name).await;
     assert_ne!(runs.id, looping.id);
     // Our own file is no part of its project.
@@ -222,7 +222,7 @@ async fn r30_a_light_start_adds_variables_and_goes_back() {
 
     // Stopped and brought up again it is the same container.
     engine.run(&["stop", "-t", "0", name]);
-    assert_eq!(docker.compose_up(&lighter, light.path(), DEADLINE).await, Outcome::Done);
+    assert_eq!(docker.compose_up(&lighter, light.path(), DEADLINE, async {}).await, Outcome::Done);
     assert_eq!(container(&docker, name).await.id, runs.id);
 
     assert_eq!(docker.compose_up(&compose, light.path(), DEADLINE, async {}).await, Outcome::Done);

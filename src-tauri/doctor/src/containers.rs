@@ -500,6 +500,10 @@ impl Doctor {
         self.open_incident(id, cause.clone(), oom.at);
         self.tell_story(id, StoryKind::Seen, Sentence::new(key));
         self.tell_oom(id, &cause);
+        if self.patients.get(id).is_some_and(|one| matches!(one.phase, Phase::GivenUp { .. })) {
+            // It ends again and again, and needs a person: that it runs for the moment heals nothing.
+            return;
+        }
         // That it goes on is part of what was just told.
         self.notices.close(id);
         self.close_incident(id, IncidentState::HealedItself, None);

@@ -1,6 +1,7 @@
 //! What must hold after every single event, in every story and every random sequence (P1 to P15).
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use doctor::{
     Asker, Awake, Boot, Care, Continuous, Doctor, Effect, Entry, Event, Incident, Intent,
@@ -12,6 +13,9 @@ use super::notices::Notices;
 
 /// Longer than any operation may take: three attempts with all their waits.
 const LONGEST_OPERATION_S: u64 = 30 * 60;
+
+/// What is given up waits no longer than this for the incident that tells of it.
+const UNTOLD: Duration = Duration::from_secs(30);
 
 /// Remembers what it saw before each event.
 #[derive(Default)]
@@ -28,6 +32,8 @@ pub struct Audit {
     acted: BTreeMap<TargetId, Awake>,
     /// Automatic restarts, in the story's time: relaunches and boots do not make them undone (P14).
     restarts: BTreeMap<TargetId, VecDeque<u64>>,
+    /// What is given up and stands in no open incident, since when.
+    untold: BTreeMap<TargetId, Awake>,
     notices: Notices,
     looks_since_wake: BTreeMap<TargetId, u32>,
     was_waking: bool,
@@ -73,12 +79,39 @@ impl Audit {
         self.ordered(doctor, orders, story_ms);
         self.notices.check(doctor, orders, now.continuous);
         bounds(doctor, orders);
+        self.told(doctor);
         if let Some(explained) = &mut self.explained {
             explained.check(doctor, event, orders);
         }
         if let Event::Looked { look, .. } = event {
             self.looks.remove(look);
         }
+    }
+
+    /// R49, R53: what was given up, and is wanted, stands in an incident that is open, or will as soon as
+    /// it is known whether it is part of a storm.
+    fn told(&mut self, doctor: &Doctor) {
+        let open: Vec<&Incident> = doctor
+            .patients()
+            .filter_map(|patient| patient.incident.as_ref())
+            .filter(|incident| incident.closed.is_none())
+            .collect();
+        let now = doctor.now().awake;
+        let mut untold = BTreeMap::new();
+        for patient in doctor.patients() {
+            let id = &patient.spec.id;
+            let needs_you = matches!(patient.phase, Phase::GivenUp { .. })
+                && patient.account.intent == Intent::Wanted
+                && patient.inhibited_by.is_none();
+            let stands = |one: &&Incident| one.target == *id || one.affects.contains(id);
+            if needs_you && !open.iter().any(stands) {
+                let since = self.untold.remove(id).unwrap_or(now);
+                let lasts = now.since(since);
+                assert!(lasts < UNTOLD, "R53: {id} is given up, and no incident tells of it");
+                untold.insert(id.clone(), since);
+            }
+        }
+        self.untold = untold;
     }
 
     /// Remembers looks and acts; P2, P14: six automatic restarts in any hour, whatever happens to us.

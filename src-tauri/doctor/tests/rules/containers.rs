@@ -134,6 +134,10 @@ fn t114_a_loop_of_ends_for_memory_is_want_of_memory() {
     assert_eq!(world.told("container.crash_loop"), 0, "{:?}", world.tale.lines);
     let cause = world.patient("container:web").phase.cause().map(|cause| cause.id);
     assert_eq!(cause, Some(doctor::CauseId::ContainerOomLimit), "{:?}", world.tale.lines);
+    // R53: that Docker starts it again heals nothing while it is given up.
+    assert_eq!(world.phase("container:web"), "given up");
+    let told = world.patient("container:web").incident.as_ref();
+    assert!(told.is_some_and(|one| one.closed.is_none()), "{:?}", world.tale.lines);
 }
 
 /// R46: the soak of the one restart is within the hour, too.
