@@ -163,11 +163,32 @@ pub struct ServiceSeen {
     pub elsewhere: Option<Answer>,
     /// Per cent of one core that its container uses; none where that was not read.
     pub cpu_percent: Option<u32>,
+    /// Looked up while it fails, where its port leads into its container.
+    pub behind: Option<Behind>,
+}
+
+/// Where a published port leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Behind {
+    /// The port inside the container.
+    pub port: u16,
+    /// What is listened on there; none: nobody can tell.
+    pub open: Option<Vec<OpenPort>>,
+    /// Ports that its image declares; only asked for where nobody can tell.
+    pub declared: Vec<u16>,
+}
+
+/// A TCP port that is listened on in a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OpenPort {
+    pub port: u16,
+    /// On its loopback only: a published port does not reach it.
+    pub inside_only: bool,
 }
 
 impl From<Answer> for ServiceSeen {
     fn from(answer: Answer) -> Self {
-        Self { answer, elsewhere: None, cpu_percent: None }
+        Self { answer, elsewhere: None, cpu_percent: None, behind: None }
     }
 }
 

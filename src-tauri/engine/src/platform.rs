@@ -42,7 +42,7 @@ pub use supervisor::{is_wanted, supervisor, would_start};
 pub use system::{
     Activity, Deaths, awake, boot, continuous, detach, environment, footprint, has_tray_host,
     is_listening, is_same, keep_awake_activity, listener, lower_priority, memory, memory_peak,
-    process, unit, usage, user_home, user_id, variable, watch_power, working_directory,
+    open_ports, process, unit, usage, user_home, user_id, variable, watch_power, working_directory,
     written_files,
 };
 

@@ -2,8 +2,10 @@
 
 use std::fmt::Write as _;
 
+use tests::docker::DockerEngine;
 use tests::{Engine, Fault, FaultServer};
 
+use crate::containers::{run, tells};
 use crate::{SLACK, SOON, VERDICT_HANGS, cause_is, is_healthy, target};
 
 #[test]
@@ -60,4 +62,36 @@ fn each_fault_of_a_service_has_its_cause_and_passes() {
     for (id, _) in &expected {
         engine.wait_for_incident(id, "healed_itself", SOON);
     }
+}
+
+/// R62: what listens in the container, but not behind the port that is published, is named; what has not
+/// begun to listen is not. Nothing is restarted for either.
+#[test]
+fn r62_a_port_that_leads_where_nothing_listens_is_named() {
+    let docker = DockerEngine::start().unwrap();
+    let mut configuration = format!("[docker]\nhost = \"{}\"\n", docker.host());
+    let kinds = [
+        ("wrong", 28031, "exec busybox httpd -f -p 9000", "while 9000 is listened on"),
+        ("inside", 28032, "exec busybox httpd -f -p 127.0.0.1:8000", "only at 127.0.0.1"),
+        ("slow", 28033, "sleep 1000", "check that its port is published"),
+    ];
+    for (name, port, script, _) in kinds {
+        run(&docker, name, &["-p", &format!("127.0.0.1:{port}:8000")], script);
+        writeln!(
+            configuration,
+            "[[service]]\nname = \"{name}\"\nurl = \"http://127.0.0.1:{port}/\"\ncontainer = \"{name}\"\n\
+             grace = \"25s\"\ninterval = \"5s\"\n"
+        )
+        .unwrap();
+    }
+    let life = "{{.Id}} {{.State.StartedAt}}";
+    let before = kinds.map(|(name, ..)| tells(&docker, name, life));
+    let engine = Engine::start(&configuration, &[]).unwrap();
+    for (name, _, _, line) in kinds {
+        engine.wait_for_target(&format!("service:{name}"), line, 2 * SOON + SLACK, |target| {
+            let evidence = target.cause.iter().flat_map(|cause| &cause.evidence);
+            evidence.into_iter().any(|said| said.contains(line))
+        });
+    }
+    assert_eq!(kinds.map(|(name, ..)| tells(&docker, name, life)), before, "nothing is restarted");
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use doctor::{
-    Answer, Body, Compose, ContainerEvent, ContainerHealth, ContainerNews, ContainerSeen,
+    Answer, Behind, Body, Compose, ContainerEvent, ContainerHealth, ContainerNews, ContainerSeen,
     ContainerStatus, Depth, DockerSeen, EngineKeeper, EngineSeen, Event, LimitLasts, Observation,
     Outcome, Reply, RestartPolicy, ServiceSeen, StepId,
 };
@@ -98,6 +98,8 @@ pub struct Service {
     /// A restart of its container makes it answer again.
     pub cured_by_restart: bool,
     pub elsewhere: Option<Answer>,
+    /// Told while it fails.
+    pub behind: Option<Behind>,
     pub cpu_percent: Option<u32>,
 }
 
@@ -206,6 +208,7 @@ impl Service {
         let seen = ServiceSeen {
             answer: answer(&self.url, reply, took),
             elsewhere: self.elsewhere.clone(),
+            behind: self.behind.clone(),
             cpu_percent: self.cpu_percent,
         };
         (seen, took)

@@ -248,6 +248,7 @@ fn given_service(world: &mut World, name: &str, traits: &[&str]) -> Result<(), S
         reply: well,
         cured_by_restart: true,
         elsewhere: None,
+        behind: None,
         cpu_percent: None,
     };
     let mut one = spec(TargetId::Service(name.into()), 10, Care::Host);

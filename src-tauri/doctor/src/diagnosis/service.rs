@@ -3,7 +3,7 @@
 use super::evidence::reply;
 use super::{Case, Finding, Rule, nothing};
 use crate::cause::{CauseId, Confidence};
-use crate::observation::{Reply, ServiceSeen};
+use crate::observation::{Behind, Reply, ServiceSeen};
 use crate::sentence::Sentence;
 use crate::target::Care;
 use crate::verdict;
@@ -92,7 +92,41 @@ fn never_well(case: &Case<'_>) -> Option<Sentence> {
         return None;
     };
     let never = !case.patient.account.seen_alive && !case.around.container_fails;
-    never.then(|| Sentence::new("evidence.never_well").with("container", container.as_str()))
+    never.then(|| {
+        let behind = seen(case).and_then(|seen| seen.behind.as_ref()).and_then(leads_wrong);
+        let says = behind.unwrap_or_else(|| Sentence::new("evidence.never_well"));
+        says.with("container", container.as_str())
+    })
+}
+
+/// Why nothing answers behind a published port, where that is known. What listens nowhere yet may only
+/// be slow to begin.
+fn leads_wrong(behind: &Behind) -> Option<Sentence> {
+    let port = behind.port.to_string();
+    let Some(open) = &behind.open else {
+        let others = &behind.declared;
+        return (!others.is_empty() && !others.contains(&behind.port)).then(|| {
+            let says = Sentence::new("evidence.declares_others").with("port", port);
+            says.with("others", listed(others))
+        });
+    };
+    let here: Vec<_> = open.iter().filter(|one| one.port == behind.port).collect();
+    if !here.is_empty() {
+        let inside_only = here.iter().all(|one| one.inside_only);
+        return inside_only
+            .then(|| Sentence::new("evidence.listens_inside_only").with("port", port));
+    }
+    let mut others: Vec<u16> = open.iter().map(|one| one.port).collect();
+    others.sort_unstable();
+    others.dedup();
+    (!others.is_empty()).then(|| {
+        let says = Sentence::new("evidence.listens_elsewhere").with("port", port);
+        says.with("others", listed(&others))
+    })
+}
+
+fn listed(ports: &[u16]) -> String {
+    ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn bad_status(case: &Case<'_>) -> Option<Finding> {

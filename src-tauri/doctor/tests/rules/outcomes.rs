@@ -1,6 +1,6 @@
 //! 1.3, R8: what each outcome of a look leads to.
 
-use doctor::{Confidence, LedgerFound, TargetId};
+use doctor::{Behind, Confidence, LedgerFound, OpenPort, TargetId};
 
 use super::world::World;
 use super::{given, happen, world};
@@ -214,6 +214,46 @@ fn r62_a_service_that_was_never_well_is_not_restarted_unasked() {
         assert_eq!(api.reason.says.key, "why.only_possible", "{what}");
         assert_eq!(world.phase("container:web"), "healthy");
     }
+}
+
+/// What listens in its container instead is named, where the port that is published leads elsewhere.
+#[test]
+fn r62_a_port_that_leads_where_nothing_listens_is_named() {
+    let open = |port, inside_only| OpenPort { port, inside_only };
+    let line = |open: Option<Vec<OpenPort>>, declared: &[u16]| {
+        let mut world = World::new(5);
+        for line in INSIDE {
+            given(&mut world, line).expect("a line that the world knows");
+        }
+        let behind = Behind { port: 8000, open, declared: declared.to_vec() };
+        world.services.get_mut("api").expect("api").behind = Some(behind);
+        happen(&mut world, "api closes without an answer").expect("what can happen");
+        world.begin(LedgerFound::None);
+        world.pass(300);
+        assert!(world.nothing_done(), "{:?}", world.treatments);
+        let api = world.doctor.patient(&TargetId::Service("api".into())).expect("api");
+        let cause = api.phase.cause().expect("a cause");
+        assert_eq!(cause.confidence, Confidence::Possible);
+        let said = cause.evidence.iter().find(|line| line.values.contains_key("container"));
+        let said = said.expect("what to check");
+        let others = said.values.get("others").map(|others| format!("{others:?}"));
+        (said.key.trim_start_matches("evidence.").to_owned(), others.unwrap_or_default())
+    };
+    let (key, others) = line(Some(vec![open(9000, false), open(9001, true)]), &[]);
+    assert_eq!(key, "listens_elsewhere");
+    assert!(others.contains("9000, 9001"), "{others}");
+    assert_eq!(line(Some(vec![open(8000, true), open(9000, false)]), &[]).0, "listens_inside_only");
+    // It listens where it should, and for some other reason does not answer.
+    let both = vec![open(8000, false), open(8000, true), open(9000, false)];
+    assert_eq!(line(Some(both), &[9000]).0, "never_well");
+    // It has not begun to listen yet.
+    assert_eq!(line(Some(Vec::new()), &[9000]).0, "never_well");
+    // Nobody can look into the container: what its image declares is what to check.
+    let (key, others) = line(None, &[9000]);
+    assert_eq!(key, "declares_others");
+    assert!(others.contains("9000"), "{others}");
+    assert_eq!(line(None, &[8000, 9000]).0, "never_well");
+    assert_eq!(line(None, &[]).0, "never_well");
 }
 
 /// It is restarted when it was well before, and that is known over a relaunch.

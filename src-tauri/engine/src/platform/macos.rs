@@ -38,7 +38,7 @@ use super::signal::{Signal, SignalError, check, refusal};
 
 pub use deaths::Deaths;
 pub use memory::{footprint, memory, memory_peak};
-pub use port::{is_listening, listener};
+pub use port::{is_listening, listener, open_ports};
 pub use power::watch_power;
 pub(super) use process::{children, identity, is_in_container, parent, processes};
 pub use process::{

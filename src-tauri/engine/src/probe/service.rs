@@ -4,7 +4,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use doctor::{Answer, Body, Observation, Reply, ServiceSeen};
+use doctor::{Answer, Behind, Body, Observation, Reply, ServiceSeen};
 use futures_util::future::join_all;
 use reqwest::Url;
 
@@ -52,7 +52,7 @@ impl Service {
         let fails = !self.is_expected(&answer);
         let mut seen = ServiceSeen::from(answer);
         if let Some(inside) = self.container.as_ref().filter(|_| fails) {
-            seen.elsewhere = self.elsewhere(inside).await;
+            (seen.elsewhere, seen.behind) = self.elsewhere(inside).await;
             if seen.elsewhere.is_none() && is_hung(&seen.answer.reply) {
                 seen.cpu_percent = inside.work().await;
             }
@@ -66,22 +66,28 @@ impl Service {
 
     /// The same question where it may have been meant: another published port of its container, or
     /// a port inside that nothing leads to. Never where the configured port leads as it should: what
-    /// else the container serves says nothing of this service.
-    async fn elsewhere(&self, inside: &Inside) -> Option<Answer> {
+    /// else the container serves says nothing of this service. Where it answers nowhere: what listens
+    /// behind its port.
+    async fn elsewhere(&self, inside: &Inside) -> (Option<Answer>, Option<Behind>) {
         let known = inside.known(|known| known.elsewhere.clone());
         if let Some((_, url)) = known.filter(|(at, _)| at.elapsed() < AGAIN)
             && let Some(answer) = self.ask(&url).await
         {
-            return Some(answer);
+            return (Some(answer), None);
         }
         // That it was not there a moment ago says nothing: its program may only just have begun, and
         // to restart it for a wrong address is worse than one more question.
-        let urls = others(&self.url, &inside.docker.doors(&inside.name).await?);
+        let Some(doors) = inside.docker.doors(&inside.name).await else { return (None, None) };
+        let urls = others(&self.url, &doors);
         let answers = join_all(urls.iter().take(TRIED).map(|url| self.ask(url))).await;
         let found = answers.into_iter().flatten().next();
         let url = found.as_ref().map(|answer| (Instant::now(), answer.url.clone()));
         inside.known(|known| known.elsewhere = url);
-        found
+        let behind = match here(&self.url, &doors).filter(|_| found.is_none()) {
+            Some(port) => inside.docker.behind(doors, port).await,
+            None => None,
+        };
+        (found, behind)
     }
 
     /// None: not as expected.
@@ -116,19 +122,21 @@ fn is_hung(reply: &Reply) -> bool {
     matches!(reply, Reply::Silent | Reply::Stalled)
 }
 
-/// The other addresses of what is asked for at this one.
-fn others(url: &str, doors: &Doors) -> Vec<String> {
-    let Ok(url) = Url::parse(url) else { return Vec::new() };
-    let Some(port) = url.port_or_known_default() else { return Vec::new() };
-    // Another host's port is not this container's.
+/// The port that is asked for, where it may be this container's: another host's is not.
+fn here(url: &str, doors: &Doors) -> Option<u16> {
+    let url = Url::parse(url).ok()?;
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     let here = host == "localhost"
         || host
             .parse::<std::net::IpAddr>()
             .is_ok_and(|address| address.is_loopback() || doors.addresses.contains(&address));
-    if !here {
-        return Vec::new();
-    }
+    url.port_or_known_default().filter(|_| here)
+}
+
+/// The other addresses of what is asked for at this one.
+fn others(url: &str, doors: &Doors) -> Vec<String> {
+    let Some(port) = here(url, doors) else { return Vec::new() };
+    let Ok(url) = Url::parse(url) else { return Vec::new() };
     let at = |host: Option<String>, port: u16| {
         let mut url = url.clone();
         if let Some(host) = host {
@@ -167,6 +175,8 @@ mod tests {
             published: published.to_vec(),
             inside: inside.to_vec(),
             addresses: vec!["172.17.0.2".parse().unwrap()],
+            first: None,
+            image: None,
         }
     }
 

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use doctor::{Listener, ProcessSeen};
+use doctor::{Listener, OpenPort, ProcessSeen};
 
 use super::super::socket::{eldest, rank};
 use super::process::{pids, process};
@@ -36,6 +36,38 @@ pub fn is_listening(port: u16) -> bool {
     !sockets(port).is_empty()
 }
 
+/// What is listened on in the network of this first process of a container (proc_pid_net(5)). None: the
+/// process is no member of it (the engine counts its processes in another machine), or is not shown.
+pub fn open_ports(pid: u32, container: &str) -> Option<Vec<OpenPort>> {
+    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    if !groups.contains(container) {
+        return None;
+    }
+    let mut found = Vec::new();
+    for (table, is_needed) in [("tcp", true), ("tcp6", false)] {
+        // A kernel without IPv6 has no tcp6.
+        let file = match File::open(format!("/proc/{pid}/net/{table}")) {
+            Ok(file) => file,
+            Err(_) if is_needed => return None,
+            Err(_) => continue,
+        };
+        let lines = BufReader::new(file.take(CAP)).lines().map_while(Result::ok).skip(1);
+        found.extend(lines.filter_map(|line| open_port(&line)));
+    }
+    found.sort_unstable();
+    found.dedup();
+    Some(found)
+}
+
+/// A row of the table, if it is a listening socket; Docker's own resolver is none of the container's
+/// (moby libnetwork `sandbox_dns_unix.go`, `resolverIPSandbox`).
+fn open_port(line: &str) -> Option<OpenPort> {
+    const RESOLVER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 11));
+    let (address, port, _) = listening_socket(line)?;
+    let inside_only = address.is_loopback();
+    (address != RESOLVER).then_some(OpenPort { port, inside_only })
+}
+
 /// Every listening socket on the port as (rank of its address, inode).
 fn sockets(port: u16) -> Vec<(u8, u64)> {
     match sock_diag::listening(port) {
@@ -58,14 +90,20 @@ fn rows(port: u16) -> Vec<(u8, u64)> {
 
 /// A row of the table, if it is a listening socket on this port.
 fn listening_row(line: &str, port: u16) -> Option<(u8, u64)> {
+    let (address, row_port, inode) = listening_socket(line)?;
+    (row_port == port).then(|| (rank(address), inode))
+}
+
+/// Address, port and inode of a row of the table, if it is a listening socket.
+fn listening_socket(line: &str) -> Option<(IpAddr, u16, u64)> {
     let mut fields = line.split_ascii_whitespace();
     let (address, row_port) = fields.nth(1)?.rsplit_once(':')?;
     let state = fields.nth(1)?;
     let inode = fields.nth(5)?.parse().ok()?;
-    if state != LISTEN || u16::from_str_radix(row_port, 16).ok()? != port {
+    if state != LISTEN {
         return None;
     }
-    Some((rank(parse_address(address)?), inode))
+    Some((parse_address(address)?, u16::from_str_radix(row_port, 16).ok()?, inode))
 }
 
 /// Groups of 8 hex digits, each a 32-bit word as it lies in memory.
@@ -109,9 +147,12 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
     use std::time::{Duration, Instant};
 
-    use doctor::Listener;
+    use doctor::{Listener, OpenPort};
 
-    use super::{is_listening, listener, listening_row, parse_address, rank, rows, sockets};
+    use super::{
+        is_listening, listener, listening_row, open_port, open_ports, parse_address, rank, rows,
+        sockets,
+    };
 
     #[test]
     fn our_own_listener_is_found_on_each_address_and_gone_when_closed() {
@@ -152,6 +193,20 @@ mod tests {
         assert_eq!(listening_row(&row.replace(" 0A ", " 01 "), 11434), None);
         assert_eq!(listening_row("", 11434), None);
         assert_eq!(listening_row("a b c d e f g h i j", 11434), None);
+    }
+
+    #[test]
+    fn what_is_open_is_told_by_where_it_is_reached() {
+        let row = |address: &str| {
+            open_port(&format!("0: {address} 00000000:0000 0A 0:0 0:0 0 1000 0 12345 1 0 100 0"))
+        };
+        let open = |port, inside_only| Some(OpenPort { port, inside_only });
+        assert_eq!(row("00000000:1F40"), open(8000, false));
+        assert_eq!(row("0100007F:1F40"), open(8000, true));
+        assert_eq!(row("00000000000000000000000001000000:1F40"), open(8000, true));
+        assert_eq!(row("0B00007F:A1B2"), None, "Docker's resolver");
+        let own = std::process::id();
+        assert_eq!(open_ports(own, "no container has this id"), None);
     }
 
     #[test]

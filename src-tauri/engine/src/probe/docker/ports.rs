@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use bollard::models::{ContainerStatsResponse, PortMap};
 use bollard::query_parameters::{InspectContainerOptions, StatsOptionsBuilder};
+use doctor::Behind;
 use futures_util::StreamExt;
+
+use crate::platform;
 
 use super::{CONTAINER, Docker, Limits, SMALL, inspect, is_container_name};
 
@@ -19,6 +22,9 @@ pub struct Doors {
     pub inside: Vec<u16>,
     /// On the engine's networks.
     pub addresses: Vec<IpAddr>,
+    /// Its first process, as the engine counts, and its id.
+    pub first: Option<(u32, String)>,
+    pub image: Option<String>,
 }
 
 /// The engine takes two samples, one second apart.
@@ -40,7 +46,39 @@ impl Docker {
         let runs = found.state.as_ref()?.running.unwrap_or_default();
         let settings = found.network_settings.filter(|_| runs)?;
         let ports = settings.ports.clone().unwrap_or_default();
-        Some(Doors { addresses: inspect::addresses(Some(settings)), ..doors(&ports) })
+        let first = found.state.and_then(|state| u32::try_from(state.pid?).ok());
+        let first = first.filter(|pid| *pid > 0).zip(found.id.filter(|id| !id.is_empty()));
+        let addresses = inspect::addresses(Some(settings));
+        Some(Doors { addresses, first, image: found.image, ..doors(&ports) })
+    }
+
+    /// Where this port of the host leads to, if it leads into the container: what listens there, or else
+    /// what its image declares.
+    pub async fn behind(&self, doors: Doors, outside: u16) -> Option<Behind> {
+        let (port, _) = *doors.published.iter().find(|(_, published)| *published == outside)?;
+        let open = match doors.first {
+            Some((pid, id)) => {
+                tokio::task::spawn_blocking(move || platform::open_ports(pid, &id)).await.ok()?
+            }
+            None => None,
+        };
+        let declared = match (&open, doors.image) {
+            (None, Some(image)) => self.declared(&image).await,
+            (Some(_), _) | (None, None) => Vec::new(),
+        };
+        Some(Behind { port, open, declared })
+    }
+
+    /// TCP ports that an image declares; what a container publishes is added to its own.
+    async fn declared(&self, image: &str) -> Vec<u16> {
+        let limits = Limits { within: self.pace().answer, cap: CONTAINER };
+        let found = self.ask(limits, async |docker| docker.inspect_image(image).await).await;
+        let config = found.ok().and_then(|found| found.config);
+        let ports = config.and_then(|config| config.exposed_ports).unwrap_or_default();
+        let mut ports: Vec<u16> =
+            ports.iter().filter_map(|port| port.strip_suffix("/tcp")?.parse().ok()).collect();
+        ports.sort_unstable();
+        ports
     }
 
     /// Per cent of one core that it uses now. Costs the engine two samples: never on a timer.
