@@ -95,6 +95,11 @@ impl OwnStop {
         {
             return false;
         }
+        let signalled = self.told.iter().any(|(told, _)| *told == Brought::Signal);
+        if self.compose && what == Brought::End && !signalled {
+            // It ended by itself before Compose came to stop it: that stop is still to come.
+            return false;
+        }
         if let Some((_, told_ms)) = self.told.iter().find(|(told, _)| *told == what) {
             return *told_ms == news.at_ms;
         }

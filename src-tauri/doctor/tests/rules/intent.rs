@@ -371,6 +371,26 @@ fn r33_what_compose_1_stops_first_is_ours_and_what_it_made_is_not() {
     assert_eq!(world.patient("container:web").account.intent, Intent::Held);
 }
 
+/// R33: what ends by itself and is started by its policy, before Compose 1 stops it, leaves its stop ours.
+#[test]
+fn r33_an_end_before_compose_1_comes_to_it_does_not_use_up_its_stop() {
+    let mut world = made_anew_by(true);
+    world.pass(10);
+    let id = world.containers["web"].seen.id.clone();
+    let told = [
+        ContainerEvent::Die { exit_code: 3 },
+        ContainerEvent::Start,
+        ContainerEvent::Kill { signal: "15".into() },
+        ContainerEvent::Die { exit_code: 143 },
+        ContainerEvent::Stop,
+    ];
+    for (after, what) in (1..).zip(told) {
+        let (name, at_ms) = ("web".to_owned(), world.engine_ms() + 100 * after);
+        world.tell(&Event::ContainerNews(ContainerNews { id: id.clone(), name, at_ms, what }));
+    }
+    assert_eq!(world.patient("container:web").account.intent, Intent::Wanted);
+}
+
 /// R33: with Compose 1 as well a second signal is somebody else's.
 #[test]
 fn r33_a_second_signal_beside_compose_1_is_a_persons() {
