@@ -36,7 +36,7 @@ pub fn is_listening(port: u16) -> bool {
     !sockets(port).is_empty()
 }
 
-/// What is listened on in the network of this first process of a container (proc_pid_net(5)). None: the
+/// What is listened on in the network of this first process of a container (`proc_pid_net(5)`). None: the
 /// process is no member of it (the engine counts its processes in another machine), or is not shown.
 pub fn open_ports(pid: u32, container: &str) -> Option<Vec<OpenPort>> {
     let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
