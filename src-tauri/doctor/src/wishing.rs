@@ -262,7 +262,12 @@ impl Doctor {
         match &patient.spec.care {
             Care::Service { container: Some(name), .. } => {
                 let container = TargetId::Container(name.clone());
-                self.wish_remedy(&container, verb, by)
+                let response = self.wish_remedy(&container, verb, by);
+                let begins = matches!(verb, Verb::Start | Verb::Restart) && by == Asker::Person;
+                if begins && matches!(response, Response::Accepted { .. } | Response::Done) {
+                    self.ends_hold(target);
+                }
+                response
             }
             Care::Service { container: None, .. }
             | Care::Host
@@ -271,6 +276,18 @@ impl Doctor {
             | Care::Mlx { .. }
             | Care::Container { .. } => Response::Impossible(Sentence::new("why.no_container")),
         }
+    }
+
+    /// R37: a person who starts it ends its own hold as well, not only that of its container.
+    fn ends_hold(&mut self, target: &TargetId) {
+        let Some(patient) = self.patients.get_mut(target) else { return };
+        if patient.account.intent != Intent::Held {
+            return;
+        }
+        patient.account.want();
+        // It was held on purpose: it is wanted, though it may never have been seen to run.
+        patient.met = true;
+        self.look_soon(target, Depth::Full);
     }
 
     fn person_plan(&self, target: &TargetId, verb: Verb) -> Result<Plan, Sentence> {

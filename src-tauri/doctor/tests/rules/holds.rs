@@ -223,3 +223,34 @@ fn c12_what_a_person_asks_for_is_done_beside_another_healer() {
     world.then("a person asks: start ollama", 90);
     assert_eq!(world.phase("ollama"), "healthy");
 }
+
+/// Once, and with it, and not that of its neighbour.
+#[test]
+fn r37_a_persons_start_of_a_service_ends_its_own_hold() {
+    let lines = &[
+        "docker",
+        "container web",
+        "service api: in container web",
+        "service ui: in container web",
+    ];
+    for first in ["check everything", "stop container:web"] {
+        let mut world = world(lines);
+        world.then("a person asks: hold service:api", 5).then("a person asks: hold service:ui", 5);
+        world.then(&format!("a person asks: {first}"), 30);
+        world.then("a person asks: start service:api", 90);
+        assert_eq!(world.patient("service:api").account.intent, Intent::Wanted, "{first}");
+        assert_eq!(world.patient("service:api").account.hold, None, "{first}");
+        assert_eq!(world.patient("container:web").account.intent, Intent::Wanted, "{first}");
+        assert_eq!(world.phase("service:api"), "healthy", "{first}");
+        assert_eq!(world.patient("service:ui").account.intent, Intent::Held, "{first}");
+    }
+}
+
+/// What is not begun ends no hold, nor does an agent's word.
+#[test]
+fn r37_a_stop_of_a_service_leaves_its_hold() {
+    let mut world = world(&["docker", "container web", "service api: in container web"]);
+    world.then("a person asks: hold service:api", 5);
+    world.then("a person asks: stop service:api", 60);
+    assert_eq!(world.patient("service:api").account.intent, Intent::Held);
+}
