@@ -415,6 +415,9 @@ impl Doctor {
             let says = Sentence::new("why.dies_of_its_need").with("parent", need.name());
             return Err(Refusal::Wait(Reason::says("R58", says)));
         }
+        if let Some(until) = self.grace_after_neighbour(&patient.spec.id) {
+            return Err(Refusal::Wait(Reason::new("R12", "why.in_grace").until(until)));
+        }
         // R30: the light start is the loop's one trial, whatever was tried before.
         let light = self.light_is_due(patient, cause);
         if !light && is_of_memory(cause.id) && account.ooms.len() >= 2 {

@@ -274,11 +274,14 @@ impl Doctor {
                     *due = now.continuous + policy.trial_after(given_up.trials);
                     given_up.trial = Some(*due);
                 }
+                // It has not come up with it yet: should it not, this was an attempt for it as well.
+                Phase::Starting { .. } | Phase::Degraded { .. } => {
+                    other.account.attempts = other.account.attempts.max(attempts);
+                    other.account.last_attempt = Some(now.continuous);
+                }
                 Phase::Unknown
-                | Phase::Starting { .. }
                 | Phase::Healthy
                 | Phase::Slow
-                | Phase::Degraded { .. }
                 | Phase::Recovering { .. }
                 | Phase::GivenUp { .. } => {}
             }

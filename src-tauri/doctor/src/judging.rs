@@ -37,6 +37,10 @@ impl Doctor {
             patient.enter(Phase::Unknown, Reason::says("R34", says), now);
             return;
         }
+        if self.fails_with_neighbour(target, verdict) {
+            return;
+        }
+        let Some(patient) = self.patients.get_mut(target) else { return };
         if !matches!(verdict, Verdict::Hard | Verdict::Nothing) {
             // R11: the last reading disagrees with the one before; another one is to tell.
             patient.confirmed = None;

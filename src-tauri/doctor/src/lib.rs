@@ -79,6 +79,7 @@ mod flapping;
 mod folding;
 mod incident;
 mod incidents;
+mod neighbours;
 mod notice;
 mod rates;
 mod sentence;

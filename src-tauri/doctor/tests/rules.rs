@@ -40,6 +40,8 @@ mod light;
 mod limits;
 #[path = "rules/mistakes.rs"]
 mod mistakes;
+#[path = "rules/neighbours.rs"]
+mod neighbours;
 #[path = "rules/notices.rs"]
 mod notices;
 #[path = "rules/numbers.rs"]
