@@ -91,6 +91,13 @@ impl Doctor {
             verdict,
             Verdict::Hard | Verdict::WrongOwner | Verdict::Misplaced | Verdict::Wedged
         );
+        if soaking
+            && good
+            && let Some(patient) = self.patients.get_mut(target)
+        {
+            // It is in use again, and whoever asks before a cycle goes by the last good look.
+            patient.last_good = Some(now);
+        }
         if bad && waking {
             // R42: straight after a wake a failure says nothing.
             self.look_soon_verifying(target);

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use doctor::LedgerFound;
+use doctor::{LedgerFound, TargetId};
 use engine::config::Config;
-use engine::picture::{Frame, snapshot};
+use engine::picture::{Frame, snapshot, usable_for};
 use engine::view::{Look, Snapshot, Summary, Why};
 use engine::words::Words;
 
@@ -74,6 +74,27 @@ fn a_wait_is_drawn_with_its_end_and_its_reason() {
     assert!((0..=10).contains(&ahead(&world, why.next_look.as_deref())));
     assert!((0..=15).contains(&ahead(&world, why.next_attempt.as_deref())));
     assert_eq!(why.next, why.next_attempt);
+}
+
+/// Whoever asks before a cycle may use what answers again, all the time that it is being watched.
+#[test]
+fn r46_a_server_is_usable_for_the_whole_soak() {
+    for (name, id) in [("ollama", TargetId::Ollama), ("mlx", TargetId::Mlx)] {
+        let mut world = played(&[name], &[(&format!("{name} dies"), 1)]);
+        let (mut watched, mut closed, mut ended) = (0, false, false);
+        for _ in 0..300 {
+            world.run_until(world.story_ms() + 1000);
+            let usable = usable_for(&world.doctor, &id).is_some();
+            if world.doctor.operations().any(|one| one.target == id && one.is_soaking()) {
+                watched += 1;
+                assert!(usable, "{name}, {watched} s");
+            }
+            closed |= watched == 0 && !usable;
+            ended |=
+                watched > 0 && world.doctor.patient(&id).is_some_and(|one| one.phase.is_usable());
+        }
+        assert!(watched >= 55 && closed && ended, "{name}, {watched} s");
+    }
 }
 
 #[test]
