@@ -25,6 +25,7 @@ pub mod journal;
 pub mod ledger;
 pub mod paths;
 
+pub mod address;
 pub mod api;
 pub mod audit;
 

@@ -254,6 +254,16 @@ fn every_bad_file_is_refused_in_its_own_words() {
 }
 
 #[test]
+fn a_fault_in_an_address_tells_no_key_of_its_query() {
+    let file = Path::new("config.toml");
+    for url in ["ftp://h/x?token=sk-abc&deep=1", "h/x?token=sk-abc", "http://h/x?token=sk-abc#a"] {
+        let text = format!("[[service]]\nname = \"page\"\nurl = \"{url}\"\n");
+        let said = Config::parse(file, &text, &bare).unwrap_err().to_string();
+        assert!(said.contains("?token=…") && !said.contains("sk-abc"), "{said}");
+    }
+}
+
+#[test]
 fn what_is_no_text_file_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("config.toml");

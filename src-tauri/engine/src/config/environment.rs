@@ -6,6 +6,7 @@ use reqwest::Url;
 
 use super::values;
 use super::{DockerHost, sections};
+use crate::address::without_secrets;
 
 /// What the environment says; none where it says nothing.
 #[derive(Default)]
@@ -24,7 +25,7 @@ impl Environment {
         let set = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
         let mut found = Self { home: set("HOME"), ..Self::default() };
         let mut used = |name: &str, value: &str, says: String| {
-            let value = values::without_password(value);
+            let value = without_secrets(value);
             found.warnings.push(format!("The variable {name} is ignored: \"{value}\" {says}."));
         };
         // The first of two variables for the same thing wins.

@@ -11,6 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::error::{ConfigError, ConfigErrors, either, nearest};
 use super::values;
+use crate::address::without_secrets;
 
 /// So much of a value is repeated in a message.
 const QUOTED: usize = 60;
@@ -78,7 +79,7 @@ impl<'a> Source<'a> {
 
     /// A piece of the file on one line, fit for a message.
     fn quote(&self, span: Range<usize>) -> String {
-        let text = values::without_password(self.text.get(span).unwrap_or_default());
+        let text = without_secrets(self.text.get(span).unwrap_or_default());
         let mut quoted: String = text
             .chars()
             .map(|letter| if letter.is_control() { ' ' } else { letter })

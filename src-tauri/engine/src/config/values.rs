@@ -90,18 +90,6 @@ pub(super) fn url(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-/// For messages and logs: what stands before the `@` of an address is left out.
-pub(super) fn without_password(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
-    let end = rest.find(['/', '?', '#', '"', '\'', ' ', '\n']).unwrap_or(rest.len());
-    let (address, after) = rest.split_at(end);
-    let shown = match address.rsplit_once('@') {
-        Some((_, host)) => format!("…@{host}"),
-        None => address.to_owned(),
-    };
-    format!("{scheme}://{shown}{}", without_password(after))
-}
-
 /// Where a server's questions begin; the path ends with `/`.
 pub(super) fn base_url(text: &str) -> Result<Url, String> {
     let mut url = url(text)?;

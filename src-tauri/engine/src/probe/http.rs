@@ -10,6 +10,8 @@ use futures_util::StreamExt;
 use reqwest::{Client, ClientBuilder, RequestBuilder};
 use serde_json::Value;
 
+use crate::address::without_secrets;
+
 /// Bytes of a shallow answer, and of a list, that are read at most.
 pub(crate) const SHALLOW_CAP: usize = 64 << 10;
 pub(crate) const LIST_CAP: usize = 2 << 20;
@@ -128,6 +130,9 @@ fn failed(error: &reqwest::Error, in_body: bool) -> Outcome {
         reason = this.to_string();
         source = this.source();
     }
+    if let Some(url) = error.url() {
+        reason = reason.replace(url.as_str(), &without_secrets(url.as_str()));
+    }
     if error.is_timeout() && error.is_connect() {
         Outcome::Failed(Reply::ConnectTimeout)
     } else if error.is_connect() {
@@ -176,7 +181,8 @@ impl Got {
             Outcome::Failed(reply) => reply,
             Outcome::Answered { code, body } => Reply::Status { code, body: judge(&body) },
         };
-        Ok(Answer { url: self.url, reply, took_ms })
+        // What is shown and stored of it; the question itself was the whole one.
+        Ok(Answer { url: without_secrets(&self.url), reply, took_ms })
     }
 
     /// The body as JSON, when the answer was a 2xx.

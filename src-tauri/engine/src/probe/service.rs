@@ -80,8 +80,10 @@ impl Service {
         let Some(doors) = inside.docker.doors(&inside.name).await else { return (None, None) };
         let urls = others(&self.url, &doors);
         let answers = join_all(urls.iter().take(TRIED).map(|url| self.ask(url))).await;
-        let found = answers.into_iter().flatten().next();
-        let url = found.as_ref().map(|answer| (Instant::now(), answer.url.clone()));
+        let found = urls.into_iter().zip(answers).find_map(|(url, answer)| Some((url, answer?)));
+        // The whole one is asked again: that of the answer is without the values of its query.
+        let (url, found) = found.unzip();
+        let url = url.map(|url| (Instant::now(), url));
         inside.known(|known| known.elsewhere = url);
         let behind = match here(&self.url, &doors).filter(|_| found.is_none()) {
             Some(port) => inside.docker.behind(doors, port).await,
@@ -168,6 +170,10 @@ fn others(url: &str, doors: &Doors) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::net::TcpListener;
+    use std::thread;
+
     use super::*;
 
     fn doors(published: &[(u16, u16)], inside: &[u16]) -> Doors {
@@ -192,6 +198,30 @@ mod tests {
             others(health, &doors(&[(8000, 8010)], &[])),
             ["http://172.17.0.2:8010/health?deep=1"]
         );
+    }
+
+    /// A key in the query is sent, and neither shown nor stored.
+    #[tokio::test]
+    async fn a_key_in_the_query_is_asked_with_and_not_told() {
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}/x", socket.local_addr().unwrap());
+        let asked = thread::spawn(move || {
+            let (mut stream, _) = socket.accept().unwrap();
+            let mut request = String::new();
+            BufReader::new(stream.try_clone().unwrap()).read_line(&mut request).unwrap();
+            write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+            request
+        });
+        let service = Service {
+            url: format!("{address}?token=sk-abc"),
+            timeout: Duration::from_secs(30),
+            expect: vec![200],
+            container: None,
+        };
+        let Observation::Service(seen) = service.look(1).await else { panic!("it was asked") };
+        assert!(matches!(seen.answer.reply, Reply::Status { code: 200, .. }), "{seen:?}");
+        assert_eq!(seen.answer.url, format!("{address}?token=…"));
+        assert!(asked.join().unwrap().starts_with("GET /x?token=sk-abc "));
     }
 
     #[test]

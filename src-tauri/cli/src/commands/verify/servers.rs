@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use doctor::{Care, Sentence, TargetId};
+use engine::address::without_secrets;
 use engine::config::{Config, ServiceSettings, Url};
 use engine::view::Snapshot;
 use engine::words::Words;
@@ -122,7 +123,7 @@ async fn mlx(config: &Config, snapshot: Option<&Snapshot>, words: &Words) -> Che
 }
 
 fn about(key: &str, url: &impl ToString) -> Sentence {
-    Sentence::new(key).with("url", url.to_string())
+    Sentence::new(key).with("url", without_secrets(&url.to_string()))
 }
 
 /// A server that nobody configured and nobody ever saw is no failure.
@@ -206,7 +207,11 @@ impl Silence {
         while let Some(inner) = cause.source() {
             cause = inner;
         }
-        Self::Failed(cause.to_string())
+        let why = cause.to_string();
+        Self::Failed(match error.url() {
+            Some(url) => why.replace(url.as_str(), &without_secrets(url.as_str())),
+            None => why,
+        })
     }
 
     fn text(&self, words: &Words) -> String {
@@ -221,8 +226,11 @@ impl Silence {
 async fn ask(url: &Url, path: &str, timeout: Duration) -> Result<(StatusCode, Json), Silence> {
     let url = url.join(path).map_err(|error| Silence::Failed(error.to_string()))?;
     let client = client(timeout).map_err(|error| Silence::Failed(error.to_string()))?;
+    let whole = url.to_string();
     let response = client.get(url).send().await.map_err(|error| Silence::of(&error))?;
     let status = response.status();
-    let body = read(response).await.map_err(|error| Silence::Failed(error.to_string()))?;
+    let body = read(response).await.map_err(|error| {
+        Silence::Failed(error.to_string().replace(&whole, &without_secrets(&whole)))
+    })?;
     Ok((status, serde_json::from_slice(&body).unwrap_or(Json::Null)))
 }
