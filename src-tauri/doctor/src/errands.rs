@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use crate::doctor::Doctor;
+use crate::ensuring::is_same;
 use crate::event::{Asker, Unload};
 use crate::incident::{RemedyResult, Verb};
 use crate::observation::MlxServer;
 use crate::order::{OperationId, Response};
+use crate::patient::{LoadedFact, Patient};
 use crate::plan::Plan;
 use crate::sentence::Sentence;
 use crate::target::TargetId;
@@ -18,63 +20,126 @@ const ERRANDS: usize = 16;
 
 impl Doctor {
     pub(crate) fn wish_unload(&mut self, what: Unload, by: Asker) -> Response {
-        if let Unload::Model(name) = &what
-            && let Some(model) = of_mlx(name)
-        {
+        let only_idle = match what {
+            Unload::Model(name) => return self.wish_unload_model(name, by),
+            Unload::All => false,
+            Unload::Idle => true,
+        };
+        let ollama = self.plan_for_ollama(only_idle);
+        let mlx = self.plan_for_mlx(only_idle);
+        let found = |id| self.patients.get(id).is_some_and(Patient::is_found);
+        match (ollama, mlx) {
+            (Ok(plan), Err(_)) => self.errand(Verb::Unload, by, plan),
+            (Ok(plan), Ok(other)) => {
+                let both = vec![TargetId::Ollama, TargetId::Mlx];
+                let _ = self.errand_on(TargetId::Mlx, Verb::Unload, by, other);
+                match self.errand(Verb::Unload, by, plan) {
+                    Response::Accepted { operation, .. } => {
+                        Response::Accepted { operation, targets: both }
+                    }
+                    other => other,
+                }
+            }
+            (Err(why), Ok(plan)) => {
+                let left_out = matches!(why, Response::NotNow(_)) && found(&TargetId::Ollama);
+                let response = self.errand_on(TargetId::Mlx, Verb::Unload, by, plan);
+                if let (true, Response::Accepted { operation, .. }) = (left_out, &response) {
+                    let wall = self.now.wall;
+                    let begun = self.operations.iter_mut().find(|one| one.id == *operation);
+                    if let Some(begun) = begun {
+                        begun.say(wall, Sentence::new("step.ollama_left_out"));
+                    }
+                }
+                response
+            }
+            (Err(_), Err(why)) if found(&TargetId::Mlx) && !found(&TargetId::Ollama) => why,
+            (Err(why), Err(_)) => why,
+        }
+    }
+
+    /// Without `mlx:` it is whoever's has it in memory, and Ollama's where both have.
+    fn wish_unload_model(&mut self, name: String, by: Asker) -> Response {
+        if let Some(model) = of_mlx(&name) {
             return self.wish_unload_mlx(model, by);
         }
+        let has = |id: &TargetId, is: &dyn Fn(&str) -> bool| {
+            let server = self.patients.get(id).filter(|server| server.answers());
+            server.is_some_and(|one| one.facts.loaded.iter().any(|fact| is(&fact.seen.name)))
+        };
+        if !has(&TargetId::Ollama, &|one| is_same(one, &name))
+            && has(&TargetId::Mlx, &|one| one == name)
+        {
+            return self.wish_unload_mlx(Some(name), by);
+        }
+        match self.ollama_that_answers() {
+            Ok(_) => self.errand(Verb::Unload, by, Plan::Unload { models: vec![name] }),
+            Err(why) => why,
+        }
+    }
+
+    fn ollama_that_answers(&self) -> Result<&Patient, Response> {
         let Some(ollama) = self.patients.get(&TargetId::Ollama) else {
-            return unknown(&TargetId::Ollama);
+            return Err(unknown(&TargetId::Ollama));
         };
-        if !ollama.answers() {
-            return Response::NotNow(Sentence::new("why.ollama_unwell"));
+        if ollama.answers() {
+            Ok(ollama)
+        } else {
+            Err(Response::NotNow(Sentence::new("why.ollama_unwell")))
         }
-        let only_idle = what == Unload::Idle;
-        let models: Vec<String> = match what {
-            Unload::Model(name) => vec![name],
-            Unload::All => {
-                let loaded = ollama.facts.loaded.iter().filter(|fact| !ollama.keeps(fact));
-                loaded.map(|fact| fact.seen.name.clone()).collect()
-            }
-            Unload::Idle => {
-                self.idle_models(ollama).iter().map(|fact| fact.seen.name.clone()).collect()
-            }
+    }
+
+    fn plan_for_ollama(&self, only_idle: bool) -> Result<Plan, Response> {
+        let ollama = self.ollama_that_answers()?;
+        let name = |fact: &LoadedFact| fact.seen.name.clone();
+        let models: Vec<String> = if only_idle {
+            self.idle_models(ollama).into_iter().map(name).collect()
+        } else {
+            ollama.facts.loaded.iter().filter(|fact| !ollama.keeps(fact)).map(name).collect()
         };
+        if models.is_empty() { Err(none_to_unload(only_idle)) } else { Ok(Plan::Unload { models }) }
+    }
+
+    fn plan_for_mlx(&self, only_idle: bool) -> Result<Plan, Response> {
+        let (mlx, server) = self.mlx_that_unloads()?;
+        let models =
+            if only_idle { self.idle_models_of_mlx() } else { self.models_of_mlx(mlx, server) };
         if models.is_empty() {
-            let key = if only_idle { "why.no_idle_model" } else { "why.only_pinned" };
-            return Response::Impossible(Sentence::new(key));
+            return Err(none_to_unload(only_idle));
         }
-        self.errand(Verb::Unload, by, Plan::Unload { models })
+        Ok(Plan::UnloadMlx { server, models })
+    }
+
+    fn wish_unload_mlx(&mut self, model: Option<String>, by: Asker) -> Response {
+        let server = match self.mlx_that_unloads() {
+            Ok((_, server)) => server,
+            Err(why) => return why,
+        };
+        if model.is_none() && matches!(server, MlxServer::Omlx | MlxServer::LmStudio) {
+            return Response::Impossible(Sentence::new("why.name_the_model"));
+        }
+        let plan = Plan::UnloadMlx { server, models: vec![model] };
+        self.errand_on(TargetId::Mlx, Verb::Unload, by, plan)
     }
 
     /// Most MLX servers cannot let go of a model: only their restart frees the memory (FACTS B.1 to
     /// B.3), and that is another wish.
-    fn wish_unload_mlx(&mut self, model: Option<String>, by: Asker) -> Response {
-        let target = TargetId::Mlx;
-        let Some(mlx) = self.patients.get(&target) else { return unknown(&target) };
-        let Some(seen) = mlx.facts.mlx.as_ref().filter(|_| mlx.answers()) else {
-            return Response::NotNow(Sentence::new("why.mlx_unwell"));
+    fn mlx_that_unloads(&self) -> Result<(&Patient, MlxServer), Response> {
+        let Some(mlx) = self.patients.get(&TargetId::Mlx) else {
+            return Err(unknown(&TargetId::Mlx));
         };
-        let server = seen.server;
-        let possible = match server {
-            MlxServer::Omni => true,
-            // By name only.
-            MlxServer::Omlx | MlxServer::LmStudio => {
-                if model.is_none() {
-                    return Response::Impossible(Sentence::new("why.name_the_model"));
-                }
-                true
-            }
+        let Some(seen) = mlx.facts.mlx.as_ref().filter(|_| mlx.answers()) else {
+            return Err(Response::NotNow(Sentence::new("why.mlx_unwell")));
+        };
+        match seen.server {
+            MlxServer::Omni | MlxServer::Omlx | MlxServer::LmStudio => Ok((mlx, seen.server)),
             MlxServer::MlxLm
             | MlxServer::OpenAi
             | MlxServer::ModelServer
             | MlxServer::Ollama
-            | MlxServer::Unrecognised => false,
-        };
-        if !possible {
-            return Response::Impossible(Sentence::new("why.restart_to_free"));
+            | MlxServer::Unrecognised => {
+                Err(Response::Impossible(Sentence::new("why.restart_to_free")))
+            }
         }
-        self.errand_on(target, Verb::Unload, by, Plan::UnloadMlx { server, model })
     }
 
     /// E1: never under memory pressure, one at a time.
@@ -181,6 +246,11 @@ impl Doctor {
         self.end(&id, RemedyResult::Superseded, says, false);
         Response::Done
     }
+}
+
+fn none_to_unload(only_idle: bool) -> Response {
+    let key = if only_idle { "why.no_idle_model" } else { "why.only_pinned" };
+    Response::Impossible(Sentence::new(key))
 }
 
 /// `mlx` is whatever the MLX server holds, `mlx:NAME` one model of it.

@@ -20,9 +20,10 @@ pub(crate) enum Plan {
     Unload {
         models: Vec<String>,
     },
+    /// One after the other; none is all that it holds.
     UnloadMlx {
         server: MlxServer,
-        model: Option<String>,
+        models: Vec<Option<String>>,
     },
     /// Measured one after the other, unloaded after each.
     Measure {
@@ -163,13 +164,25 @@ impl Plan {
                 None => Next::Step(Step::Unload { models: models.clone() }, UNLOAD),
                 Some((_, outcome)) => unload_ended(outcome),
             },
-            Self::UnloadMlx { server, model } => match last {
-                None => {
-                    let step = Step::UnloadMlx { server: *server, model: model.clone() };
-                    Next::Step(step, UNLOAD)
+            Self::UnloadMlx { server, models } => {
+                let done = match last {
+                    Some((Step::UnloadMlx { model, .. }, outcome)) => {
+                        let ended = unload_ended(outcome);
+                        if matches!(ended, Next::Failed { .. }) {
+                            return ended;
+                        }
+                        models.iter().position(|one| one == model).map_or(0, |last| last + 1)
+                    }
+                    Some(_) | None => 0,
+                };
+                match models.get(done) {
+                    Some(model) => {
+                        let step = Step::UnloadMlx { server: *server, model: model.clone() };
+                        Next::Step(step, UNLOAD)
+                    }
+                    None => Next::Finished,
                 }
-                Some((_, outcome)) => unload_ended(outcome),
-            },
+            }
             Self::Measure { models } => {
                 if let Some((Step::Measure { model }, _)) = last {
                     return Next::Step(Step::Unload { models: vec![model.clone()] }, UNLOAD);

@@ -59,7 +59,7 @@ impl Doctor {
     /// goes first, since one that is loaded again costs less time than several.
     fn least_valuable(&self) -> Option<Idle> {
         let mut all = self.idle_of_ollama();
-        all.extend(self.idle_of_mlx());
+        all.extend(self.sheds().then(|| self.idle_of_mlx()).into_iter().flatten());
         all.retain(|idle| idle.heal != Heal::Ask && !self.came_back(&idle.model));
         // The first of equals: the order is that of the lists.
         all.into_iter().rev().max_by_key(|idle| (self.order_of(idle.quiet), idle.bytes))
@@ -83,6 +83,45 @@ impl Doctor {
         };
         models.sort_by_key(|fact| std::cmp::Reverse(order(fact)));
         models
+    }
+
+    /// The same of an MLX server; none is all that it holds.
+    pub(crate) fn idle_models_of_mlx(&self) -> Vec<Option<String>> {
+        let plans = self.idle_of_mlx().into_iter().map(|idle| idle.plan);
+        let models = plans.filter_map(|plan| match plan {
+            Plan::UnloadMlx { models, .. } => Some(models),
+            Plan::Server(_)
+            | Plan::Container(_)
+            | Plan::Docker
+            | Plan::Unload { .. }
+            | Plan::Measure { .. }
+            | Plan::Raise { .. }
+            | Plan::Ensure(_)
+            | Plan::Verify { .. }
+            | Plan::Check { .. } => None,
+        });
+        models.flatten().collect()
+    }
+
+    /// All that an MLX server of this kind holds and that is not meant to stay.
+    pub(crate) fn models_of_mlx(&self, mlx: &Patient, server: MlxServer) -> Vec<Option<String>> {
+        let goes = |fact: &&LoadedFact| !self.stays_in_mlx(fact);
+        let loaded = &mlx.facts.loaded;
+        match server {
+            // All goes at once, or nothing.
+            MlxServer::Omni => {
+                let all = !loaded.is_empty() && loaded.iter().all(|fact| goes(&fact));
+                all.then_some(None).into_iter().collect()
+            }
+            MlxServer::Omlx | MlxServer::LmStudio => {
+                loaded.iter().filter(goes).map(|fact| Some(fact.seen.name.clone())).collect()
+            }
+            MlxServer::MlxLm
+            | MlxServer::OpenAi
+            | MlxServer::ModelServer
+            | MlxServer::Ollama
+            | MlxServer::Unrecognised => Vec::new(),
+        }
     }
 
     fn is_quiet(&self, fact: &LoadedFact) -> bool {
@@ -125,7 +164,7 @@ impl Doctor {
         };
         let held = insight.activity.map_or(0, |activity| activity.footprint_bytes);
         let told: u64 = loaded.iter().map(|fact| fact.seen.size_bytes).sum();
-        if !self.sheds() || held < told / 2 || quiet < self.policy.idle_model {
+        if held < told / 2 || quiet < self.policy.idle_model {
             return Vec::new();
         }
         let since = |fact: &LoadedFact| quiet.min(now.since(fact.quiet_since));
@@ -136,7 +175,7 @@ impl Doctor {
             quiet,
             target: TargetId::Mlx,
             heal: mlx.spec.heal,
-            plan: Plan::UnloadMlx { server, model },
+            plan: Plan::UnloadMlx { server, models: vec![model] },
         };
         let spared = |fact: &LoadedFact| !self.is_quiet(fact) || self.stays_in_mlx(fact);
         match server {
