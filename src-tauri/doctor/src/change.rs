@@ -93,7 +93,7 @@ pub enum Change {
 pub(crate) fn awaited(key: &str) -> &'static [Change] {
     match key {
         "why.held" | "why.stopped" | "why.just_stopped" | "why.quit" | "why.found_stopped"
-        | "why.ledger_lost" => &[Change::Release],
+        | "why.not_started" | "why.ledger_lost" => &[Change::Release],
         "why.held_until" => &[Change::HoldOver, Change::Release],
         "why.stopped_until" => &[Change::HoldOver, Change::Release],
         "why.crashed" | "why.misconfigured" => &[Change::ObservingOver],

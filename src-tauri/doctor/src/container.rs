@@ -465,6 +465,12 @@ pub(crate) fn is_up(status: ContainerStatus) -> bool {
     }
 }
 
+/// It was created and never started. What could not be started stays `created` too, with the code of
+/// that failure: 126, 127, and 128 for any other (moby `daemon/start.go`, `containerStart`).
+pub(crate) fn is_not_started(seen: &ContainerSeen) -> bool {
+    seen.status == ContainerStatus::Created && seen.exit_code == 0
+}
+
 /// Id and start: what R4 calls the incarnation.
 pub(crate) fn incarnation(seen: &ContainerSeen) -> String {
     format!("{}@{}", seen.id, seen.started_ms.unwrap_or(0))

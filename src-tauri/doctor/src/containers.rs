@@ -380,13 +380,27 @@ impl Doctor {
         // R33: what we were at when we ended was no person's stop.
         let ours = patient.account.act.as_ref().is_some_and(|act| act.verb != Verb::Stop);
         let first_sight = !std::mem::replace(&mut patient.met, true) && !ours;
-        if first_sight && patient.account.intent == Intent::Wanted {
+        let never_ran = container::is_not_started(seen);
+        if first_sight && patient.account.intent == Intent::Wanted && !never_ran {
             // Fault 54: holds unknown = held. R35: never start what was never seen to run.
             if patient.account.doubtful {
                 patient.account.hold(HeldBy::LedgerLost, None, now.wall);
             } else if !critical && !patient.facts.container_news.began {
                 patient.account.hold(HeldBy::Found, None, now.wall);
             }
+        }
+        let waits = patient.account.hold.as_ref().is_some_and(|hold| hold.by == HeldBy::Created);
+        if waits && (seen.started_ms.is_some() || seen.exit_code != 0) {
+            // It was started meanwhile, and has ended or could not begin.
+            patient.account.want();
+        }
+        // What we made ourselves, and did not get to start, is seen through.
+        let ours =
+            ours || patient.account.attempts > 0 || patient.facts.container_news.was_made(&seen.id);
+        if never_ran && !ours && patient.account.intent != Intent::Held {
+            // R35: it has not ended. Compose may be about to start it, or wait until what it needs is
+            // healthy (docker/compose `pkg/compose/start.go`, `waitDependencies`).
+            patient.account.hold(HeldBy::Created, None, now.wall);
         }
         if patient.account.intent == Intent::Held {
             let says = held(&patient.account, now);

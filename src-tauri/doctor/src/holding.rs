@@ -105,9 +105,12 @@ fn is_paused(account: &Account) -> bool {
 /// we ended ourselves, and what is to be left alone may run.
 pub(crate) fn hold_is_of_what_is_gone(account: &Account) -> bool {
     let gone = account.hold.as_ref().is_some_and(|hold| match hold.by {
-        HeldBy::Outside | HeldBy::Quit | HeldBy::Paused | HeldBy::Found | HeldBy::LedgerLost => {
-            true
-        }
+        HeldBy::Outside
+        | HeldBy::Quit
+        | HeldBy::Paused
+        | HeldBy::Found
+        | HeldBy::Created
+        | HeldBy::LedgerLost => true,
         HeldBy::Hold | HeldBy::Stop => false,
     });
     gone && account.act.is_none()
@@ -147,6 +150,7 @@ pub(crate) fn held(account: &Account, now: Now) -> Sentence {
         HeldBy::Quit => since("why.quit"),
         HeldBy::Paused => Sentence::new("why.paused"),
         HeldBy::Found => Sentence::new("why.found_stopped"),
+        HeldBy::Created => Sentence::new("why.not_started"),
         HeldBy::LedgerLost => Sentence::new("why.ledger_lost"),
     }
 }

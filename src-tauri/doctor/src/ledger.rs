@@ -140,6 +140,8 @@ pub enum HeldBy {
     Paused,
     /// It was stopped when we first saw it (R35).
     Found,
+    /// It was only created: whoever made it has not started it yet.
+    Created,
     /// Nobody knows whether a person stopped it (fault 54).
     LedgerLost,
 }

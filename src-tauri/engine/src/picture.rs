@@ -86,7 +86,11 @@ fn is_shown(patient: &Patient) -> bool {
             // What a person asked of us is shown, or nobody could take it back.
             let asked = patient.account.hold.as_ref().is_some_and(|hold| match hold.by {
                 HeldBy::Hold | HeldBy::Stop | HeldBy::Paused => true,
-                HeldBy::Outside | HeldBy::Quit | HeldBy::Found | HeldBy::LedgerLost => false,
+                HeldBy::Outside
+                | HeldBy::Quit
+                | HeldBy::Found
+                | HeldBy::Created
+                | HeldBy::LedgerLost => false,
             });
             let there = patient.facts.container.is_some();
             patient.spec.configured || (there && (critical || !idle || asked))

@@ -131,6 +131,13 @@ impl Engine {
 }
 
 impl Container {
+    /// As `docker create` leaves it.
+    pub fn is_only_created(&mut self) {
+        self.seen.status = ContainerStatus::Created;
+        self.seen.exit_code = 0;
+        (self.seen.started_ms, self.seen.finished_ms) = (None, None);
+    }
+
     pub fn new(name: &str, started_ms: i64) -> Self {
         Self {
             seen: ContainerSeen {
@@ -685,6 +692,15 @@ impl World {
             });
         }
         self.report(750, step, Outcome::Done);
+    }
+
+    /// Another one was created under the name of one that was removed, and nobody has started it yet.
+    pub fn created(&mut self, name: &str) {
+        let Some(mut container) = self.engine.removed.remove(name) else { return };
+        container.seen.id = id_of(name, container.runs + 1);
+        container.is_only_created();
+        self.containers.insert(name.to_owned(), container);
+        self.news(name, ContainerEvent::Create);
     }
 
     /// Compose made it anew: another id under the same name.

@@ -186,6 +186,11 @@ fn given_container(world: &mut World, name: &str, traits: &[&str]) -> Result<(),
                 "on-failure" => RestartPolicy::OnFailure(3),
                 _ => return Err(format!("`{policy}` is no restart policy")),
             };
+        } else if let Some(code) = each.strip_prefix("could not start with ") {
+            container.is_only_created();
+            container.seen.exit_code = code.parse().map_err(|_| "could not start with CODE")?;
+        } else if *each == "only created" {
+            container.is_only_created();
         } else if let Some(code) = each.strip_prefix("exited with ") {
             container.seen.status = ContainerStatus::Exited;
             container.seen.exit_code = code.parse().map_err(|_| "exited with CODE")?;

@@ -304,6 +304,7 @@ fn thing_happens(world: &mut World, line: &str) -> Result<(), String> {
         ("while Homeostat does not run, a person stops ", World::stopped_while_away),
         ("a person starts ", World::runs),
         ("compose makes anew ", World::recreated),
+        ("somebody only creates ", World::created),
     ] {
         if let Some(name) = line.strip_prefix(before) {
             act(world, name);

@@ -218,6 +218,57 @@ fn r35_found_stopped_at_first_sight() {
     assert!(other.nothing_done());
 }
 
+/// Compose creates first and starts later, and waits in between for what must be healthy before.
+#[test]
+fn r35_what_was_only_created_waits_for_whoever_made_it() {
+    let given =
+        ["docker", "container web: critical, only created", "service api: in container web"];
+    let mut waits = world(&given);
+    waits.then("api refuses connections", 600);
+    assert!(waits.nothing_done(), "{:#?}", waits.tale.lines);
+    assert_eq!(waits.told("incident"), 0);
+    let web = doctor::TargetId::Container("web".into());
+    assert_eq!(waits.patient("container:web").reason.says.key, "why.not_started");
+    assert_eq!(waits.doctor.actions(&web), [doctor::Verb::Start]);
+    waits.then("api answers again", 0).then("a person starts web", 60);
+    assert_eq!(waits.phase("container:web"), "healthy");
+    assert_eq!(waits.patient("container:web").account.intent, Intent::Wanted);
+    let mut world = world(&["docker", "container web: critical, only created"]);
+    world.pass(60).then("a person asks: start container:web", 120);
+    assert_eq!(world.phase("container:web"), "healthy", "a person asked for it");
+    world.then("web exits with 0", 10);
+    assert_eq!(world.told("start the container"), 2, "it has ended now");
+}
+
+#[test]
+fn r35_another_one_that_is_only_created_is_left_to_its_maker() {
+    let mut world = world(&["docker", "container web: critical"]);
+    world.then("web is removed", 5).then("somebody only creates web", 600);
+    assert!(world.nothing_done(), "{:#?}", world.tale.lines);
+    world.then("a person starts web", 60).then("web exits with 1", 60);
+    assert_eq!(world.told("start the container"), 1);
+}
+
+/// Its start failed, or it was started and ended while nobody listened: it is not "not started yet".
+#[test]
+fn r35_what_was_tried_and_failed_is_not_only_created() {
+    for (code, starts) in [(127, 0), (128, 1)] {
+        let given = format!("container web: critical, only created, could not start with {code}");
+        let mut world = world(&["docker", &given]);
+        world.pass(20);
+        assert_ne!(world.patient("container:web").account.intent, Intent::Held, "{code}");
+        assert_eq!(world.told("start the container"), starts, "{code}");
+    }
+    let mut world = world(&["docker", "container web: critical, only created"]);
+    world.pass(60);
+    world.engine.stalled = true;
+    world.runs("web");
+    world.ends("web", 1, false);
+    world.engine.stalled = false;
+    world.pass(120);
+    assert_eq!(world.told("start the container"), 1, "{:#?}", world.tale.lines);
+}
+
 #[test]
 fn r35_a_damaged_ledger_holds_what_is_found_stopped() {
     let given = ["docker", "ollama: not running", "container web: critical, exited with 0"];
