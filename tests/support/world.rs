@@ -481,6 +481,7 @@ fn calm_host() -> HostSeen {
         pressure: 1,
         swap_total_bytes: 16 * GB,
         swap_used_bytes: 0,
+        load_percent: 20,
         gpu_limit: None,
         ledger: Some(vec![
             MemoryGroup { name: "python".into(), bytes: 16 * GB, processes: 9 },

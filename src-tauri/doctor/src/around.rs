@@ -62,6 +62,7 @@ impl Doctor {
             outer: self.outer(patient),
             engine_back: self.engine_back.is_some_and(|back| now.since(back) <= ENGINE_BACK),
             unwell_need: self.unwell_need(patient),
+            overloaded: self.is_overloaded(),
             container_fails: self.container_fails(patient),
             sharing: self.sharing(patient),
             growth: self.grown_owners(patient),

@@ -78,6 +78,8 @@ pub(crate) struct Around {
     pub(crate) engine_back: bool,
     /// What it needs and is not well.
     pub(crate) unwell_need: Option<TargetId>,
+    /// The processor cannot give everybody what they need.
+    pub(crate) overloaded: bool,
     /// A service: the health check of its own container fails.
     pub(crate) container_fails: bool,
     /// Both model servers at once.
@@ -205,6 +207,7 @@ static NOTHING_AROUND: Around = Around {
     outer: Outer::None,
     engine_back: false,
     unwell_need: None,
+    overloaded: false,
     container_fails: false,
     sharing: Sharing {
         other_load: None,

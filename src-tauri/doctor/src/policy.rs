@@ -157,6 +157,10 @@ pub struct Policy {
     pub resource_saver: Duration,
     /// A container that uses this much of a core, in per cent, is at work.
     pub busy_percent: u32,
+    /// The same where the machine is overloaded, and it gets no more than that.
+    pub starved_percent: u32,
+    /// The machine is overloaded above this load per core, in per cent.
+    pub overloaded_percent: u32,
     /// A loopback exchange with ourselves that takes longer: we are the slow one (R9).
     pub slow_self: Duration,
     /// Free space on a volume: below this many bytes, or this share, a warning (R64).
@@ -199,6 +203,11 @@ const fn seconds(n: u64) -> Duration {
 }
 
 impl Policy {
+    /// From which share of a core on, in per cent, a container is at work.
+    pub(crate) fn enough_work(&self, overloaded: bool) -> u32 {
+        if overloaded { self.starved_percent } else { self.busy_percent }
+    }
+
     /// How long what was given up waits after so many trials (R27).
     pub(crate) fn trial_after(&self, trials: u32) -> Duration {
         (self.trial * 2u32.saturating_pow(trials.min(8))).min(self.trial_cap)
@@ -291,6 +300,8 @@ impl Default for Policy {
             docker_small_bytes: 10 << 30,
             resource_saver: seconds(3),
             busy_percent: 50,
+            starved_percent: 5,
+            overloaded_percent: 150,
             slow_self: Duration::from_millis(200),
             disk_warn_bytes: 10 << 30,
             disk_warn_percent: 5,

@@ -169,10 +169,10 @@ impl Doctor {
     }
 
     pub(crate) fn saw_service(&mut self, target: &TargetId, seen: ServiceSeen, looking: Looking) {
-        let policy = &self.policy;
+        let enough = self.policy.enough_work(self.is_overloaded());
         let Some(patient) = self.patients.get_mut(target) else { return };
         let Care::Service { expect, .. } = &patient.spec.care else { return };
-        let verdict = verdict::service(&seen, expect, policy);
+        let verdict = verdict::service(&seen, expect, enough);
         let account = &mut patient.account;
         if matches!(verdict, Verdict::Good { .. }) {
             account.alive_at = Some(seen.answer.url.clone());
@@ -181,8 +181,10 @@ impl Doctor {
         }
         patient.facts.service = Some(seen);
         let busy = verdict == Verdict::Busy;
-        let note = busy.then(|| diagnosis::diagnose(&Case::of(patient, self.now, policy)));
-        patient.note = note;
+        let note = self.patients.get(target).filter(|_| busy).map(|patient| self.diagnose(patient));
+        if let Some(patient) = self.patients.get_mut(target) {
+            patient.note = note;
+        }
         self.judged(target, verdict, looking);
     }
 

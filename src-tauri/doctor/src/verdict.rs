@@ -1,7 +1,6 @@
 //! What one look means for the target that was asked (RECOVERY 1.3, R8).
 
 use crate::observation::{Answer, Body, MlxSeen, MlxServer, OllamaSeen, Reply, ServiceSeen};
-use crate::policy::Policy;
 
 /// What the engine answers a ping with.
 const SUCCESS: [u16; 2] = [200, 204];
@@ -124,8 +123,8 @@ fn garbled(asked: &[Answer]) -> bool {
     })
 }
 
-pub(crate) fn service(seen: &ServiceSeen, expect: &[u16], policy: &Policy) -> Verdict {
-    if is_busy(seen, policy) {
+pub(crate) fn service(seen: &ServiceSeen, expect: &[u16], enough: u32) -> Verdict {
+    if is_busy(seen, enough) {
         return Verdict::Busy;
     }
     if seen.elsewhere.as_ref().is_some_and(|answer| is_expected(answer, expect)) {
@@ -146,9 +145,10 @@ pub(crate) fn service(seen: &ServiceSeen, expect: &[u16], policy: &Policy) -> Ve
     web(&seen.answer, expect)
 }
 
-/// It takes connections, answers none in time, and its container works: one long task.
-pub(crate) fn is_busy(seen: &ServiceSeen, policy: &Policy) -> bool {
-    let works = seen.cpu_percent.is_some_and(|percent| percent >= policy.busy_percent);
+/// It takes connections, answers none in time, and its container works, with `enough` per cent of a
+/// core: one long task.
+pub(crate) fn is_busy(seen: &ServiceSeen, enough: u32) -> bool {
+    let works = seen.cpu_percent.is_some_and(|percent| percent >= enough);
     works && matches!(seen.answer.reply, Reply::Silent | Reply::Stalled)
 }
 

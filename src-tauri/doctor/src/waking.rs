@@ -75,6 +75,14 @@ impl Doctor {
         }
     }
 
+    /// The processor cannot give everybody what they need: by the machine's own load, or as we see it by
+    /// ourselves (R9). Who works then gets little of it, and is late without being hung.
+    pub(crate) fn is_overloaded(&self) -> bool {
+        let host = self.patients.get(&TargetId::Host).and_then(|host| host.facts.host.as_ref());
+        let limit = self.policy.overloaded_percent;
+        self.doubt() > 1 || host.is_some_and(|seen| seen.load_percent > limit)
+    }
+
     /// R9: how many times over a fail must be seen, and how much longer is waited for an answer:
     /// 1, and one more for each of a late loop, critical memory, and a slow exchange with ourselves.
     pub(crate) fn doubt(&self) -> u32 {

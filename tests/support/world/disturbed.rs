@@ -145,6 +145,8 @@ numbers! {
     docker_small_bytes,
     resource_saver,
     busy_percent,
+    starved_percent,
+    overloaded_percent,
     slow_self,
     disk_warn_bytes,
     disk_warn_percent,

@@ -53,6 +53,11 @@ pub fn happen(world: &mut World, line: &str) -> Result<(), String> {
         world.tell(&Event::Late { by: duration(late)? });
         return Ok(());
     }
+    if let Some(percent) = line.strip_prefix("the load of each core is ") {
+        let percent = percent.strip_suffix(" %").and_then(|percent| percent.parse().ok());
+        world.host.load_percent = percent.ok_or("the load of each core is N %")?;
+        return Ok(());
+    }
     if let Some(took) = line.strip_prefix("we answer ourselves after ") {
         world.tell(&Event::SelfProbed { took: duration(took)? });
         return Ok(());

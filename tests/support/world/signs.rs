@@ -439,6 +439,11 @@ impl World {
     pub fn service_shows(&mut self, name: &str, what: &str) -> bool {
         let Some(service) = self.services.get_mut(name) else { return false };
         let elsewhere = "http://127.0.0.1:18010/health".to_owned();
+        let share = what.strip_prefix("works with ").and_then(|it| it.strip_suffix(" % of a core"));
+        if let Some(Ok(percent)) = share.map(str::parse) {
+            (service.reply, service.cpu_percent) = (Reply::Silent, Some(percent));
+            return true;
+        }
         match what {
             "answers at another published port" => {
                 let reply = Reply::Status { code: 200, body: Body::Expected };

@@ -63,11 +63,16 @@ fn wrong_side(case: &Case<'_>) -> Option<Finding> {
         .then(|| Finding::of(vec![reply(elsewhere)]).with("url", elsewhere.url.as_str()))
 }
 
-/// It takes connections and its container works hard: one long task, not a failure.
+/// It takes connections and its container works hard, or as hard as an overloaded machine lets it: one
+/// long task, not a failure.
 fn busy(case: &Case<'_>) -> Option<Finding> {
     let seen = seen(case)?;
-    let percent = seen.cpu_percent.filter(|_| verdict::is_busy(seen, case.policy))?;
-    Some(Finding::of(vec![Sentence::new("evidence.busy").with("percent", percent)]))
+    let enough = case.policy.enough_work(case.around.overloaded);
+    let percent = seen.cpu_percent.filter(|_| verdict::is_busy(seen, enough))?;
+    let starved = percent < case.policy.busy_percent;
+    let starved = starved.then(|| Sentence::new("evidence.starved"));
+    let busy = Sentence::new("evidence.busy").with("percent", percent);
+    Some(Finding::of([busy].into_iter().chain(starved).collect()))
 }
 
 fn refused(case: &Case<'_>) -> Option<Finding> {

@@ -11,6 +11,8 @@ pub struct HostSeen {
     pub pressure: u8,
     pub swap_total_bytes: u64,
     pub swap_used_bytes: u64,
+    /// Load of the last minute per core, in per cent; 0: not known.
+    pub load_percent: u32,
     /// What the GPU may hold of it; none: the system sets no such limit, or does not tell.
     pub gpu_limit: Option<GpuLimit>,
     /// Only in full looks: reading it costs.

@@ -234,6 +234,37 @@ fn r16_half_a_core_is_work() {
     }
 }
 
+/// On an overloaded machine whoever works gets a small share of a core; who gets nothing at all hangs.
+#[test]
+fn r16_a_small_share_is_work_where_no_more_can_be_had() {
+    let given = ["docker", "container web: critical", "service api: in container web"];
+    for (percent, load, disturbed) in [
+        (15, 900, false),
+        (5, 151, false),
+        (15, 150, true),
+        (15, 0, true),
+        (0, 900, true),
+        (4, 900, true),
+    ] {
+        let mut world = world(&given);
+        world.host.load_percent = load;
+        world.pass(60).then("api works on one long task", 0);
+        world.services.get_mut("api").expect("the service").cpu_percent = Some(percent);
+        world.pass(180);
+        assert_eq!(world.nothing_done(), !disturbed, "{percent} % at a load of {load} %");
+    }
+    let mut slow = world(&given);
+    slow.pass(60).then("api works on one long task", 0);
+    slow.services.get_mut("api").expect("the service").cpu_percent = Some(15);
+    for _ in 0..10 {
+        slow.then("we answer ourselves after 900 ms", 30);
+    }
+    assert!(slow.nothing_done(), "{:#?}", slow.tale.lines);
+    let note = slow.patient("service:api").note.clone().expect("a note");
+    assert_eq!(note.id.as_str(), "service.busy");
+    assert!(note.evidence.iter().any(|line| line.key == "evidence.starved"), "{note:?}");
+}
+
 /// R64: below 2 GB it is critical, and says so before all else.
 #[test]
 fn r64_a_disk_is_critical_below_2_gb() {

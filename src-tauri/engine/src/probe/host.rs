@@ -28,7 +28,7 @@ pub async fn look(
     let reading = tokio::task::spawn_blocking(move || -> std::io::Result<HostSeen> {
         let volumes = if groups.is_some() { volumes(&paths) } else { Vec::new() };
         let ledger = groups.map(|groups| platform::memory_ledger(&groups));
-        Ok(HostSeen { ledger, volumes, ..platform::memory()? })
+        Ok(HostSeen { ledger, volumes, load_percent: load(), ..platform::memory()? })
     });
     match tokio::time::timeout(DEADLINE, reading).await {
         Ok(Ok(Ok(seen))) => Observation::Host(seen),
@@ -38,6 +38,19 @@ pub async fn look(
         Ok(Err(error)) => unasked(format!("reading the memory of this machine broke off: {error}")),
         Err(_) => unasked(format!("reading memory took longer than {} s", DEADLINE.as_secs())),
     }
+}
+
+/// Load of the last minute per core, in per cent; 0 where it is not told.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a cast keeps to the limits of the number, and makes 0 of what is none"
+)]
+fn load() -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let cores = u32::try_from(cores).unwrap_or(1);
+    let load = sysinfo::System::load_average().map_or(0.0, |load| load.one);
+    (load * 100.0 / f64::from(cores)) as u32
 }
 
 /// Room on the file systems of these paths, each file system once. A path that is not there lies

@@ -25,6 +25,7 @@ pub fn memory() -> io::Result<HostSeen> {
         pressure: level(stalls, memory_bytes, available_bytes),
         swap_total_bytes,
         swap_used_bytes: swap_total_bytes.saturating_sub(kilobytes("SwapFree:")),
+        load_percent: 0,
         // Its own memory is what a graphics card may hold here, and the card's driver knows that.
         gpu_limit: None,
         ledger: None,

@@ -25,6 +25,7 @@ pub fn memory() -> io::Result<HostSeen> {
         pressure: u8::try_from(level).unwrap_or(1),
         swap_total_bytes: swap_at(0),
         swap_used_bytes: swap_at(16),
+        load_percent: 0,
         // Not on Intel.
         gpu_limit: number(c"iogpu.wired_limit_mb").ok().map(|set| gpu_limit(set, memory_bytes)),
         ledger: None,
