@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::view::{self, Look, Model, ModelTiming, OperationState, Snapshot, State, Target, Why};
 use crate::words::{Words, rfc3339};
 use detail::detail;
-use headline::{headline, summary};
+use headline::{headline, summary, unread};
 use line::line;
 
 pub use operations::operations;
@@ -28,6 +28,8 @@ pub struct Frame<'a> {
     pub config: &'a Config,
     pub timings: &'a [Timing],
     pub messages: Vec<String>,
+    /// What is wrong with a configuration of which nothing is in force.
+    pub unread: Option<String>,
     pub takeover: Option<view::Takeover>,
 }
 
@@ -45,7 +47,10 @@ pub fn snapshot(doctor: &Doctor, frame: &Frame<'_>) -> Snapshot {
     incidents.sort_by(|a, b| b.opened.cmp(&a.opened));
     let looks = doctor.patients().any(|patient| is_first_looked_at(patient, now));
     let summary = summary(&targets, &incidents, looks);
-    let (headline, subline) = headline(summary, &targets, &incidents, frame.words);
+    let (summary, (headline, subline)) = match &frame.unread {
+        Some(wrong) => (view::Summary::Attention, unread(wrong, frame.words)),
+        None => (summary, headline(summary, &targets, &incidents, frame.words)),
+    };
     Snapshot {
         version: env!("CARGO_PKG_VERSION").into(),
         at: rfc3339(now.wall),

@@ -110,7 +110,7 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
         tokio::spawn(config::watch(beside, saved.clone())),
         tokio::spawn(config::watch(paths.config.clone(), saved)),
     ];
-    let (config, problem) = settings::first_config(&paths, &environment)
+    let settings::First { config, problem, unread } = settings::first_config(&paths, &environment)
         .map_err(|reason| StartError::Data { directory: paths.data.clone(), reason })?;
     if let Some(problem) = problem {
         messages.insert("config", problem);
@@ -141,6 +141,7 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
         config: &config,
         timings: &timings,
         messages: Vec::new(),
+        unread: unread.then(|| messages.get("config").cloned()).flatten(),
         takeover: None,
     };
     let first = picture::snapshot(&doctor, &frame);
@@ -173,6 +174,7 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
         journal,
         timings,
         messages,
+        unread,
         tickets: HashMap::new(),
         done: Vec::new(),
         next_ticket: 0,
@@ -225,6 +227,8 @@ struct Loop {
     timings: Vec<Timing>,
     /// About Homeostat itself, by subject.
     messages: BTreeMap<&'static str, String>,
+    /// Nothing of what a person configured is in force yet.
+    unread: bool,
     tickets: HashMap<Ticket, oneshot::Sender<Response>>,
     /// Who is told that it is done when the picture that shows it is out.
     done: Vec<oneshot::Sender<Response>>,
@@ -516,6 +520,7 @@ impl Loop {
             config: &self.config,
             timings: &self.timings,
             messages,
+            unread: self.messages.get("config").filter(|_| self.unread).cloned(),
             takeover: self.handover.drawn(&self.words),
         };
         let snapshot = picture::snapshot(&self.doctor, &frame);

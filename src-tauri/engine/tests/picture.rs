@@ -32,6 +32,10 @@ fn played(lines: &[&str], happenings: &[(&str, u64)]) -> World {
 }
 
 fn draw(world: &World, language: &str) -> Snapshot {
+    draw_unread(world, language, None)
+}
+
+fn draw_unread(world: &World, language: &str, unread: Option<&str>) -> Snapshot {
     let config = Config::parse(Path::new("config.toml"), "", &|_| None).expect("a configuration");
     let words = Words::new(language);
     let frame = Frame {
@@ -39,6 +43,7 @@ fn draw(world: &World, language: &str) -> Snapshot {
         config: &config,
         timings: &[],
         messages: Vec::new(),
+        unread: unread.map(str::to_owned),
         takeover: None,
     };
     snapshot(&world.doctor, &frame)
@@ -95,6 +100,19 @@ fn r46_a_server_is_usable_for_the_whole_soak() {
         }
         assert!(watched >= 55 && closed && ended, "{name}, {watched} s");
     }
+}
+
+/// What runs by default is well, and what a person configured is not watched at all.
+#[test]
+fn a_configuration_of_which_nothing_is_in_force_is_not_well() {
+    let world = played(&["ollama"], &[("ollama answers again", 60)]);
+    let well = draw(&world, "en");
+    assert_eq!(well.summary, Summary::Well);
+    let wrong = "/home/ann/config.toml:3: [[service]] url: is not an address\nand more";
+    let broken = draw_unread(&world, "en", Some(wrong));
+    assert_eq!(broken.summary, Summary::Attention);
+    assert_ne!(broken.headline, well.headline);
+    assert!(broken.subline.ends_with("config.toml:3: [[service]] url: is not an address"));
 }
 
 #[test]

@@ -30,6 +30,13 @@ fn is_being_healed(target: &Target, open: &[view::Incident]) -> bool {
         && (target.state == State::Recovering || (target.state == State::Degraded && in_incident))
 }
 
+/// What was configured is not watched: that what runs by default is well says nothing of it.
+pub(super) fn unread(wrong: &str, words: &Words) -> (String, String) {
+    let first = wrong.lines().next().unwrap_or_default();
+    let says = Sentence::new("subline.unread").with("wrong", first);
+    (words.say("headline.unread"), words.sentence(&says))
+}
+
 pub(super) fn headline(
     summary: Summary,
     targets: &[Target],

@@ -3,16 +3,25 @@
 use crate::config::{Config, Language};
 use crate::paths::Paths;
 
+/// The configuration in force at the start.
+pub(super) struct First {
+    pub(super) config: Config,
+    /// What is wrong with the file.
+    pub(super) problem: Option<String>,
+    /// Nothing of what a person configured is in force.
+    pub(super) unread: bool,
+}
+
 /// The file, else the last good one, else the defaults with healing off: what a person wrote and we
 /// cannot read may have said "leave it alone".
 pub(super) fn first_config(
     paths: &Paths,
     environment: &dyn Fn(&str) -> Option<String>,
-) -> Result<(Config, Option<String>), String> {
+) -> Result<First, String> {
     let errors = match Config::load(&paths.config, environment) {
         Ok(config) => {
             keep_good(paths);
-            return Ok((config, None));
+            return Ok(First { config, problem: None, unread: false });
         }
         Err(errors) => errors.to_string(),
     };
@@ -20,14 +29,14 @@ pub(super) fn first_config(
     if good.exists()
         && let Ok(config) = Config::load(&good, environment)
     {
-        return Ok((config, Some(errors)));
+        return Ok(First { config, problem: Some(errors), unread: false });
     }
     let mut config =
         Config::parse(&paths.config, "", environment).map_err(|errors| errors.to_string())?;
     for spec in &mut config.roster {
         spec.heal = doctor::Heal::Observe;
     }
-    Ok((config, Some(errors)))
+    Ok(First { config, problem: Some(errors), unread: true })
 }
 
 pub(super) fn keep_good(paths: &Paths) {

@@ -77,6 +77,7 @@ impl Loop {
         };
         tracing::info!("the configuration was read anew");
         self.messages.remove("config");
+        self.unread = false;
         keep_good(&self.paths);
         let language = settings::language(&config, &environment);
         if language != self.words.language() {
