@@ -31,14 +31,14 @@ impl Doctor {
         match (ollama, mlx) {
             (Ok(plan), Err(_)) => self.errand(Verb::Unload, by, plan),
             (Ok(plan), Ok(other)) => {
-                let both = vec![TargetId::Ollama, TargetId::Mlx];
-                let _ = self.errand_on(TargetId::Mlx, Verb::Unload, by, other);
-                match self.errand(Verb::Unload, by, plan) {
-                    Response::Accepted { operation, .. } => {
-                        Response::Accepted { operation, targets: both }
-                    }
-                    other => other,
+                let beside = self.errand_on(TargetId::Mlx, Verb::Unload, by, other);
+                let mut response = self.errand(Verb::Unload, by, plan);
+                if let (Response::Accepted { targets, .. }, Response::Accepted { .. }) =
+                    (&mut response, beside)
+                {
+                    targets.push(TargetId::Mlx);
                 }
+                response
             }
             (Err(why), Ok(plan)) => {
                 let left_out = matches!(why, Response::NotNow(_)) && found(&TargetId::Ollama);
@@ -57,7 +57,7 @@ impl Doctor {
         }
     }
 
-    /// Without `mlx:` it is whoever's has it in memory, and Ollama's where both have.
+    /// Without `mlx:` it is the server's that has it in memory, and Ollama's where both have.
     fn wish_unload_model(&mut self, name: String, by: Asker) -> Response {
         if let Some(model) = of_mlx(&name) {
             return self.wish_unload_mlx(model, by);

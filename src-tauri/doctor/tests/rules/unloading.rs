@@ -11,9 +11,8 @@ fn unloads(world: &World) -> usize {
 
 fn mlx_models(world: &World) -> Vec<String> {
     let steps = world.treatments.iter().map(|(_, treatment)| &treatment.what);
-    let models = steps.filter_map(|step| match step {
-        Step::UnloadMlx { model, .. } => model.clone(),
-        _ => None,
+    let models = steps.filter_map(|step| {
+        if let Step::UnloadMlx { model, .. } = step { model.clone() } else { None }
     });
     models.collect()
 }
