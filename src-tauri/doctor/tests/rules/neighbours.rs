@@ -52,5 +52,5 @@ fn r27_a_neighbour_is_not_given_up_right_after_our_own_start() {
 fn r12_without_a_treatment_a_neighbour_is_judged_as_ever() {
     let mut world = world(GIVEN);
     world.then("ui closes without an answer", 0).until("service:ui", "recovering");
-    assert_eq!(world.told("incident service:ui service.empty_reply: open"), 1);
+    assert_eq!(world.told("incident service:ui service.empty_reply"), 1, "{:?}", world.tale.lines);
 }
