@@ -1,7 +1,7 @@
 //! R12, R14: what a container is restarted for in one of its services says nothing about the others.
 
+use super::world;
 use super::world::World;
-use super::{world, world_by};
 
 const GIVEN: &[&str] =
     &["docker", "container web", "service api: in container web", "service ui: in container web"];
@@ -36,21 +36,10 @@ fn r12_a_neighbour_that_stays_away_after_our_own_start_is_told_of() {
     assert!(world.told("incident service:ui service.empty_reply: open") >= 1);
 }
 
-#[test]
-fn r27_a_neighbour_is_not_given_up_right_after_our_own_start() {
-    let mut world = world_by(GIVEN, |policy| policy.restarts_limit = 1);
-    world.then("ui closes without an answer", 0).then("api hangs", 0);
-    world.until_told("start the container");
-    let began = world.story_ms();
-    world.then("ui closes without an answer", 0);
-    world.until("service:ui", "given up");
-    assert!(world.story_ms() >= began + 10_000, "{:?}", world.tale.lines);
-}
-
-/// A start by somebody else, or none, is no reason to wait.
+/// Where nothing is done for another one there is no reason to wait.
 #[test]
 fn r12_without_a_treatment_a_neighbour_is_judged_as_ever() {
     let mut world = world(GIVEN);
     world.then("ui closes without an answer", 0).until("service:ui", "recovering");
-    assert_eq!(world.told("incident service:ui service.empty_reply"), 1, "{:?}", world.tale.lines);
+    assert!(world.told("incident service:ui service.empty_reply") >= 1);
 }
