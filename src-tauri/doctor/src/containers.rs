@@ -443,10 +443,15 @@ impl Doctor {
         let Some(patient) = self.patients.get(id) else { return };
         let cause = self.diagnose(patient);
         let telling = is_of_memory(cause.id) || is_loop(cause.id);
+        let in_storm = self.storm_root(id).is_some()
+            || patient.ended_in_storm.is_some_and(|start| seen.started_ms == Some(start));
         if critical || telling {
             self.down(id);
-        } else if is_orderly(seen) || storm::is_job(seen) || self.storm_root(id).is_some() {
+        } else if is_orderly(seen) || storm::is_job(seen) || in_storm {
             if let Some(patient) = self.patients.get_mut(id) {
+                if in_storm {
+                    patient.ended_in_storm = seen.started_ms;
+                }
                 patient.account.intent = Intent::Completed;
                 patient.enter(Phase::Unknown, completed(Some(seen)), now);
             }

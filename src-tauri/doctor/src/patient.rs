@@ -46,6 +46,8 @@ pub struct Patient {
     pub last_good: Option<Now>,
     /// First failed look of the current run of fails.
     pub(crate) first_bad: Option<Now>,
+    /// The start of the container that ended with many others: its end is told of with theirs.
+    pub(crate) ended_in_storm: Option<i64>,
     pub(crate) tally: Tally,
     pub(crate) due: Awake,
     pub(crate) depth: Depth,
@@ -154,6 +156,7 @@ impl Patient {
             incident: None,
             last_good: None,
             first_bad: None,
+            ended_in_storm: None,
             tally: Tally::default(),
             due,
             depth: Depth::Full,

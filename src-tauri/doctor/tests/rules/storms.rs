@@ -401,3 +401,19 @@ fn r18_killed_at_once_under_pressure_may_be_for_want_of_memory() {
     assert!(world.told("docker.vm_oom") > 0);
     assert_eq!(world.told("container.killed"), 0);
 }
+
+/// What is not critical stays stopped (R35), and is read again and again: that brings no new trouble.
+#[test]
+fn r18_what_is_not_critical_and_ended_with_the_others_has_no_incident_of_its_own_later() {
+    let mut world = containers(6, "policy no", &[]);
+    each(&mut world, 5, "exits with 1");
+    world.pass(20);
+    assert_eq!(world.told("incident docker unknown: open"), 1, "{:?}", world.tale.lines);
+    for _ in 0..12 {
+        world.then("a person asks: check everything", 60);
+    }
+    assert_eq!(world.told("incident container"), 0, "{:?}", world.tale.lines);
+    // It is started and ends again, alone: that is its own.
+    world.then("a person asks: start container:c1", 400).then("c1 exits with 1", 30);
+    assert_eq!(world.told("incident container:c1 container.stopped: open"), 1);
+}
