@@ -221,7 +221,11 @@ impl News {
                 Heard::Started
             }
             ContainerEvent::Pause => Heard::Paused,
-            ContainerEvent::Unpause => Heard::Started,
+            ContainerEvent::Unpause => {
+                // It goes on as it was: whatever of ours was to stop it is over.
+                self.own_stop.take_if(|own| !own.outlasts_start(&news.id));
+                Heard::Started
+            }
             ContainerEvent::Destroy => Heard::Destroyed,
             ContainerEvent::Create | ContainerEvent::Rename { .. } | ContainerEvent::Health(_) => {
                 Heard::Look

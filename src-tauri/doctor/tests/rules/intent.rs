@@ -479,3 +479,14 @@ fn r33_a_second_signal_beside_composes_own_is_a_persons() {
     tell(&mut world, ContainerEvent::Die { exit_code: 143 }, 500);
     assert_eq!(world.patient("container:web").account.intent, Intent::Held);
 }
+
+/// Ours is over with its own start: what a person stops a moment later, in its soak, is held.
+#[test]
+fn r34_a_stop_by_a_person_in_the_soak_of_a_restart_of_what_was_paused_is_held() {
+    let mut world = super::world(&["docker", "container web: critical"]);
+    world.then("web is paused", 40).then("a person asks: restart container:web", 43);
+    assert_eq!(world.told("start the container"), 1, "{:?}", world.tale.lines);
+    world.then("a person stops web", 60);
+    assert_eq!(world.patient("container:web").account.intent, doctor::Intent::Held);
+    assert_eq!(world.told("start the container"), 1, "{:?}", world.tale.lines);
+}
