@@ -158,6 +158,8 @@ pub enum MlxServer {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServiceSeen {
     pub answer: Answer,
+    /// Tells the address asked from every other one, also where what is shown of both is the same.
+    pub address: String,
     /// The same question on another side of the port mapping: inside the container, or at another
     /// published port.
     pub elsewhere: Option<Answer>,
@@ -188,7 +190,8 @@ pub struct OpenPort {
 
 impl From<Answer> for ServiceSeen {
     fn from(answer: Answer) -> Self {
-        Self { answer, elsewhere: None, cpu_percent: None, behind: None }
+        let address = answer.url.clone();
+        Self { answer, address, elsewhere: None, cpu_percent: None, behind: None }
     }
 }
 

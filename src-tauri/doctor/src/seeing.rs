@@ -175,9 +175,9 @@ impl Doctor {
         let verdict = verdict::service(&seen, expect, enough);
         let account = &mut patient.account;
         if matches!(verdict, Verdict::Good { .. }) {
-            account.alive_at = Some(seen.answer.url.clone());
+            account.alive_at = Some(seen.address.clone());
         } else if let Some(known) = &account.alive_at {
-            account.seen_alive = *known == seen.answer.url;
+            account.seen_alive = *known == seen.address;
         }
         patient.facts.service = Some(seen);
         let busy = verdict == Verdict::Busy;

@@ -214,6 +214,7 @@ impl Service {
         };
         let seen = ServiceSeen {
             answer: answer(&self.url, reply, took),
+            address: self.url.clone(),
             elsewhere: self.elsewhere.clone(),
             behind: self.behind.clone(),
             cpu_percent: self.cpu_percent,

@@ -8,6 +8,8 @@ use doctor::{Answer, Behind, Body, Observation, Reply, ServiceSeen};
 use futures_util::future::join_all;
 use reqwest::Url;
 
+use crate::address;
+
 use super::docker::{Docker, Doors};
 use super::http::{self, SHALLOW_CAP};
 
@@ -51,6 +53,7 @@ impl Service {
         };
         let fails = !self.is_expected(&answer);
         let mut seen = ServiceSeen::from(answer);
+        seen.address = address::told_apart(&self.url);
         if let Some(inside) = self.container.as_ref().filter(|_| fails) {
             (seen.elsewhere, seen.behind) = self.elsewhere(inside).await;
             if seen.elsewhere.is_none() && is_hung(&seen.answer.reply) {
