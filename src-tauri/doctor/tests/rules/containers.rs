@@ -52,9 +52,12 @@ fn t114_each_end_has_its_cause() {
 fn t114_memory_that_runs_out_around_containers_is_at_no_limit_of_theirs() {
     const CHILD: &str = "db loses a child for want of memory";
     const WEB: &str = "web runs out of memory";
-    let found = |first: &str, apart_s, second: &str| {
+    let found = |first: &str, apart_ms, second: &str| {
         let mut world = world(&["docker", "container web: critical", "container db: critical"]);
-        world.then(first, apart_s).then(second, 60);
+        world.then(first, 0);
+        let at = world.story_ms() + apart_ms;
+        world.run_until(at);
+        world.then(second, 60);
         ["web", "db"].map(|name| {
             let incident = world.patient(&format!("container:{name}")).incident.clone();
             incident.map_or("none", |incident| incident.cause.id.as_str())
@@ -64,8 +67,8 @@ fn t114_memory_that_runs_out_around_containers_is_at_no_limit_of_theirs() {
     assert_eq!(found(CHILD, 0, WEB), around);
     assert_eq!(found(WEB, 0, CHILD), around);
     let each = ["container.oom_limit", "container.oom_child"];
-    assert_eq!(found(CHILD, 1, WEB), each);
-    assert_eq!(found(WEB, 1, CHILD), each);
+    assert_eq!(found(CHILD, 200, WEB), each);
+    assert_eq!(found(WEB, 200, CHILD), each);
     assert_eq!(found(WEB, 0, "db runs out of memory"), ["container.oom_limit"; 2]);
 }
 
