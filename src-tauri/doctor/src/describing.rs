@@ -13,7 +13,7 @@ pub(crate) fn describe(step: &Step, outcome: &Outcome) -> Sentence {
     }
     let process = |key: &str, pid: u32| Sentence::new(key).with("pid", pid);
     match step {
-        Step::FindListener => {
+        Step::FindListener | Step::AwaitBack => {
             if let Outcome::Listening(Listener::Process(found)) = outcome {
                 process("step.found", found.id.pid).with("program", found.id.program())
             } else {
@@ -35,13 +35,6 @@ pub(crate) fn describe(step: &Step, outcome: &Outcome) -> Sentence {
         Step::AwaitGone(id) => process("step.still_there", id.pid),
         Step::StopThrough { lever, .. } => {
             Sentence::new("step.stopped_through").with("what", name(lever))
-        }
-        Step::AwaitBack => {
-            if let Outcome::Listening(Listener::Process(found)) = outcome {
-                process("step.found", found.id.pid).with("program", found.id.program())
-            } else {
-                Sentence::new("step.found_nobody")
-            }
         }
         Step::Start(lever) => {
             let says = Sentence::new("step.started").with("what", name(lever));
@@ -78,37 +71,16 @@ pub(crate) fn describe(step: &Step, outcome: &Outcome) -> Sentence {
         Step::VerifyModels { .. } => read(outcome),
         Step::RemoveBroken { model } => removed(model, outcome),
         Step::Prove { model } => proven(model, outcome),
-        Step::Measure { model } => {
-            let says = |key: &str| Sentence::new(key).with("model", model.as_str());
-            match outcome {
-                Outcome::Measured(timing) => match (&timing.error, timing.tokens_per_s) {
-                    (Some(error), _) => says("step.not_measured").with("reason", error.as_str()),
-                    (None, rate) => says("step.measured")
-                        .with("rate", format!("{:.1}", rate.unwrap_or_default())),
-                },
-                Outcome::Done
-                | Outcome::Listening(_)
-                | Outcome::Found(_)
-                | Outcome::Gone
-                | Outcome::StillThere
-                | Outcome::IdentityChanged
-                | Outcome::Started { .. }
-                | Outcome::Unloaded(_)
-                | Outcome::Installed(_)
-                | Outcome::Proven(_)
-                | Outcome::ModelsRead(_)
-                | Outcome::Removed { .. }
-                | Outcome::Raised(_)
-                | Outcome::Failed { .. } => says("step.measure"),
-            }
-        }
+        Step::Measure { model } => measured(model, outcome),
     }
 }
 
 /// What was done holds until the container is made anew; what would make it last is said with it.
 fn raised(from: u64, to: u64, outcome: &Outcome) -> Sentence {
-    let says = match outcome {
-        Outcome::Raised(LimitLasts::Line(place)) => {
+    let both = |says: Sentence| says.with("from", Value::Bytes(from)).with("to", Value::Bytes(to));
+    let Outcome::Raised(lasts) = outcome else { return both(Sentence::new("step.limit_raised")) };
+    both(match lasts {
+        LimitLasts::Line(place) => {
             let key =
                 if place.instead { "step.limit_raised_line" } else { "step.limit_raised_before" };
             Sentence::new(key)
@@ -116,31 +88,23 @@ fn raised(from: u64, to: u64, outcome: &Outcome) -> Sentence {
                 .with("line", place.line)
                 .with("text", place.text.as_str())
         }
-        Outcome::Raised(LimitLasts::InCompose { file, service }) => {
-            Sentence::new("step.limit_raised_compose")
-                .with("file", file.as_str())
-                .with("service", service.as_str())
-                .with("text", mebibytes(to))
+        LimitLasts::InCompose { file, service } => Sentence::new("step.limit_raised_compose")
+            .with("file", file.as_str())
+            .with("service", service.as_str())
+            .with("text", mebibytes(to)),
+        LimitLasts::WhenMade => Sentence::new("step.limit_raised_made").with("text", mebibytes(to)),
+    })
+}
+
+fn measured(model: &str, outcome: &Outcome) -> Sentence {
+    let says = |key: &str| Sentence::new(key).with("model", model);
+    let Outcome::Measured(timing) = outcome else { return says("step.measure") };
+    match (&timing.error, timing.tokens_per_s) {
+        (Some(error), _) => says("step.not_measured").with("reason", error.as_str()),
+        (None, rate) => {
+            says("step.measured").with("rate", format!("{:.1}", rate.unwrap_or_default()))
         }
-        Outcome::Raised(LimitLasts::WhenMade) => {
-            Sentence::new("step.limit_raised_made").with("text", mebibytes(to))
-        }
-        Outcome::Done
-        | Outcome::Listening(_)
-        | Outcome::Found(_)
-        | Outcome::Gone
-        | Outcome::StillThere
-        | Outcome::IdentityChanged
-        | Outcome::Started { .. }
-        | Outcome::Unloaded(_)
-        | Outcome::Measured(_)
-        | Outcome::Installed(_)
-        | Outcome::Proven(_)
-        | Outcome::ModelsRead(_)
-        | Outcome::Removed { .. }
-        | Outcome::Failed { .. } => Sentence::new("step.limit_raised"),
-    };
-    says.with("from", Value::Bytes(from)).with("to", Value::Bytes(to))
+    }
 }
 
 fn name(lever: &Lever) -> String {
